@@ -1,0 +1,59 @@
+# The course's commands. `make` alone lists them. Needs Python 3.11 to 3.14 with venv and pip, nothing else.
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+# The first of these that is new enough makes the environment; `make lab PYTHON=/path/to/python3.12` names another.
+PYTHON ?= python3.13 python3.12 python3.11 python3.14 python3 python
+USABLE := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))
+
+# Tests: short fits, no windows, and one thread for each of JOBS processes instead of all threads for each.
+JOBS ?= 2
+INR_BUDGET ?= quick
+TESTS = env INR_BUDGET=$(INR_BUDGET) MPLBACKEND=Agg OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal
+
+# Runs $(1), says how long it took, and ends as it ended.
+define timed
+@start=$$(date +%s); $(1); status=$$?; seconds=$$(($$(date +%s) - start)); \
+echo "$@: $$((seconds / 60)) min $$((seconds % 60)) s"; exit $$status
+endef
+
+.DEFAULT_GOAL := help
+.PHONY: help install lab doctor test test-fast lint clean
+
+help: ## List these commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+install: $(STAMP) ## Make .venv with the pinned packages and the course (the others do it by themselves)
+
+lab: $(STAMP) ## Open JupyterLab on the notebooks (ARGS=--no-browser and the like are passed on)
+	$(BIN)/jupyter lab --ServerApp.root_dir=. --LabApp.default_url=/lab$(if $(wildcard notebooks),/tree/notebooks) $(ARGS)
+
+doctor: $(STAMP) ## Say what works on this machine, and the cure for what does not
+	@$(BIN)/inr doctor
+
+test: $(STAMP) ## Run all tests (ARGS="-k siren" and the like are passed on)
+	$(call timed,$(TESTS) $(ARGS))
+
+test-fast: $(STAMP) ## Run the tests that are not marked slow, in under two minutes
+	$(call timed,$(TESTS) -m "not slow" $(ARGS))
+
+lint: $(STAMP) ## Check the code's style
+	$(BIN)/ruff check .
+
+clean: ## Remove caches and build products; the environment and downloaded pictures stay
+	rm -rf build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	find . -name $(VENV) -prune -o -type d \( -name __pycache__ -o -name .ipynb_checkpoints \) -print | xargs rm -rf
+
+# A virtual environment, because a system's own Python may refuse packages. The lock file names every package, so the
+# course itself is installed without looking for others. The stamp is written last: a run cut short is done again.
+$(STAMP): requirements.lock pyproject.toml
+	@if ! $(BIN)/python -c 'import pip; $(USABLE)' 2>/dev/null; then \
+		for python in $(PYTHON); do $$python -c '$(USABLE)' 2>/dev/null && break; python=; done; \
+		test -n "$$python" || { echo "error: found no Python 3.11 to 3.14 with venv (on Debian and Ubuntu: apt install python3-venv); name one with PYTHON=/path/to/python" >&2; exit 1; }; \
+		echo "making $(VENV) with $$($$python --version)"; \
+		$$python -m venv --clear $(VENV); \
+	fi
+	$(BIN)/python -m pip install --disable-pip-version-check -r requirements.lock
+	$(BIN)/python -m pip install --disable-pip-version-check --no-deps -e .
+	@touch $@

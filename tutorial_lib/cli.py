@@ -1,0 +1,294 @@
+"""The command ``inr``: encode, decode, info, compare, doctor.
+
+Exit status: 0 for success, 1 when ``doctor`` finds a fault, 2 for bad input, 130 when stopped. Errors are one line on
+stderr.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+BUDGET_NAMES = ("quick", "laptop", "gpu")
+
+
+class UsageError(ValueError):
+    """What the user asked for can't be done; the message is one sentence."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status."""
+    options = _parser().parse_args(arguments)
+    try:
+        return options.run(options)
+    except KeyboardInterrupt:
+        print("inr: stopped", file=sys.stderr)
+        return 130
+    except (ValueError, OSError) as error:
+        print(f"inr: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="inr", description="Pictures as small neural networks: encode, decode, look inside, compare."
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    encode = commands.add_parser("encode", help="fit a network to a picture and write it as a file")
+    encode.add_argument("picture", help="a picture file, a sample's name (coffee), or kodak:1 … kodak:24")
+    encode.add_argument("-o", "--output", metavar="FILE", help="default: the picture's name with .inr, here")
+    encode.add_argument("--codec", default="siren", metavar="NAME", help="siren (default), coin or struempler")
+    encode.add_argument("--bpp", type=float, metavar="X", help="target rate in bits per pixel; at most, for siren and coin")
+    encode.add_argument("--budget", choices=BUDGET_NAMES, help="how long to compute (default: by device)")
+    encode.add_argument("--seed", type=int, default=0, metavar="N", help="default 0")
+    encode.add_argument("--device", metavar="D", help="cpu, cuda or mps (default: the fastest there is)")
+    encode.add_argument("--json", action="store_true", help="print the result as JSON")
+    encode.set_defaults(run=_encode)
+
+    decode = commands.add_parser("decode", help="render a file, at any size")
+    decode.add_argument("file", metavar="FILE")
+    decode.add_argument("-o", "--output", metavar="PICTURE", help="default: the file's name with .png, here")
+    size = decode.add_mutually_exclusive_group()
+    size.add_argument("--size", metavar="WxH", help="width and height in pixels, as 1536x1024")
+    size.add_argument("--scale", type=float, metavar="S", help="times the picture's own size")
+    decode.add_argument("--device", metavar="D", help="cpu, cuda or mps (default: the fastest there is)")
+    decode.add_argument("--json", action="store_true", help="print the result as JSON")
+    decode.set_defaults(run=_decode)
+
+    info = commands.add_parser("info", help="what is in a file: bytes by section, the network, its tensors")
+    info.add_argument("file", metavar="FILE")
+    info.add_argument("--json", action="store_true", help="print it as JSON")
+    info.set_defaults(run=_info)
+
+    compare = commands.add_parser("compare", help="PSNR, SSIM, MS-SSIM (and bpp) of decoded pictures or files")
+    compare.add_argument("original", metavar="ORIGINAL")
+    compare.add_argument("decoded", nargs="+", metavar="DECODED", help="pictures, or compressed files: bpp as well")
+    compare.add_argument("--json", action="store_true", help="print it as JSON")
+    compare.set_defaults(run=_compare)
+
+    doctor = commands.add_parser("doctor", help="check this installation and say what to do about faults")
+    doctor.add_argument("--json", action="store_true", help="print it as JSON")
+    doctor.set_defaults(run=_doctor)
+    return parser
+
+
+def _encode(options: argparse.Namespace) -> int:
+    from tutorial_lib import bitstream, codecs, images, metrics
+    from tutorial_lib.runtime import choose_device
+
+    codec = codecs.get(options.codec)
+    if not isinstance(codec, codecs.SirenCodec):
+        raise UsageError(f"{options.codec} makes no .inr file; take {', '.join(codecs.LEARNED)}")
+    picture = images.open_picture(options.picture)
+    output = Path(options.output or _beside(options.picture, ".inr"))
+    _check_output(output)
+    height, width = picture.shape[1:]
+    device = choose_device(options.device)
+    plan = codec.plan(picture, bpp=options.bpp, budget=options.budget, device=device)
+    if not options.json:
+        # the estimate takes a moment: say first what is being read
+        print(f"{options.picture}: {width}×{height} pixels", flush=True)
+        seconds = codec.estimate_seconds(plan, picture, options.device)
+        config = plan.config
+        print(
+            f"→ {output}: {plan.codec}, {config.sine_layers} sine layers of {config.width}, {config.weights:,} weights; "
+            f"about {plan.expected_bytes:,} bytes ({plan.bpp:.3g} bpp), about {_duration(seconds)} on {device}",
+            flush=True,
+        )
+    started = time.perf_counter()
+    encoding = codec.execute(plan, picture, seed=options.seed, device=options.device, progress=not options.json)
+    seconds = time.perf_counter() - started
+    images.write_atomically(output, encoding.data)
+    decoded = codec.decode(encoding.data, device=options.device).cpu()
+    result = {
+        "file": str(output),
+        "bytes": len(encoding.data),
+        "bpp": metrics.bits_per_pixel(encoding.data, picture),
+        "psnr": metrics.psnr(decoded, picture),
+        "seconds": seconds,
+        "interrupted": encoding.report.interrupted,
+        "anatomy": bitstream.anatomy(encoding.data),
+    }
+    if options.json:
+        print(json.dumps(result))
+    else:
+        stopped = ", stopped early" if encoding.report.interrupted else ""
+        print(
+            f"{output}: {result['bytes']:,} bytes, {result['bpp']:.4g} bpp, PSNR {result['psnr']:.2f} dB "
+            f"({_duration(seconds)}{stopped})"
+        )
+    return 0
+
+
+def _decode(options: argparse.Namespace) -> int:
+    from tutorial_lib import bitstream, codecs, images
+
+    data = _read(options.file)
+    output = Path(options.output or _beside(options.file, ".png"))
+    _check_output(output)
+    container = bitstream.read(data)
+    size = _size(options, container.height, container.width)
+    picture = codecs.decode(data, size, device=options.device).cpu()
+    images.save(picture, output)
+    height, width = picture.shape[1:]
+    if options.json:
+        print(json.dumps({"file": str(output), "width": width, "height": height}))
+    else:
+        print(f"{output}: {width}×{height} pixels")
+    return 0
+
+
+def _info(options: argparse.Namespace) -> int:
+    from tutorial_lib import bitstream, codecs
+    from tutorial_lib.metrics import bits_per_pixel
+
+    data = _read(options.file)
+    container = bitstream.read(data)
+    codec = codecs.codec_of(data)
+    facts: dict[str, Any] = {
+        "file": options.file,
+        "codec": codec.name,
+        "width": container.width,
+        "height": container.height,
+        "bytes": len(data),
+        "bpp": bits_per_pixel(data, (container.height, container.width)),
+        "weights": codec.config_of(data).weights,
+        "anatomy": bitstream.anatomy(data),
+        "tensors": codec.describe(data),
+    }
+    if options.json:
+        print(json.dumps(facts))
+        return 0
+    print(
+        f"{facts['file']}: {codec.name}, {container.width}×{container.height} pixels, {facts['weights']:,} weights, "
+        f"{len(data):,} bytes, {facts['bpp']:.4g} bpp"
+    )
+    for part, count in facts["anatomy"].items():
+        bar = "█" * round(40 * count / len(data))
+        print(f"  {part:<14}{count:>9,} bytes  {100 * count / len(data):5.1f} %  {bar}".rstrip())
+    print("  tensor            shape        step      symbols    bits/weight")
+    for row in facts["tensors"]:
+        shape = "×".join(map(str, row["shape"]))
+        kept = "float16" if row["step"] is None else f"{row['step']:.3g}"
+        symbols = "" if row["bound"] is None else f"±{row['bound']}"
+        print(f"  {row['name']:<18}{shape:<11}{kept:>7}{symbols:>12}{row['bits_per_weight']:>13.2f}")
+    return 0
+
+
+def _compare(options: argparse.Namespace) -> int:
+    from tutorial_lib import images, metrics
+
+    original = images.open_picture(options.original)
+    rows = []
+    for name in options.decoded:
+        picture, data = _decoded(name)
+        if picture.shape != original.shape:
+            (height, width), (rows_, columns) = original.shape[1:], picture.shape[1:]
+            raise UsageError(f"{name} is {columns}×{rows_} pixels, {options.original} is {width}×{height}")
+        row: dict[str, Any] = {"file": name, "bpp": None if data is None else metrics.bits_per_pixel(data, original)}
+        for label, metric in (("psnr", metrics.psnr), ("ssim", metrics.ssim), ("ms_ssim", metrics.ms_ssim)):
+            try:
+                row[label] = metric(picture, original)
+            except metrics.MetricError as error:
+                row[label] = None
+                row.setdefault("notes", []).append(str(error))
+        rows.append(row)
+    if options.json:
+        # JSON has no infinity: identical pictures have a PSNR of null and the note says so
+        for row in rows:
+            if row["psnr"] == float("inf"):
+                row["psnr"] = None
+                row.setdefault("notes", []).append("identical pictures: the PSNR is infinite")
+        print(json.dumps(rows))
+        return 0
+    wide = max(len(row["file"]) for row in rows)
+    print(f"{'':<{wide}}      bpp  PSNR/dB    SSIM  MS-SSIM")
+    for row in rows:
+        figures = [
+            _figure(row["bpp"], "9.4f"),
+            _figure(row["psnr"], "9.2f"),
+            _figure(row["ssim"], "8.4f"),
+            _figure(row["ms_ssim"], "9.4f"),
+        ]
+        print(f"{row['file']:<{wide}}{''.join(figures)}")
+    for note in dict.fromkeys(note for row in rows for note in row.get("notes", [])):
+        print(f"n/a: {note}")
+    return 0
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from dataclasses import asdict
+
+    from tutorial_lib import doctor
+
+    checks = doctor.check()
+    print(json.dumps([asdict(check) for check in checks]) if options.json else doctor.report(checks))
+    return 1 if any(check.status == "fail" for check in checks) else 0
+
+
+def _decoded(name: str) -> tuple[Any, bytes | None]:
+    """A picture and, for a compressed file, its bytes: .inr and lossy formats count, PNG and samples don't."""
+    from tutorial_lib import codecs, images
+
+    path = Path(name)
+    if path.suffix.lower() == ".inr":
+        data = _read(name)
+        return codecs.decode(data).cpu(), data
+    lossy = path.suffix.lower() in (".jpg", ".jpeg", ".webp", ".avif") and path.is_file()
+    return images.open_picture(name), path.read_bytes() if lossy else None
+
+
+def _size(options: argparse.Namespace, height: int, width: int) -> tuple[int, int]:
+    if options.scale is not None:
+        if not 0 < options.scale < float("inf"):
+            raise UsageError(f"a scale is a positive number, not {options.scale}")
+        return max(1, round(height * options.scale)), max(1, round(width * options.scale))
+    if options.size is None:
+        return height, width
+    try:
+        columns, rows = (int(side) for side in options.size.lower().replace("×", "x").split("x"))
+    except ValueError:
+        raise UsageError(f"a size is WxH in pixels, as 1536x1024, not {options.size!r}") from None
+    return rows, columns
+
+
+def _beside(name: str, suffix: str) -> str:
+    """A file of the same name in the current folder."""
+    return Path(name.replace(":", "")).stem + suffix
+
+
+def _check_output(path: Path) -> None:
+    """Fail before the work, not after it."""
+    if not path.parent.is_dir():
+        raise UsageError(f"there is no folder {path.parent} to write {path.name} to")
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder; name a file to write")
+
+
+def _read(name: str) -> bytes:
+    try:
+        return Path(name).read_bytes()
+    except FileNotFoundError:
+        raise UsageError(f"there is no file {name}") from None
+    except IsADirectoryError:
+        raise UsageError(f"{name} is a folder, not a file") from None
+
+
+def _figure(value: float | None, form: str) -> str:
+    return f"{'n/a':>{form.split('.')[0]}}" if value is None else f"{value:{form}}"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s" if seconds >= 1 else "1 s"
+    return f"{seconds / 60:.1f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
