@@ -194,7 +194,7 @@ def test_transparent_grey_in_a_png_of_few_bits(depth: int, key: int, step: int) 
 
 
 def test_sixteen_bits_per_channel_keep_the_high_byte() -> None:
-    deep = RGB.astype(">u2") * 256 + 13
+    deep = (RGB.astype(np.uint16) * 256 + 13).astype(">u2")
     data = png(7, 5, 16, 2, deep.tobytes(), {b"tRNS": struct.pack(">3H", *deep[2, 3])})
     expected = RGB.copy()
     expected[2, 3] = 255

@@ -21,10 +21,10 @@ from __future__ import annotations
 import zlib
 from dataclasses import dataclass
 
+from tutorial_lib.images import MAX_PIXELS
+
 MAGIC = b"INR"
 VERSION = 0
-MAX_PIXELS = 1 << 27
-"""The largest picture a file may claim (134 million pixels: 1.6 GB as float32)."""
 
 SECTION_NAMES = {1: "configuration", 2: "quantiser", 3: "networks", 4: "latents"}
 _SECTION_KINDS = {name: kind for kind, name in SECTION_NAMES.items()}

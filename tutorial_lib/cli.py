@@ -12,13 +12,20 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 BUDGET_NAMES = ("quick", "laptop", "gpu")
 
 
 class UsageError(ValueError):
     """What the user asked for can't be done; the message is one sentence."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse, with errors of one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message} (--help shows what there is)\n")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -35,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="inr", description="Pictures as small neural networks: encode, decode, look inside, compare."
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -44,7 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     encode.add_argument("picture", help="a picture file, a sample's name (coffee), or kodak:1 … kodak:24")
     encode.add_argument("-o", "--output", metavar="FILE", help="default: the picture's name with .inr, here")
     encode.add_argument("--codec", default="siren", metavar="NAME", help="siren (default), coin or struempler")
-    encode.add_argument("--bpp", type=float, metavar="X", help="target rate in bits per pixel; at most, for siren and coin")
+    encode.add_argument("--bpp", type=float, metavar="X", help="target in bits per pixel; siren and coin stay within it")
     encode.add_argument("--budget", choices=BUDGET_NAMES, help="how long to compute (default: by device)")
     encode.add_argument("--seed", type=int, default=0, metavar="N", help="default 0")
     encode.add_argument("--device", metavar="D", help="cpu, cuda or mps (default: the fastest there is)")
@@ -88,6 +95,8 @@ def _encode(options: argparse.Namespace) -> int:
     picture = images.open_picture(options.picture)
     output = Path(options.output or _beside(options.picture, ".inr"))
     _check_output(output)
+    if output.exists() and Path(options.picture).exists() and output.samefile(options.picture):
+        raise UsageError(f"{output} is the picture itself; name another file to write")
     height, width = picture.shape[1:]
     device = choose_device(options.device)
     plan = codec.plan(picture, bpp=options.bpp, budget=options.budget, device=device)
@@ -97,8 +106,8 @@ def _encode(options: argparse.Namespace) -> int:
         seconds = codec.estimate_seconds(plan, picture, options.device)
         config = plan.config
         print(
-            f"→ {output}: {plan.codec}, {config.sine_layers} sine layers of {config.width}, {config.weights:,} weights; "
-            f"about {plan.expected_bytes:,} bytes ({plan.bpp:.3g} bpp), about {_duration(seconds)} on {device}",
+            f"→ {output}: {plan.codec}, {config.sine_layers} sine layers of {config.width}, "
+            f"{config.weights:,} weights; about {plan.expected_bytes:,} bytes ({plan.bpp:.3g} bpp), about {_duration(seconds)} on {device}",
             flush=True,
         )
     started = time.perf_counter()
@@ -246,8 +255,8 @@ def _decoded(name: str) -> tuple[Any, bytes | None]:
 
 def _size(options: argparse.Namespace, height: int, width: int) -> tuple[int, int]:
     if options.scale is not None:
-        if not 0 < options.scale < float("inf"):
-            raise UsageError(f"a scale is a positive number, not {options.scale}")
+        if not 0 < options.scale <= 1e6:
+            raise UsageError(f"a scale is a positive number, a million at most, not {options.scale}")
         return max(1, round(height * options.scale)), max(1, round(width * options.scale))
     if options.size is None:
         return height, width

@@ -40,6 +40,8 @@ _FIRST_OCTAVE = (
     2418663442086,
     3589498934828,
 )
+MAX_WEIGHT = 65504.0
+"""The largest weight a file may hold, float16's: no sum in a network can then overflow float32."""
 _FLOAT16 = 255  # the model byte of a tensor stored verbatim
 
 
@@ -72,17 +74,17 @@ class Laplace:
 
     @staticmethod
     def fitted(symbols: np.ndarray) -> Laplace:
-        """The law that codes ``symbols`` in the fewest bits."""
-        magnitude = np.abs(symbols)
-        bound = int(magnitude.max(initial=0))
+        """The law that codes ``symbols`` in the fewest bits: the best of a coarse grid, then the best near it."""
+        bound = int(np.abs(symbols).max(initial=0))
         if bound == 0:
             return Laplace(0, 0)
-        near = round(8 * (math.log2(float(magnitude.mean())) + 4))
-        candidates = [Laplace(i, bound) for i in range(max(near - 5, 0), min(max(near + 6, 1), SPREADS))]
+        coarse = [Laplace(spread, bound) for spread in range(0, SPREADS, 4)]
+        near = min(coarse, key=lambda law: law.bits(symbols)).spread
+        candidates = [Laplace(spread, bound) for spread in range(max(near - 3, 0), min(near + 4, SPREADS))]
         return min(candidates, key=lambda law: law.bits(symbols))
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _decay(spread: int) -> int:
     """t = exp(−1/(2b)) as an integer over 2⁴⁸. Twice the scale is the square root of t: exact in integers."""
     if spread < len(_FIRST_OCTAVE):
@@ -185,6 +187,8 @@ def unpack_parameters(
         if spread >= SPREADS or bound > MAX_SYMBOL or not (math.isfinite(step) and step > 0):
             raise BitstreamError(f"no quantiser has spread {spread}, step {step} and bound {bound}")
         entries.append((Laplace(spread, bound), step))
+        if bound * step > MAX_WEIGHT:
+            raise BitstreamError(f"weights up to {bound * step:.3g} are impossible: {MAX_WEIGHT:g} is the most")
     reader.end()
 
     body = Reader(networks, "networks section")

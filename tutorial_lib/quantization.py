@@ -134,19 +134,21 @@ class RateDistortionQuantizer:
         low, high = -80.0, 10.0  # log2 of c; the rate falls as c grows
         while high - low > 0.01:
             middle = (low + high) / 2
-            if self._bits(parameters, self._scaled(steps_of, 2.0**middle)) > aim:
+            if self._bits(parameters, self._scaled(parameters, steps_of, 2.0**middle)) > aim:
                 low = middle
             else:
                 high = middle
-        self.steps = self._scaled(steps_of, 2.0**high)
+        self.steps = self._scaled(parameters, steps_of, 2.0**high)
         self.rate_weight = 2 * math.log(2) * 2.0**high if self.rated else 0.0
 
     def satisfied_by(self, representation: nn.Module) -> bool:
         return self._bits(dict(representation.named_parameters()), self.steps) <= self.target_bits
 
     @staticmethod
-    def _scaled(steps_of: dict[str, float], c: float) -> dict[str, float]:
-        return {name: storable_step(step * math.sqrt(c)) for name, step in steps_of.items()}
+    def _scaled(parameters: dict[str, Tensor], steps_of: dict[str, float], c: float) -> dict[str, float]:
+        # never so fine that a weight, or twice the largest one, would not fit a symbol
+        finest = {name: 2 * float(p.detach().abs().max()) / MAX_SYMBOL for name, p in parameters.items()}
+        return {name: storable_step(max(step * math.sqrt(c), finest[name])) for name, step in steps_of.items()}
 
     @staticmethod
     def _bits(parameters: dict[str, Tensor], steps: dict[str, float]) -> float:

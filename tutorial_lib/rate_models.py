@@ -12,8 +12,8 @@ def laplace_rate(values: Tensor, step: float) -> Tensor:
     """About how many bits the Laplace coder spends on ``values`` quantised with ``step``; a scalar with gradient.
 
     The entropy of a Laplace law of scale b (in steps) is log₂(2e·b) bits a symbol when b is large and falls to 0
-    with it; n·log₂(1 + 2e·b) with b = mean|w|/Δ has both limits. Within 0.25 bits a symbol of the exact discretised
-    entropy for every b.
+    with it; n·log₂(1 + 2e·b) with b = mean|w|/Δ has both limits. It is never below the exact entropy of the
+    discretised law, and above it by at most 0.61 bits a symbol (near b = 0.14), 0.25 from b = 0.75 on.
 
     Args:
         values: weights, float32, any shape.

@@ -1,8 +1,9 @@
 """SIREN: a picture as a small network with sine activations, from canvas coordinates to colours.
 
 Sitzmann et al., Implicit Neural Representations with Periodic Activation Functions (NeurIPS 2020): layers
-y = sin(ω₀·(W·x + b)), initialised so that every layer's input to the sine keeps the same spread. The positional encoding in
-front is NeRF's (Mildenhall et al., ECCV 2020) with periods π·1.4^i (Strümpler et al., ECCV 2022; the ICIP 2024 tutorial).
+y = sin(ω₀·(W·x + b)), initialised so that every layer's input to the sine keeps the same spread. The positional
+encoding in front is NeRF's (Mildenhall et al., ECCV 2020) with periods π·1.4^i (Strümpler et al., ECCV 2022; the
+ICIP 2024 tutorial).
 """
 
 from __future__ import annotations

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import functools
 import math
+import statistics
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 import torch
@@ -201,22 +203,35 @@ def estimate_seconds(
     representation: nn.Module, picture: Tensor, recipe: Recipe, quantizer: Quantizer | None = None
 ) -> float:
     """About how long `fit` will take here, in seconds, from a few timed steps of each phase on a copy."""
+    _check(recipe, quantizer)
+    operations = sum(p.numel() for p in representation.parameters())
     seconds = 0.0
-    for phase in recipe:
-        trial = replace(phase, iterations=8, restart=True)
-        timed = []
-        probe = copy.deepcopy(representation)
-        fit(
-            probe,
-            picture,
-            (trial,),
-            quantizer=copy.deepcopy(quantizer),
-            progress=False,
-            callback=lambda state, timed=timed: timed.append((state.iteration, state.seconds)),
-        )
-        (first, begun), (last, ended) = timed[0], timed[-1]
-        seconds += phase.iterations * (ended - begun) / (last - first)
+    with _Fit(copy.deepcopy(representation), picture, recipe, copy.deepcopy(quantizer), 0, False, None) as trial:
+        for phase in recipe:
+            trial.start((phase,))
+            canvases = trial.canvases(phase)
+            with threads_for(operations * canvases.points):
+                if phase.quantization:
+                    measure = functools.partial(trial.quantizer.calibrate, trial.representation, trial.render)
+                    calibration = _median_seconds(measure, 1)
+                    again = phase.iterations // CALIBRATE_EVERY if phase.quantization == "noise" else 0
+                    seconds += (1 + again) * calibration
+                step = _median_seconds(functools.partial(trial.step, phase, canvases, False), 5)
+                evaluation = _median_seconds(functools.partial(trial.evaluate, phase), 1)
+                seconds += phase.iterations * (step + evaluation / EVALUATE_EVERY)
     return seconds
+
+
+def _median_seconds(action: Callable[[], object], times: int) -> float:
+    """Seconds that ``action`` takes: the median of ``times`` calls, after one that only warms up."""
+    seconds = []
+    for _ in range(times + 1):
+        started = time.perf_counter()
+        action()
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        seconds.append(time.perf_counter() - started)
+    return statistics.median(seconds[1:])
 
 
 @dataclass
@@ -229,7 +244,8 @@ class _Best:
 class SubCanvases:
     """The sub-canvases of one stride: features and colours of every ``stride``-th pixel from a random corner.
 
-    All stride² corners are visited, in random order, before one comes again.
+    All corners are visited, in random order, before one comes again: stride² of them, fewer where a side of the
+    picture is shorter than the stride. Together they hold every pixel once.
     """
 
     def __init__(
@@ -238,26 +254,27 @@ class SubCanvases:
         self.representation, self.picture, self.stride, self.generator = representation, picture, stride, generator
         _, height, width = picture.shape
         self.points = math.ceil(height / stride) * math.ceil(width / stride)
+        self.rows, self.columns = min(stride, height), min(stride, width)
         self._order: list[int] = []
         self._cache: dict[int, tuple[Tensor, Tensor]] = {}
 
     def next(self) -> tuple[Tensor, Tensor]:
         """Features (h, w, F) and colours (3, h, w) of the next sub-canvas."""
         if not self._order:
-            self._order = torch.randperm(self.stride**2, generator=self.generator).tolist()
+            self._order = torch.randperm(self.rows * self.columns, generator=self.generator).tolist()
         corner = self._order.pop()
         if corner not in self._cache:
             pair = self.at(corner)
-            if pair[0].nbytes * self.stride**2 > CACHE_BYTES:
+            if pair[0].nbytes * self.rows * self.columns > CACHE_BYTES:
                 return pair
             self._cache[corner] = pair
         return self._cache[corner]
 
     @torch.no_grad()
     def at(self, corner: int) -> tuple[Tensor, Tensor]:
-        """The sub-canvas from ``corner`` = row·stride + column, 0 … stride² − 1 (kept inside small pictures)."""
+        """The sub-canvas from ``corner`` = row · `columns` + column."""
         _, height, width = self.picture.shape
-        top, left = min(corner // self.stride, height - 1), min(corner % self.stride, width - 1)
+        top, left = divmod(corner, self.columns)
         device = self.picture.device
         ys = canvas_axis(height, start=top, step=self.stride, device=device)
         xs = canvas_axis(width, start=left, step=self.stride, device=device)
@@ -276,10 +293,10 @@ class _Fit:
         device = next(representation.parameters()).device
         self.picture = picture.to(device)
         self.generator = torch.Generator().manual_seed(seed)
-        pixels = picture.shape[1] * picture.shape[2]
-        stride = max(1, math.ceil(math.sqrt(pixels / VALIDATION_POINTS)))
-        self.features, self.colours = SubCanvases(representation, self.picture, stride, self.generator).at(
-            (stride // 2) * (stride + 1)
+        stride = _stride(*picture.shape[1:], VALIDATION_POINTS)
+        validation = SubCanvases(representation, self.picture, stride, self.generator)
+        self.features, self.colours = validation.at(
+            validation.rows // 2 * validation.columns + validation.columns // 2
         )
         self.whole_picture_scores = stride == 1
         self.bar = tqdm(total=sum(phase.iterations for phase in recipe), disable=not progress, unit="it", leave=False)
@@ -301,9 +318,7 @@ class _Fit:
         # every layer keeps its input to the sine and its output for the backward pass
         widths = [p.shape[0] for p in self.representation.parameters() if p.ndim == 2]
         affordable = STEP_BYTES // (4 * (2 * sum(widths) + self.features.shape[-1]))
-        stride = math.isqrt(pixels // min(points, pixels))
-        if math.ceil(pixels / stride**2) > affordable:
-            stride = math.ceil(math.sqrt(pixels / affordable))
+        stride = max(math.isqrt(pixels // min(points, pixels)), _stride(*self.picture.shape[1:], affordable))
         return SubCanvases(self.representation, self.picture, stride, self.generator)
 
     def start(self, stretch: Recipe) -> None:
@@ -328,18 +343,18 @@ class _Fit:
                 self.quantizer.calibrate(self.representation, self.render)
             report = index % EVALUATE_EVERY == 0
             if report and not exact:
-                self._record(phase, self._evaluate(phase))
+                self._record(phase, self.evaluate(phase))
             for group in self.optimizer.param_groups:
                 group["lr"] = phase.learning_rate * self.scale * phase.schedule(self.stretch_step, total)
-            error = self._step(phase, canvases, exact)
+            error = self.step(phase, canvases, exact)
             if report and exact:
                 self._record(phase, error)
             self.iteration += 1
             self.stretch_step += 1
             self.bar.update()
-        self._record(phase, self._evaluate(phase))
+        self._record(phase, self.evaluate(phase))
 
-    def _step(self, phase: Phase, canvases: SubCanvases, exact: bool) -> float:
+    def step(self, phase: Phase, canvases: SubCanvases, exact: bool) -> float:
         features, colours = canvases.next()
         self.optimizer.zero_grad()
         noise = self.generator if phase.quantization == "noise" else None
@@ -375,7 +390,7 @@ class _Fit:
         return self.representation.colours(self.features)
 
     @torch.no_grad()
-    def _evaluate(self, phase: Phase) -> float:
+    def evaluate(self, phase: Phase) -> float:
         """MSE of the state as it would be stored, on the validation canvas; kept if it is the best."""
         with contextlib.ExitStack() as stack:
             if phase.quantization:
@@ -393,7 +408,7 @@ class _Fit:
         self.best = _Best(error, state, dict(self.quantizer.steps) if phase.quantization else {})
 
     def _record(self, phase: Phase, error: float) -> None:
-        if self.best.state and not error < 10 * self.best.mse:  # also true of NaN
+        if self.best.state and not error <= 10 * self.best.mse:  # also true of NaN
             self.representation.load_state_dict(self.best.state)
             self.optimizer = _optimizer(phase, self.representation)
             self.scale /= 2
@@ -413,6 +428,14 @@ class _Fit:
         if best.state:
             self.representation.load_state_dict(best.state)
         return best
+
+
+def _stride(height: int, width: int, points: int) -> int:
+    """The smallest stride whose sub-canvases hold ``points`` pixels at most; a thin picture shrinks one way only."""
+    stride = max(1, math.isqrt(height * width // points))
+    while math.ceil(height / stride) * math.ceil(width / stride) > points:
+        stride += 1
+    return stride
 
 
 def _stretches(recipe: Recipe) -> Iterator[Recipe]:
@@ -451,4 +474,4 @@ def _check(recipe: Recipe, quantizer: Quantizer | None) -> None:
 
 
 def _psnr(mse: float) -> float:
-    return -10 * math.log10(mse) if mse > 0 else math.inf
+    return -10 * math.log10(mse) if mse != 0 else math.inf

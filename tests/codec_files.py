@@ -1,0 +1,86 @@
+"""Small encoded files that several test modules share; each is made once per process."""
+
+from __future__ import annotations
+
+import functools
+import os
+import subprocess
+import sys
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from tutorial_lib import bitstream, codecs, images, quantization
+from tutorial_lib.bitstream import Container
+
+LEARNED = tuple(codecs.LEARNED)
+
+
+@functools.cache
+def picture() -> Tensor:
+    """The picture in the files of `encoded`: (3, 50, 75)."""
+    return images.reduce(images.sample("coffee"), factor=8)
+
+
+@functools.cache
+def encoded(name: str) -> bytes:
+    """A file of the learned codec ``name``, at about 2 bpp."""
+    return codecs.get(name).encode(picture(), bpp=2.0, budget="quick", progress=False, device="cpu")
+
+
+@functools.cache
+def float16_file() -> bytes:
+    """A file of COIN's published form: float16 weights, nothing range coded; the network is untrained."""
+    plan = codecs.COIN.plan(picture(), bpp=8.0, budget="quick", method="published")
+    network = codecs.COIN._network(plan.config, plan.height, plan.width, 0)
+    return codecs.COIN._write(network, {})
+
+
+def seal(body: bytes) -> bytes:
+    """``body`` with the checksum that makes it look intact."""
+    return body + zlib.crc32(body).to_bytes(4, "little")
+
+
+def altered(data: bytes, **sections: bytes) -> bytes:
+    """The file with other sections in place of its own, and a correct table and checksum."""
+    container = bitstream.read(data)
+    return bitstream.write(
+        Container(container.codec, container.height, container.width, container.sections | sections)
+    )
+
+
+def symbols_of(data: bytes) -> dict[str, tuple[list[int], float | None, bytes]]:
+    """For each tensor of a file: shape, step (None for float16) and the symbols' bytes, little-endian int32."""
+    facts = {}
+    for name, tensor in codecs.codec_of(data).tensors(data).items():
+        if isinstance(tensor, quantization.QuantizedTensor):
+            facts[name] = list(tensor.symbols.shape), tensor.step, tensor.symbols.astype("<i4").tobytes()
+        else:
+            facts[name] = list(tensor.shape), None, tensor.numpy().astype("<f2").tobytes()
+    return facts
+
+
+def inr(
+    *arguments: str | Path, cwd: Path, timeout: float = 120, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Run the command ``inr`` in a process of its own."""
+    return subprocess.run(
+        inr_command(*arguments), cwd=cwd, env=one_thread(**environment), capture_output=True, text=True, timeout=timeout
+    )
+
+
+def inr_command(*arguments: str | Path) -> Sequence[str]:
+    return [sys.executable, "-m", "tutorial_lib.cli", *map(str, arguments)]
+
+
+def one_thread(**environment: str) -> dict[str, str]:
+    return os.environ | {"OMP_NUM_THREADS": "1", "INR_DEVICE": "cpu", "PYTHONUTF8": "1"} | environment
+
+
+def largest_difference(first: Tensor, second: Tensor) -> int:
+    """In grey levels, of two pictures rounded to 8 bits."""
+    levels = [torch.from_numpy(images.to_uint8(each)).int() for each in (first, second)]
+    return int((levels[0] - levels[1]).abs().max())
