@@ -19,7 +19,7 @@ echo "$@: $$((seconds / 60)) min $$((seconds % 60)) s"; exit $$status
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help install lab doctor test test-fast lint clean
+.PHONY: help install lab doctor test test-fast test-full notebooks timings lint clean
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +37,15 @@ test: $(STAMP) ## Run all tests (ARGS="-k siren" and the like are passed on)
 
 test-fast: $(STAMP) ## Run the tests that are not marked slow, in under two minutes
 	$(call timed,$(TESTS) -m "not slow" $(ARGS))
+
+test-full: $(STAMP) ## Run all tests, and the notebooks, with the budget of a laptop
+	@$(MAKE) --no-print-directory test INR_BUDGET=laptop
+
+notebooks: $(STAMP) ## Build the notebooks from solutions/*.py, executing what changed (ARGS="--only 02")
+	$(call timed,$(BIN)/python -m tutorial_lib.course.builder build $(ARGS))
+
+timings: $(STAMP) ## Measure the seconds of each notebook, and write them into the pages that show them
+	$(call timed,$(BIN)/python -m tutorial_lib.course.timings $(ARGS))
 
 lint: $(STAMP) ## Check the code's style
 	$(BIN)/ruff check .

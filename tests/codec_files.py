@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from tutorial_lib import bitstream, codecs, images, quantization
+from tutorial_lib import bitstream, codecs, images
 from tutorial_lib.bitstream import Container
 
 LEARNED = tuple(codecs.LEARNED)
@@ -52,23 +52,17 @@ def altered(data: bytes, **sections: bytes) -> bytes:
     )
 
 
-def symbols_of(data: bytes) -> dict[str, tuple[list[int], float | None, bytes]]:
-    """For each tensor of a file: shape, step (None for float16) and the symbols' bytes, little-endian int32."""
-    facts = {}
-    for name, tensor in codecs.codec_of(data).tensors(data).items():
-        if isinstance(tensor, quantization.QuantizedTensor):
-            facts[name] = list(tensor.symbols.shape), tensor.step, tensor.symbols.astype("<i4").tobytes()
-        else:
-            facts[name] = list(tensor.shape), None, tensor.numpy().astype("<f2").tobytes()
-    return facts
-
-
 def inr(
     *arguments: str | Path, cwd: Path, timeout: float = 120, **environment: str
 ) -> subprocess.CompletedProcess[str]:
     """Run the command ``inr`` in a process of its own."""
     return subprocess.run(
-        inr_command(*arguments), cwd=cwd, env=one_thread(**environment), capture_output=True, text=True, timeout=timeout
+        inr_command(*arguments),
+        cwd=cwd,
+        env=one_thread(**environment),
+        capture_output=True,
+        text=True,
+        timeout=timeout,
     )
 
 

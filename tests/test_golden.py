@@ -1,4 +1,4 @@
-"""Committed files decode to the same symbols everywhere: threads, vector instructions, releases of the libraries.
+"""Committed files decode to the same symbols everywhere: threads, vector instructions, library versions.
 
 The files are made by ``tests/golden/make.py``, which says when they may be made again.
 """
@@ -89,4 +89,7 @@ def test_with_other_threads_and_instructions(threads: int, capability: str, tmp_
     assert used == threads and reported.lower() == capability
     assert found == EXPECTED
     for name in LEARNED:
-        assert largest_difference(images.load(tmp_path / f"{name}.png"), images.load(GOLDEN / f"{name}.png")) <= 1
+        assert (
+            largest_difference(images.load(tmp_path / f"{name}.png"), images.load(GOLDEN / f"{name}.png"))
+            <= 1
+        )

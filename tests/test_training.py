@@ -15,7 +15,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tutorial_lib import codecs, training
-from tutorial_lib.quantization import MaxAbsQuantizer, RateDistortionQuantizer, quantized_parameters, storable_step
+from tutorial_lib.quantization import (
+    MaxAbsQuantizer,
+    RateDistortionQuantizer,
+    quantized_parameters,
+    storable_step,
+)
 from tutorial_lib.siren import Siren, SirenConfig
 from tutorial_lib.training import Constant, Cosine, OneCycle, Phase, Progress, SubCanvases, fit
 
@@ -68,16 +73,53 @@ def test_best_state_is_kept_with_its_score_and_steps(coffee: Tensor, quantizatio
     assert last["psnr"] < report.best_psnr - 0.3  # it was ruined
     assert report.best_psnr >= max(second)
     assert bool(report.steps) == bool(quantization)
-    assert -10 * math.log10(mse_as_stored(net, coffee, report.steps)) == pytest.approx(report.best_psnr, abs=2e-3)
+    assert -10 * math.log10(mse_as_stored(net, coffee, report.steps)) == pytest.approx(
+        report.best_psnr, abs=2e-3
+    )
     if quantization:
         quantizer.steps = report.steps
         assert quantizer.satisfied_by(net)
 
 
+def test_states_that_outgrow_their_target_are_not_kept(coffee: Tensor) -> None:
+    net, psnrs = siren(coffee), []
+    quantizer = quantizer_for(net)
+    phases = (PLAIN, replace(PLAIN, quantization="round"))
+    report = fit(
+        net,
+        coffee,
+        phases,
+        quantizer=quantizer,
+        progress=False,
+        callback=lambda state: psnrs.append(state.psnr),
+    )
+    assert quantizer.steps == report.steps and quantizer.satisfied_by(net)
+    assert report.best_psnr < max(psnrs)  # a better one was too large
+
+
+class NeverSatisfied(MaxAbsQuantizer):
+    def satisfied_by(self, representation: nn.Module) -> bool:
+        return False
+
+
+def test_without_a_quantised_state_the_exact_one_is_kept(coffee: Tensor) -> None:
+    net = siren(coffee)
+    phases = (PLAIN, replace(PLAIN, quantization="round", learning_rate=0.1))
+    report = fit(net, coffee, phases, quantizer=NeverSatisfied(), progress=False)
+    assert report.steps == {}
+    assert -10 * math.log10(mse_as_stored(net, coffee, {})) == pytest.approx(report.best_psnr, abs=2e-3)
+    assert report.best_psnr >= max(psnr for _, _, psnr in report.history[:4])
+
+
 def test_a_fit_learns_and_reports(coffee: Tensor) -> None:
     net, seen = siren(coffee), []
     report = fit(
-        net, coffee, THREE, quantizer=quantizer_for(net), progress=False, callback=lambda state: seen.append(state)
+        net,
+        coffee,
+        THREE,
+        quantizer=quantizer_for(net),
+        progress=False,
+        callback=lambda state: seen.append(state),
     )
     constant = float((coffee - coffee.mean((1, 2), keepdim=True)).square().mean())
     assert report.best_psnr > -10 * math.log10(constant) + 2
@@ -122,8 +164,10 @@ def test_stopping_keeps_the_best_of_any_phase(coffee: Tensor, iteration: int) ->
         net, coffee, THREE, quantizer=quantizer_for(net), progress=False, callback=stop_at(iteration)
     )
     assert report.interrupted and report.history[-1][0] == iteration
-    assert -10 * math.log10(mse_as_stored(net, coffee, report.steps)) == pytest.approx(report.best_psnr, abs=2e-3)
-    # a phase's last record and the next one's first bear the same number: 60 and 120 are still of the phase before
+    assert -10 * math.log10(mse_as_stored(net, coffee, report.steps)) == pytest.approx(
+        report.best_psnr, abs=2e-3
+    )
+    # a phase's last record and the next one's first bear the same number: 60 is still of the first phase
     assert bool(report.steps) == (iteration > 60)
 
 
@@ -155,7 +199,7 @@ def test_stopping_an_estimate_stops(coffee: Tensor, monkeypatch: pytest.MonkeyPa
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(training._Fit, "_step", interrupt)
+    monkeypatch.setattr(training._Fit, "step", interrupt)
     with pytest.raises(KeyboardInterrupt):
         training.estimate_seconds(siren(coffee), coffee, (PLAIN,))
 
@@ -232,7 +276,8 @@ def test_a_perfect_fit_is_no_divergence() -> None:
 def test_same_seed_same_bytes(coffee: Tensor) -> None:
     codec = codecs.get("siren")
     first, second, third = (
-        codec.encode(coffee, bpp=1.5, budget="quick", seed=seed, progress=False, device="cpu") for seed in (1, 1, 2)
+        codec.encode(coffee, bpp=1.5, budget="quick", seed=seed, progress=False, device="cpu")
+        for seed in (1, 1, 2)
     )
     assert first == second != third
 
@@ -270,7 +315,17 @@ class Coordinates(nn.Linear):
 
 @pytest.mark.parametrize(
     ("height", "width", "stride"),
-    [(12, 12, 3), (13, 17, 4), (5, 9, 1), (3, 500, 7), (500, 3, 7), (1, 7, 2), (1, 1, 5), (2, 2, 2), (10, 10, 10)],
+    [
+        (12, 12, 3),
+        (13, 17, 4),
+        (5, 9, 1),
+        (3, 500, 7),
+        (500, 3, 7),
+        (1, 7, 2),
+        (1, 1, 5),
+        (2, 2, 2),
+        (10, 10, 10),
+    ],
 )
 def test_sub_canvases_partition_the_pixels(height: int, width: int, stride: int) -> None:
     y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
@@ -304,7 +359,9 @@ def activations(config: SirenConfig) -> int:
     return config.inputs + 2 * config.sine_layers * config.width + 2 * 3
 
 
-@pytest.mark.parametrize("size", [(3000, 4000), (4000, 3000), (1, 12_000_000), (12_000_000, 1), (100, 120_000)])
+@pytest.mark.parametrize(
+    "size", [(3000, 4000), (4000, 3000), (1, 12_000_000), (12_000_000, 1), (100, 120_000)]
+)
 @pytest.mark.parametrize("points", [None, 6_000, 12_000_000])
 @pytest.mark.parametrize("config", [SirenConfig(128), SirenConfig(512), SirenConfig(49, 13, 0)])
 def test_a_step_respects_its_memory(size: tuple[int, int], points: int | None, config: SirenConfig) -> None:
@@ -316,7 +373,9 @@ def test_a_step_respects_its_memory(size: tuple[int, int], points: int | None, c
     if points is None and size == (3000, 4000):  # and it makes use of it
         assert 4 * activations(config) * canvases.points >= 0.5 * training.STEP_BYTES
     features, colours = canvases.next()
-    assert features.shape[0] * features.shape[1] <= canvases.points and colours.shape[1:] == features.shape[:2]
+    assert (
+        features.shape[0] * features.shape[1] <= canvases.points and colours.shape[1:] == features.shape[:2]
+    )
 
 
 def test_what_fits_is_not_cut(coffee: Tensor) -> None:
@@ -335,7 +394,8 @@ small = torch.rand(1, 3, 30, 40, generator=torch.Generator().manual_seed(0))
 picture = torch.nn.functional.interpolate(small, size=(3000, 4000), mode="bilinear")[0]
 net = Siren(SirenConfig(128), 3000, 4000)
 first = Phase("all pixels", 2)
-phases = (first, Phase("noise", 2, quantization="noise", restart=False), Phase("round", 2, quantization="round"))
+noise = Phase("noise", 2, quantization="noise", restart=False)
+phases = (first, noise, Phase("round", 2, quantization="round"))
 report = fit(net, picture, phases, quantizer=RateDistortionQuantizer(8.0 * 30000), progress=False)
 assert report.steps
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -346,7 +406,9 @@ print(peak * (1 if sys.platform == "darwin" else 1024))
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no resource module")
 def test_twelve_megapixels_in_four_gigabytes() -> None:
-    run = subprocess.run([sys.executable, "-c", FIT_LARGE], capture_output=True, text=True, timeout=900, check=True)
+    run = subprocess.run(
+        [sys.executable, "-c", FIT_LARGE], capture_output=True, text=True, timeout=900, check=True
+    )
     assert int(run.stdout) < 4 * 10**9
 
 
@@ -362,7 +424,9 @@ def test_a_step_takes_the_gradient_at_the_quantised_weights(
     net, after = siren(coffee), {}
     before = copy.deepcopy(net)
     quantizer = RateDistortionQuantizer(4.0 * SMALL.weights, rated=rated)
-    phase = replace(PLAIN, iterations=1, learning_rate=0.01, quantization="round", weight_penalty=weight_penalty)
+    phase = replace(
+        PLAIN, iterations=1, learning_rate=0.01, quantization="round", weight_penalty=weight_penalty
+    )
     fit(
         net,
         coffee,
@@ -382,15 +446,21 @@ def test_a_step_takes_the_gradient_at_the_quantised_weights(
     for name, parameter in rounded.named_parameters():
         weight = exact[name].detach().double()
         b = weight.abs().mean() / quantizer.steps[name]  # d/dw of λ·n·log₂(1 + 2e·b)
-        rate = quantizer.rate_weight * 2 * math.e / (quantizer.steps[name] * (1 + 2 * math.e * b) * math.log(2))
+        rate = (
+            quantizer.rate_weight * 2 * math.e / (quantizer.steps[name] * (1 + 2 * math.e * b) * math.log(2))
+        )
         gradient = parameter.grad.double() + (rate + weight_penalty) * weight.sign()
         torch.testing.assert_close(after[name].double(), weight - 0.01 * gradient, atol=1e-7, rtol=1e-5)
 
 
 def test_eight_bits_as_published(coffee: Tensor) -> None:
     net, quantizer = siren(coffee), MaxAbsQuantizer(8)
-    report = fit(net, coffee, (PLAIN, replace(PLAIN, quantization="round")), quantizer=quantizer, progress=False)
-    assert report.steps == quantizer.steps and all(storable_step(step) == step for step in report.steps.values())
+    report = fit(
+        net, coffee, (PLAIN, replace(PLAIN, quantization="round")), quantizer=quantizer, progress=False
+    )
+    assert report.steps == quantizer.steps and all(
+        storable_step(step) == step for step in report.steps.values()
+    )
 
 
 def test_calibrate_without_training(coffee: Tensor) -> None:
@@ -417,7 +487,9 @@ def test_schedules() -> None:
     cosine = Cosine(floor=0.1)
     assert [cosine(step, 100) for step in (0, 50, 100)] == pytest.approx([1, 0.55, 0.1])
     there_and_back = Cosine(half_period=50, floor=0.1)
-    assert [there_and_back(step, 100) for step in (0, 25, 50, 75, 100)] == pytest.approx([1, 0.55, 0.1, 0.55, 1])
+    assert [there_and_back(step, 100) for step in (0, 25, 50, 75, 100)] == pytest.approx(
+        [1, 0.55, 0.1, 0.55, 1]
+    )
     cycle = OneCycle(warm_up=0.2, start=0.1, end=0.01)
     assert [cycle(step, 100) for step in (0, 10, 20, 60, 100)] == pytest.approx([0.1, 0.55, 1, 0.505, 0.01])
     assert all(0 < OneCycle()(step, 7) <= 1 for step in range(7))

@@ -107,7 +107,8 @@ def _encode(options: argparse.Namespace) -> int:
         config = plan.config
         print(
             f"→ {output}: {plan.codec}, {config.sine_layers} sine layers of {config.width}, "
-            f"{config.weights:,} weights; about {plan.expected_bytes:,} bytes ({plan.bpp:.3g} bpp), about {_duration(seconds)} on {device}",
+            f"{config.weights:,} weights; about {plan.expected_bytes:,} bytes ({plan.bpp:.3g} bpp), "
+            f"about {_duration(seconds)} on {device}",
             flush=True,
         )
     started = time.perf_counter()

@@ -68,10 +68,11 @@ class Cosine:
 class OneCycle:
     """Cosine rise from ``start`` to 1 over the first ``warm_up`` of the steps, cosine fall to ``end``.
 
-    Smith and Topin, arXiv 1708.07120, without its momentum cycle.
+    Smith and Topin, arXiv 1708.07120, without its momentum cycle. SOAP wants a slow rise: with a tenth of the steps
+    instead of 0.3 to 0.5, `siren` at 192×128 loses 0.4 dB in 1,500 steps and 8 dB in 300 (means over Kodak 3, 15, 23).
     """
 
-    warm_up: float = 0.1
+    warm_up: float = 0.4
     start: float = 0.1
     end: float = 0.001
 

@@ -36,8 +36,8 @@ def swipe(left: Tensor, right: Tensor, labels: tuple[str, str], *, alt: str = ""
         )
     left, right = zoomed(left, zoom), zoomed(right, zoom)
     texts = [", ".join(filter(None, [label, alt])) for label in labels]
-    # The upper picture lies in a frame as wide as its visible part. Plain widths, so that a page that removes scripts
-    # (a notebook not trusted yet) still shows the two halves.
+    # The upper picture lies in a frame as wide as its visible part. Plain widths, so that a page that removes
+    # scripts (a notebook not trusted yet) still shows the two halves.
     move = (
         "var v=Math.max(this.value,0.1),f=this.previousElementSibling;"
         "f.style.width=v+'%';f.firstElementChild.style.width=1e4/v+'%'"
@@ -49,8 +49,8 @@ def swipe(left: Tensor, right: Tensor, labels: tuple[str, str], *, alt: str = ""
         f'<div style="position:relative;width:100%;max-width:{right.shape[2]}px">'
         f"{picture_tag(right, texts[1], whole + '100%')}"
         f'<span style="{tag}right:8px">{html.escape(labels[1])}</span>'
-        '<div style="position:absolute;top:0;left:0;bottom:0;width:50%;overflow:hidden;border-right:3px solid #fff;'
-        'box-sizing:border-box">'
+        '<div style="position:absolute;top:0;left:0;bottom:0;width:50%;overflow:hidden;'
+        'border-right:3px solid #fff;box-sizing:border-box">'
         f"{picture_tag(left, texts[0], whole + '200%')}"
         f'<span style="{tag}left:8px">{html.escape(labels[0])}</span></div>'
         '<input type="range" min="0" max="100" value="50" step="0.1" '

@@ -26,7 +26,7 @@ from tutorial_lib.siren import SirenConfig
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    options.add_argument("--only", default="tutorial,coin,optimizer,jpeg,decode", help="parts to run, with commas between")
+    options.add_argument("--only", default=",".join(PARTS), help="parts to run, with commas between")
     parts = options.parse_args().only.split(",")
     print(f"{date.today()}, {platform.machine()}, torch {torch.__version__}, {torch.get_num_threads()} threads\n")
     warm_up()
@@ -83,7 +83,7 @@ def coin() -> None:
 
 
 def optimizer() -> None:
-    """What chose the default optimiser: the same recipe with Adam at three rates, given more steps for the same time."""
+    """What chose the default optimiser: the same recipe with Adam at three rates, in twice the steps."""
     print("`siren` at 1 bpp, 192×128: Adam (3,000 iterations, the best of three rates), and SOAP (1,500)")
     for number in (3, 15):
         picture = small(number)

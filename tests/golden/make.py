@@ -2,8 +2,8 @@
 
     python tests/golden/make.py
 
-They pin the format: a later version must decode them to the same symbols. While the format is version 0 it may still
-change, and this script may then be run again; from version 1 on the files stay for good.
+They pin the format: a later version must decode them to the same symbols. While the format is version 0 it
+may still change, and this script may then be run again; from version 1 on the files stay for good.
 """
 
 from __future__ import annotations

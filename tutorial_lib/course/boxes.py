@@ -79,9 +79,7 @@ def hint(identifier: str) -> Shown:
     shown = hints[: calls + 1]
     text = [f"Hint {number} of {len(hints)}: {each}" for number, each in enumerate(shown, 1)]
     text.append(
-        f'Call hint("{identifier}") again for the next.'
-        if len(shown) < len(hints)
-        else _ask_answer(identifier)
+        f'Call hint("{identifier}") again for the next.' if len(shown) < len(hints) else _ask_answer(identifier)
     )
     return Shown(box(f"<b>{html.escape(_title(exercise))}</b>{body}", BLUE), "\n".join(text))
 
@@ -103,10 +101,7 @@ def progress() -> Shown:
     rows, text = [], []
     for notebook in notebooks():
         exercises = exercises_of(notebook).values()
-        marks = [
-            (f"{'✓' if e.id in solved else '○'} {e.id}{'' if e.core else ' (extra)'}", e.title)
-            for e in exercises
-        ]
+        marks = [(f"{'✓' if e.id in solved else '○'} {e.id}{'' if e.core else ' (extra)'}", e.title) for e in exercises]
         cells = " &nbsp; ".join(f'<span title="{html.escape(title)}">{mark}</span>' for mark, title in marks)
         rows.append(f"<b>Notebook {notebook}</b> &nbsp; {cells}")
         text.append(f"Notebook {notebook}: " + "  ".join(mark for mark, _ in marks))
@@ -185,9 +180,7 @@ def _remarks(verdict: Verdict) -> list[str]:
 
 @functools.cache
 def _answers() -> dict[str, str]:
-    return json.loads(
-        resources.files("tutorial_lib.course").joinpath("answers.json").read_text(encoding="utf-8")
-    )
+    return json.loads(resources.files("tutorial_lib.course").joinpath("answers.json").read_text(encoding="utf-8"))
 
 
 def _answer(identifier: str) -> str:

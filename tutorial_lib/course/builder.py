@@ -4,9 +4,9 @@
     python -m tutorial_lib.course.builder check
 
 From each ``solutions/NN_topic.py`` (jupytext's percent format) come ``notebooks/NN_topic.ipynb``, the copy of
-the participants, without solutions and outputs; ``solutions/NN_topic.ipynb``, executed; and a part of `ANSWERS`, the
-cells of its exercises as `boxes.solution` shows them, which an installed package carries. Cells have the same ids
-in both notebooks, made from their content. A notebook is executed again only when a code cell changed.
+the participants, without solutions and outputs; ``solutions/NN_topic.ipynb``, executed; and a part of `ANSWERS`:
+the cells of its exercises as `boxes.solution` shows them, which an installed package carries. Cells have the same
+ids in both notebooks, made from their content. A notebook is executed again only when its code changed.
 """
 
 from __future__ import annotations
@@ -108,9 +108,7 @@ def _split(source: str, where: str) -> tuple[str, str, set[str]]:
             inside = mark == BEGIN
             if inside:
                 indent = line[: len(line) - len(line.lstrip())]
-                open_lines.append(
-                    f'{indent}raise NotImplementedError("Exercise {_exercise_of(source, where)}")'
-                )
+                open_lines.append(f'{indent}raise NotImplementedError("Exercise {_exercise_of(source, where)}")')
             continue
         bare = line.removesuffix(GIVEN).rstrip() if inside else line
         solved_lines.append(bare)
@@ -130,9 +128,7 @@ def _tells(line: str) -> bool:
 def _exercise_of(source: str, where: str) -> str:
     found = re.findall(r'^@exercise\("([^"]+)"\)', source, re.MULTILINE)
     if len(found) != 1:
-        raise CourseError(
-            f'{where}: a cell with a solution has one @exercise("…"), this one has {len(found)}'
-        )
+        raise CourseError(f'{where}: a cell with a solution has one @exercise("…"), this one has {len(found)}')
     return found[0]
 
 

@@ -112,9 +112,7 @@ def difference(yours: Any, target: Any, tolerance: float) -> str | None:
         return _values(torch.tensor(float(yours)).double(), torch.tensor(float(target)).double(), tolerance)
     if isinstance(target, Mapping):
         if not isinstance(yours, Mapping) or set(yours) != set(target):
-            return (
-                f"it returned {_short(yours)}, expected a dictionary with the keys {sorted(target, key=str)}"
-            )
+            return f"it returned {_short(yours)}, expected a dictionary with the keys {sorted(target, key=str)}"
         return next((d for key in target if (d := _part(key, yours[key], target[key], tolerance))), None)
     if isinstance(target, Sequence):
         if not isinstance(yours, tuple | list) or len(yours) != len(target):
@@ -175,6 +173,9 @@ def _pattern(yours: Tensor, target: Tensor, tolerance: float) -> str:
     if not (yours.isfinite().all() and target.isfinite().all()):
         return ""
     scale = float((yours * target).sum() / target.square().sum().clamp_min(1e-300))
+    simple = any(abs(ratio - round(ratio)) < 1e-3 and ratio > 1.5 for ratio in (abs(scale), 1 / max(abs(scale), 1e-9)))
+    if target.numel() == 1 and not (simple or abs(scale + 1) < 1e-3):  # any two numbers have some ratio
+        return ""
     if abs(scale) > 1e-6 and torch.allclose(yours, scale * target, rtol=10 * tolerance, atol=tolerance):
         return f", {scale:.4g} times the right value" + (" everywhere" if target.numel() > 1 else "")
     shift = float((yours - target).mean())

@@ -33,6 +33,7 @@ SLOW_SECONDS, SLOW_FACTOR = 2.0, 20.0
 """An answer is slow when its checks take longer than this, and this many times as long as the library's."""
 
 _MARK = "_course_label"
+_STUB = re.compile(r"(Exercise \d.*)?$")
 
 
 @dataclass(frozen=True)
@@ -139,9 +140,7 @@ class Verdict:
 
 def notebooks() -> list[str]:
     """The notebooks that have exercises: "00", "01", …"""
-    return sorted(
-        path.stem.removeprefix("checks_") for path in Path(__file__).parent.glob("checks_[0-9][0-9].py")
-    )
+    return sorted(path.stem.removeprefix("checks_") for path in Path(__file__).parent.glob("checks_[0-9][0-9].py"))
 
 
 @functools.cache
@@ -153,9 +152,7 @@ def exercises_of(notebook: str) -> Mapping[str, Exercise]:
         ValueError: an id declared twice, or one of another notebook.
     """
     if notebook not in notebooks():
-        raise KeyError(
-            f"there are no exercises for notebook {notebook!r}; there are {', '.join(notebooks())}"
-        )
+        raise KeyError(f"there are no exercises for notebook {notebook!r}; there are {', '.join(notebooks())}")
     declared = importlib.import_module(f"tutorial_lib.course.checks_{notebook}").EXERCISES
     found = {each.id: each for each in declared}
     if len(found) != len(declared) or any(not key.startswith(f"{notebook}.") for key in found):
@@ -185,7 +182,11 @@ def exercise(identifier: str) -> Callable[[T], T]:
     def decorate(answer: T) -> T:
         from tutorial_lib.course import boxes
 
-        verdict = evaluate(declared, answer)
+        try:
+            verdict = evaluate(declared, answer)
+        except Exception as error:  # our mistake, not the participant's: later cells must go on
+            message = f"the check itself failed ({type(error).__name__}: {error}): please report it"
+            verdict = Verdict(declared, "stopped", message)
         if verdict.status == "passed":
             store.mark_solved(identifier)
             with contextlib.suppress(AttributeError, TypeError):
@@ -232,9 +233,7 @@ def evaluate(declared: Exercise, answer: Any, seed: int | None = None) -> Verdic
                     return Verdict(declared, "wrong", problem, tuple(passed), seed, drawing=trial.drawing())
             passed.append(check.says)
     except KeyboardInterrupt:
-        return Verdict(
-            declared, "stopped", "you stopped the checks: is there a loop without end?", tuple(passed), seed
-        )
+        return Verdict(declared, "stopped", "you stopped the checks: is there a loop without end?", tuple(passed), seed)
     slow = yours_seconds > max(SLOW_SECONDS, SLOW_FACTOR * reference_seconds)
     warning = (
         f"it took {yours_seconds:.1f} s, the library {reference_seconds:.2f} s: is there a loop over pixels?"
@@ -271,8 +270,8 @@ class _Trial:
         begun = time.perf_counter()
         try:
             self.yours = self.run(answer, inputs)
-        except NotImplementedError:
-            return "pending"
+        except NotImplementedError as error:  # torch raises it too: a module without `forward`, an unknown operator
+            return "pending" if _STUB.match(str(error)) else self._named(error) or _describe_error(error, answer)
         except Wrong as error:
             return self._named(error) or str(error)
         except (Exception, SystemExit) as error:  # the participant's code may raise anything
@@ -330,9 +329,7 @@ def _describe_error(error: BaseException, answer: Any) -> str:
     lines = str(error).strip().splitlines()
     text = f"it raised {type(error).__name__}" + (f": {lines[0]}" if lines else "")
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        if frame.filename in _files(answer) and (
-            line := linecache.getline(frame.filename, frame.lineno or 0)
-        ):
+        if frame.filename in _files(answer) and (line := linecache.getline(frame.filename, frame.lineno or 0)):
             return f"{text}, in the line `{line.strip()}`"
     return text
 

@@ -98,9 +98,7 @@ def _network(axis: Axes) -> None:
             if text:
                 axis.text(column, row, text, ha="center", va="center", color="white", fontsize=13, zorder=3)
             else:
-                axis.plot(
-                    column + 0.055 * wave, row - 0.16 * np.sin(wave), color="0.2", linewidth=1.6, zorder=3
-                )
+                axis.plot(column + 0.055 * wave, row - 0.16 * np.sin(wave), color="0.2", linewidth=1.6, zorder=3)
     axis.set(xlim=(-0.45, 3.45), ylim=(2.2, -2.2))
     axis.grid(False)
 

@@ -1,0 +1,274 @@
+"""Wrong answers to the exercises of notebook 02 that people really write."""
+
+from __future__ import annotations
+
+import copy
+import math
+
+import torch
+from torch import nn
+
+from tutorial_lib import siren
+
+# ------------------------------------------------------------------------------------------------ 02.1
+
+
+def without_pi(coordinates, frequencies):
+    angles = (coordinates.unsqueeze(-1) * 1.4 ** torch.arange(frequencies, device=coordinates.device)).flatten(-2)
+    return torch.cat([coordinates, torch.sin(angles), torch.cos(angles)], dim=-1)
+
+
+def doubling(coordinates, frequencies):
+    periods = math.pi * 2.0 ** torch.arange(frequencies, device=coordinates.device)
+    angles = (coordinates.unsqueeze(-1) * periods).flatten(-2)
+    return torch.cat([coordinates, torch.sin(angles), torch.cos(angles)], dim=-1)
+
+
+def interleaved(coordinates, frequencies):
+    x, y = coordinates.unbind(-1)
+    parts = [x, y]
+    for axis in (x, y):
+        for i in range(frequencies):
+            parts += [torch.sin(math.pi * 1.4**i * axis), torch.cos(math.pi * 1.4**i * axis)]
+    return torch.stack(parts, dim=-1)
+
+
+def one_coordinate_after_the_other(coordinates, frequencies):
+    periods = math.pi * 1.4 ** torch.arange(frequencies, device=coordinates.device)
+    parts = [coordinates]
+    for axis in coordinates.split(1, dim=-1):
+        parts += [torch.sin(axis * periods), torch.cos(axis * periods)]
+    return torch.cat(parts, dim=-1)
+
+
+def waves_alone(coordinates, frequencies):
+    return siren.PositionalEncoding(frequencies).to(coordinates.device)(coordinates)[..., 2:]
+
+
+def grids_alone(coordinates, frequencies):
+    periods = math.pi * 1.4 ** torch.arange(frequencies, device=coordinates.device)
+    angles = (coordinates[..., None] * periods).reshape(*coordinates.shape[:2], 2 * frequencies)
+    return torch.cat([coordinates, torch.sin(angles), torch.cos(angles)], dim=-1)
+
+
+# ------------------------------------------------------------------------------------------------ 02.2
+
+
+class NoOmega(siren.SineLayer):
+    def forward(self, features):
+        return torch.sin(nn.Linear.forward(self, features))
+
+
+class OmegaOutside(siren.SineLayer):
+    def forward(self, features):
+        return self.omega_0 * torch.sin(nn.Linear.forward(self, features))
+
+
+class FirstEverywhere(siren.SineLayer):
+    def __init__(self, inputs, outputs, omega_0=30.0, first=False):
+        super().__init__(inputs, outputs, omega_0)
+        nn.init.uniform_(self.weight, -1 / inputs, 1 / inputs)
+
+
+class NotDivided(siren.SineLayer):
+    def __init__(self, inputs, outputs, omega_0=30.0, first=False):
+        super().__init__(inputs, outputs, omega_0)
+        bound = 1 / inputs if first else math.sqrt(6 / inputs)
+        nn.init.uniform_(self.weight, -bound, bound)
+
+
+class Normal(siren.SineLayer):
+    def __init__(self, inputs, outputs, omega_0=30.0, first=False):
+        super().__init__(inputs, outputs, omega_0)
+        bound = 1 / inputs if first else math.sqrt(6 / inputs) / omega_0
+        nn.init.normal_(self.weight, 0, bound)
+
+
+class OwnStart(nn.Linear):
+    def __init__(self, inputs, outputs, omega_0=30.0, first=False):
+        super().__init__(inputs, outputs)
+        self.omega_0 = omega_0
+
+    def forward(self, features):
+        return torch.sin(self.omega_0 * super().forward(features))
+
+
+# ------------------------------------------------------------------------------------------------ 02.3
+
+
+def network_like(*, last_sine=False, plain_list=False, bare=False, extra=0, pass_omega=True, start_last=True):
+    class Network(nn.Module):
+        def __init__(self, width=64, sine_layers=3, frequencies=8, omega_0=30.0):
+            super().__init__()
+            self.frequencies = frequencies
+            omega = omega_0 if pass_omega else 30.0
+            layers = [siren.SineLayer(2 + 4 * frequencies, width, omega, first=True)]
+            layers += [siren.SineLayer(width, width, omega) for _ in range(sine_layers - 1 + extra)]
+            last = siren.SineLayer(width, 3, omega) if last_sine else nn.Linear(width, 3)
+            if start_last:
+                siren.initialize(last, omega_0)
+            layers.append(last)
+            self.layers = layers if plain_list else nn.Sequential(*layers)
+
+        def forward(self, coordinates):
+            features = coordinates
+            if not bare:
+                features = siren.PositionalEncoding(self.frequencies).to(coordinates.device)(coordinates)
+            for layer in self.layers:
+                features = layer(features)
+            return features
+
+    return Network
+
+
+# ------------------------------------------------------------------------------------------------ 02.4
+
+
+def aliased(network, coordinates, colours, optimizer, steps):
+    losses, best_loss, best_state = [], float("inf"), None
+    for _ in range(steps):
+        loss = ((network(coordinates) - colours) ** 2).mean()
+        losses.append(loss.item())
+        if loss.item() < best_loss:
+            best_loss, best_state = loss.item(), network.state_dict()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    network.load_state_dict(best_state)
+    return losses
+
+
+def kept_after_the_step(network, coordinates, colours, optimizer, steps):
+    losses, best_loss, best_state = [], float("inf"), None
+    for _ in range(steps):
+        loss = ((network(coordinates) - colours) ** 2).mean()
+        losses.append(loss.item())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        if loss.item() < best_loss:
+            best_loss, best_state = loss.item(), copy.deepcopy(network.state_dict())
+    network.load_state_dict(best_state)
+    return losses
+
+
+def loop(*, zero=True, sign=1, move=True, number=True):
+    def fit(network, coordinates, colours, optimizer, steps):
+        losses, best_loss, best_state = [], float("inf"), None
+        for _ in range(steps):
+            loss = sign * ((network(coordinates) - colours) ** 2).mean()
+            losses.append(loss.item() if number else loss)
+            if loss.item() < best_loss:
+                best_loss, best_state = loss.item(), copy.deepcopy(network.state_dict())
+            if zero:
+                optimizer.zero_grad()
+            loss.backward()
+            if move:
+                optimizer.step()
+        network.load_state_dict(best_state)
+        return losses
+
+    return fit
+
+
+# ------------------------------------------------------------------------------------------------ 02.5
+
+
+def renderer(axis, *, sideways=False, colours_last=False, clamp=True, graph=False):
+    def render(network, height, width, source):
+        device = next(network.parameters()).device
+        x, y = axis(width, source[1]).to(device), axis(height, source[0]).to(device)
+        y, x = torch.meshgrid(y, x, indexing="ij")
+        picture = network(torch.stack([x, y], dim=-1))
+        picture = picture if colours_last else picture.permute(2, 1, 0) if sideways else picture.movedim(-1, 0)
+        picture = picture.clamp(0, 1) if clamp else picture
+        return picture if graph else picture.detach()
+
+    return render
+
+
+def centres(length, source):
+    return 2 * ((torch.arange(length) + 0.5) * source / length - 0.5) / (source - 1) - 1
+
+
+def corners(length, source):
+    return torch.linspace(-1, 1, length)
+
+
+def no_halves(length, source):
+    return 2 * (torch.arange(length) * source / length) / (source - 1) - 1
+
+
+# ------------------------------------------------------------------------------------------------ 02.6
+
+
+def no_biases(network, height, width, bits_per_weight=16):
+    weights = sum(p.numel() for name, p in network.named_parameters() if "weight" in name)
+    return bits_per_weight * weights / (height * width)
+
+
+def in_bytes(network, height, width, bits_per_weight=16):
+    return bits_per_weight / 8 * sum(p.numel() for p in network.parameters()) / (height * width)
+
+
+def as_computed(network, height, width, bits_per_weight=16):
+    return 8 * sum(p.numel() * p.element_size() for p in network.parameters()) / (height * width)
+
+
+def each_colour(network, height, width, bits_per_weight=16):
+    return bits_per_weight * sum(p.numel() for p in network.parameters()) / (3 * height * width)
+
+
+def tensors(network, height, width, bits_per_weight=16):
+    return bits_per_weight * len(list(network.parameters())) / (height * width)
+
+
+MUTANTS = {
+    "02.1": {
+        "π missing": (without_pi, "π is missing"),
+        "doubling as in NeRF": (doubling, "1.4 times"),
+        "sine and cosine alternate": (interleaved, "alternate"),
+        "all of x, then all of y": (one_coordinate_after_the_other, "those of y"),
+        "coordinates left out": (waves_alone, "x and y themselves are missing"),
+        "works on grids alone": (grids_alone, "on a list (N, 2)"),
+    },
+    "02.2": {
+        "ω₀ missing": (NoOmega, "ω₀ is missing"),
+        "ω₀ outside the sine": (OmegaOutside, "outside the sine"),
+        "first layer's rule everywhere": (FirstEverywhere, "first layer is used everywhere"),
+        "not divided by ω₀": (NotDivided, "division by ω₀ is missing"),
+        "normal for uniform": (Normal, "normally distributed"),
+        "start left to PyTorch": (OwnStart, "PyTorch's own"),
+    },
+    "02.3": {
+        "sine after the last layer": (network_like(last_sine=True), "after the last layer"),
+        "layers in a plain list": (network_like(plain_list=True), "plain Python list"),
+        "coordinates not encoded": (network_like(bare=True), "bare coordinates"),
+        "one layer too many": (network_like(extra=1), "one layer too many"),
+        "ω₀ not passed on": (network_like(pass_omega=False), "doesn't reach the layers"),
+        "last layer's start": (network_like(start_last=False), "the last layer still has"),
+    },
+    "02.4": {
+        "best state not copied": (aliased, "hold"),
+        "best state after the step": (kept_after_the_step, "from after the step"),
+        "zero_grad missing": (loop(zero=False), "pile up"),
+        "sign of the loss": (loop(sign=-1), "sign is wrong"),
+        "step missing": (loop(move=False), "never move"),
+        "losses with their graphs": (loop(number=False), "loss.item()"),
+    },
+    "02.5": {
+        "corners for centres": (renderer(corners), "corners instead of centres"),
+        "half pixels missing": (renderer(no_halves), "half pixel"),
+        "height and width swapped": (renderer(centres, sideways=True), "H and W are swapped"),
+        "colours last": (renderer(centres, colours_last=True), "colours come last"),
+        "not clamped": (renderer(centres, clamp=False), "leave [0, 1]"),
+        "gradients kept": (renderer(centres, graph=True), "graph of gradients"),
+    },
+    "02.6": {
+        "biases not counted": (no_biases, "biases are not counted"),
+        "bytes for bits": (in_bytes, "bytes instead of bits"),
+        "float32 for float16": (as_computed, "32 bits a weight"),
+        "divided by the colours": (each_colour, "three colours"),
+        "tensors counted": (tensors, "tensors are counted"),
+    },
+}

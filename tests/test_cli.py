@@ -1,0 +1,414 @@
+"""The command ``inr``: what it prints, writes and returns."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from codec_files import encoded, float16_file, inr, inr_command, one_thread, picture
+
+from tutorial_lib import bitstream, cli, codecs, images, metrics, training
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder to work in, with a picture and a file of each codec in a folder ``in``."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("INR_DEVICE", "cpu")
+    monkeypatch.setenv("INR_BUDGET", "quick")
+    (tmp_path / "in").mkdir()
+    images.save(picture(), tmp_path / "in" / "cup.png")
+    for name in codecs.LEARNED:
+        (tmp_path / "in" / f"{name}.inr").write_bytes(encoded(name))
+    return tmp_path
+
+
+def run(*arguments: str) -> int:
+    """`main`, with the exit of argparse turned into its status."""
+    try:
+        return cli.main(list(arguments))
+    except SystemExit as exit_:
+        return int(exit_.code or 0)
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """The one line on stderr of a command that ends with 2."""
+    capsys.readouterr()
+    assert run(*arguments) == 2
+    captured = capsys.readouterr()
+    lines = captured.err.splitlines()
+    assert len(lines) == 1 and lines[0].startswith("inr"), captured.err
+    assert "Traceback" not in captured.err and captured.out == ""
+    return lines[0]
+
+
+def files() -> set[str]:
+    return {path.name for path in Path().iterdir()} - {"in"}
+
+
+# ------------------------------------------------------------------------------------------ encode
+
+
+def test_encode_says_before_and_after(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("encode", "in/cup.png", "--bpp", "2") == 0
+    out = capsys.readouterr().out
+    data = Path("cup.inr").read_bytes()
+    plan = codecs.SIREN.plan(picture(), bpp=2.0, budget="quick")
+    before, after = out.split("→")[0], out.split("→")[1]
+    assert "75×50 pixels" in before
+    for fact in (
+        "cup.inr",
+        "siren",
+        f"{plan.config.weights:,} weights",
+        f"{plan.expected_bytes:,} bytes",
+        "on cpu",
+    ):
+        assert fact in after.splitlines()[0]
+    last = out.splitlines()[-1]
+    assert last.startswith(f"cup.inr: {len(data):,} bytes") and "bpp, PSNR" in last and "dB" in last
+    decoded = codecs.decode(data)
+    assert f"PSNR {metrics.psnr(decoded, picture()):.2f} dB" in last
+    assert files() == {"cup.inr"}
+
+
+@pytest.mark.parametrize("name", codecs.LEARNED)
+def test_encode_as_json(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert (
+        run("encode", "in/cup.png", "--codec", name, "--bpp", "2", "-o", "out.inr", "--json", "--seed", "0")
+        == 0
+    )
+    captured = capsys.readouterr()
+    assert captured.err == ""
+    result = json.loads(captured.out)
+    data = Path("out.inr").read_bytes()
+    assert result["file"] == "out.inr" and result["bytes"] == len(data) == sum(result["anatomy"].values())
+    assert result["bpp"] == metrics.bits_per_pixel(data, picture()) and not result["interrupted"]
+    assert result["psnr"] == pytest.approx(metrics.psnr(codecs.decode(data), picture()))
+    assert codecs.codec_of(data).name == name and data == encoded(name)  # as the library's encode
+
+
+def test_encode_a_sample_under_its_name(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(
+        codecs.BUDGETS, "quick", codecs.Budget(operations=1e6, iterations=1, default_bytes=600)
+    )
+    assert run("encode", "astronaut", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["file"] == "astronaut.inr" and files() == {"astronaut.inr"}
+
+
+def test_encode_without_options_has_an_answer_for_any_picture(capsys: pytest.CaptureFixture[str]) -> None:
+    for size in ((1, 1), (1, 40), (16, 16)):
+        images.save(torch.rand(3, *size), "tiny.png")
+        assert run("encode", "tiny.png", "--json") == 0
+        assert run("decode", "tiny.inr", "-o", "again.png") == 0
+        assert images.load("again.png").shape == (3, *size)
+
+
+def test_encode_refuses(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("text.png").write_text("no picture")
+    Path("folder.inr").mkdir()
+    before = files()
+    for arguments, message in [
+        (["nowhere.png"], "nowhere.png does not exist"),
+        (["text.png"], "text.png is no picture"),
+        (["in"], "in is a folder, not a picture"),
+        (["in/siren.inr"], "is no picture"),
+        (["kodak:99"], "no Kodak picture 99"),
+        (["in/cup.png", "--codec", "jpeg"], "jpeg makes no .inr file; take coin, siren, struempler"),
+        (["in/cup.png", "--codec", "nerf"], "no codec 'nerf'"),
+        (["in/cup.png", "--bpp", "0"], "positive number"),
+        (["in/cup.png", "--bpp", "-1"], "positive number"),
+        (["in/cup.png", "--bpp", "nan"], "positive number"),
+        (["in/cup.png", "--bpp", "inf"], "positive number"),
+        (["in/cup.png", "--bpp", "1e308"], "more than the largest"),
+        (["in/cup.png", "--bpp", "1e-9"], "the smallest siren network takes"),
+        (["in/cup.png", "--bpp", "much"], "--bpp: invalid float value: 'much'"),
+        (["in/cup.png", "--seed", "0.5"], "--seed: invalid int"),
+        (["in/cup.png", "--budget", "week"], "--budget: invalid choice: 'week'"),
+        (["in/cup.png", "--device", "abacus"], "device 'abacus' is not available here; try 'cpu'"),
+        (["in/cup.png", "-o", "none/there.inr"], "there is no folder none"),
+        (["in/cup.png", "-o", "folder.inr"], "folder.inr is a folder"),
+        (["in/cup.png", "-o", "in/cup.png"], "in/cup.png is the picture itself"),
+        (["in/cup.png", "-o", "in/../in/cup.png"], "is the picture itself"),
+        ([], "the following arguments are required: picture"),
+        (["in/cup.png", "another.png"], "unrecognized arguments: another.png"),
+    ]:
+        line = refused(capsys, "encode", *arguments)
+        assert message in line, line
+    assert files() == before and torch.equal(images.load("in/cup.png"), picture())
+
+
+def test_budget_from_the_environment(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("INR_BUDGET", "week")
+    assert "no budget 'week'" in refused(capsys, "encode", "in/cup.png")
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EACCES])
+def test_a_failed_write_leaves_the_old_file(
+    code: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("cup.inr").write_bytes(b"old")
+
+    def fail(*_: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, "replace", fail)
+    assert run("encode", "in/cup.png", "--bpp", "1", "--json") == 2
+    captured = capsys.readouterr()
+    assert os.strerror(code) in captured.err and len(captured.err.splitlines()) == 1 and captured.out == ""
+    assert Path("cup.inr").read_bytes() == b"old" and files() == {"cup.inr"}
+
+
+def test_a_failed_fit_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(training, "fit", fail)
+    with pytest.raises(RuntimeError):
+        run("encode", "in/cup.png", "--json")
+    assert files() == set()
+
+
+def test_stopped_before_there_is_anything_to_keep(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(codecs.SirenCodec, "estimate_seconds", interrupt)
+    assert run("encode", "in/cup.png") == 130
+    assert capsys.readouterr().err == "inr: stopped\n" and files() == set()
+
+
+def started(place: Path) -> subprocess.Popen[str]:
+    """An encode that takes a while, once its progress bar shows a PSNR."""
+    process = subprocess.Popen(
+        inr_command("encode", "in/cup.png", "--budget", "gpu", "--bpp", "8"),
+        cwd=place,
+        env=one_thread(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        bufsize=1,
+    )
+    assert process.stderr is not None
+    seen, deadline = "", time.monotonic() + 120
+    while " dB" not in seen:
+        assert process.poll() is None and time.monotonic() < deadline, seen
+        seen += process.stderr.read(1)
+    return process
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
+def test_killed_it_leaves_nothing(place: Path) -> None:
+    Path("cup.inr").write_bytes(b"old")
+    process = started(place)
+    process.kill()
+    process.communicate(timeout=60)
+    assert process.returncode == -signal.SIGKILL
+    assert Path("cup.inr").read_bytes() == b"old" and files() == {"cup.inr"}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows sends no SIGINT to a single process")
+def test_stopped_it_keeps_what_it_has(place: Path) -> None:
+    process = started(place)
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=120)
+    assert process.returncode == 0 and "stopped early" in out.splitlines()[-1]
+    assert codecs.decode(Path("cup.inr").read_bytes(), size=(40, 60)).shape == (3, 40, 60)
+    assert files() == {"cup.inr"}
+
+
+# ------------------------------------------------------------------------------------------ decode
+
+
+@pytest.mark.parametrize("name", codecs.LEARNED)
+def test_decode(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("decode", f"in/{name}.inr") == 0
+    assert capsys.readouterr().out == f"{name}.png: 75×50 pixels\n" and files() == {f"{name}.png"}
+    assert torch.equal(images.load(f"{name}.png"), images.quantize_8bit(codecs.decode(encoded(name))))
+
+
+@pytest.mark.parametrize(
+    ("option", "size"),
+    [
+        (["--scale", "2"], (100, 150)),
+        (["--scale", "0.5"], (25, 38)),
+        (["--scale", "1e-6"], (1, 1)),
+        (["--size", "30x20"], (20, 30)),
+        (["--size", "30X20"], (20, 30)),
+        (["--size", "30×20"], (20, 30)),
+        (["--size", "1x1"], (1, 1)),
+    ],
+)
+def test_decode_at_a_size(
+    option: list[str], size: tuple[int, int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("decode", "in/siren.inr", *option, "--json", "-o", "out.png") == 0
+    assert json.loads(capsys.readouterr().out) == {"file": "out.png", "width": size[1], "height": size[0]}
+    expected = codecs.decode(encoded("siren"), size=size)
+    assert torch.equal(images.load("out.png"), images.quantize_8bit(expected))
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".webp", ".tif", ".PNG"])
+def test_decode_to_other_formats(suffix: str) -> None:
+    assert run("decode", "in/siren.inr", "-o", f"out{suffix}") == 0
+    assert metrics.psnr(images.load(f"out{suffix}"), codecs.decode(encoded("siren"))) > 28
+
+
+def test_decode_refuses(capsys: pytest.CaptureFixture[str]) -> None:
+    data = encoded("siren")
+    Path("cut.inr").write_bytes(data[:-20])
+    Path("damaged.inr").write_bytes(data[:99] + bytes([data[99] ^ 1]) + data[100:])
+    Path("empty.inr").write_bytes(b"")
+    before = files()
+    for arguments, message in [
+        (["cut.inr"], "the checksum does not match: the file is damaged or cut off"),
+        (["damaged.inr"], "the checksum does not match"),
+        (["empty.inr"], "the file is empty"),
+        (["in/cup.png"], "this is not an .inr file"),
+        (["none.inr"], "there is no file none.inr"),
+        (["in"], "in is a folder"),
+        (["in/siren.inr", "-o", "none/out.png"], "there is no folder none"),
+        (["in/siren.inr", "-o", "in"], "in is a folder"),
+        (["in/siren.inr", "-o", "out.xyz"], "'.xyz' names no format"),
+        (["in/siren.inr", "-o", "out"], "names no format"),
+        (["in/siren.inr", "-o", "in/siren.inr"], "'.inr' names no format"),
+        (["in/siren.inr", "--scale", "0"], "positive number"),
+        (["in/siren.inr", "--scale", "-2"], "positive number"),
+        (["in/siren.inr", "--scale", "nan"], "positive number"),
+        (["in/siren.inr", "--scale", "1e308"], "positive number"),
+        (["in/siren.inr", "--scale", "100000"], "134,217,728 are the limit"),
+        (["in/siren.inr", "--size", "0x10"], "has no pixels"),
+        (["in/siren.inr", "--size", "10"], "a size is WxH in pixels"),
+        (["in/siren.inr", "--size", "10x"], "a size is WxH in pixels"),
+        (["in/siren.inr", "--size", "1x2x3"], "a size is WxH in pixels"),
+        (["in/siren.inr", "--size", "99999x99999"], "are the limit"),
+        (["in/siren.inr", "--size", "9x9", "--scale", "2"], "not allowed with argument"),
+    ]:
+        line = refused(capsys, "decode", *arguments)
+        assert message in line, line
+    assert files() == before and Path("in/siren.inr").read_bytes() == data
+
+
+# ------------------------------------------------------------------------------------------ info
+
+
+@pytest.mark.parametrize("name", [*codecs.LEARNED, "float16"])
+def test_info(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    data = float16_file() if name == "float16" else encoded(name)
+    Path("cup.inr").write_bytes(data)
+    assert run("info", "cup.inr", "--json") == 0
+    facts = json.loads(capsys.readouterr().out)
+    codec = codecs.codec_of(data)
+    assert (facts["codec"], facts["width"], facts["height"]) == (codec.name, 75, 50)
+    assert facts["bytes"] == len(data) == sum(facts["anatomy"].values())
+    assert facts["anatomy"] == bitstream.anatomy(data) and facts["weights"] == codec.config_of(data).weights
+    assert facts["tensors"] == codec.describe(data)
+
+    assert run("info", "cup.inr") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith(f"cup.inr: {codec.name}, 75×50 pixels") and f"{len(data):,} bytes" in lines[0]
+    counted = [line for line in lines if " bytes " in line and "%" in line]
+    assert [line.split()[0] for line in counted] == list(facts["anatomy"])
+    assert sum(int(line.split()[1].replace(",", "")) for line in counted) == len(data)
+    assert len(lines) == 2 + len(counted) + len(facts["tensors"])
+    assert all(len(line) <= 110 for line in lines)
+
+
+def test_info_refuses(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "not an .inr file" in refused(capsys, "info", "in/cup.png")
+    assert "no file x.inr" in refused(capsys, "info", "x.inr")
+
+
+# ------------------------------------------------------------------------------------------ compare
+
+
+def test_compare(capsys: pytest.CaptureFixture[str]) -> None:
+    decoded = codecs.decode(encoded("siren"))
+    images.save(decoded, "siren.png")
+    images.save(decoded, "siren.jpg")
+    names = ["in/siren.inr", "siren.png", "siren.jpg", "in/cup.png"]
+    assert run("compare", "in/cup.png", *names, "--json") == 0
+    rows: list[dict[str, Any]] = json.loads(capsys.readouterr().out)
+    assert [row["file"] for row in rows] == names
+    file, png, jpeg, itself = rows
+    assert file["bpp"] == metrics.bits_per_pixel(encoded("siren"), picture()) and png["bpp"] is None
+    assert jpeg["bpp"] == metrics.bits_per_pixel(Path("siren.jpg").read_bytes(), picture())
+    assert file["psnr"] == png["psnr"] == pytest.approx(metrics.psnr(decoded, picture()))
+    assert file["ssim"] == pytest.approx(metrics.ssim(decoded, picture()))
+    assert file["ms_ssim"] is None and "161 pixels" in file["notes"][0]
+    assert itself["psnr"] is None and any("identical" in note for note in itself["notes"])
+
+    assert run("compare", "in/cup.png", *names) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["bpp", "PSNR/dB", "SSIM", "MS-SSIM"]
+    assert lines[1].split() == [
+        "in/siren.inr",
+        f"{file['bpp']:.4f}",
+        f"{file['psnr']:.2f}",
+        f"{file['ssim']:.4f}",
+        "n/a",
+    ]
+    assert "inf" in lines[4] and lines[5].startswith("n/a: MS-SSIM needs")
+
+
+def test_compare_of_large_pictures_has_ms_ssim(
+    chelsea: torch.Tensor, capsys: pytest.CaptureFixture[str]
+) -> None:
+    images.save(chelsea, "cat.png")
+    images.save(chelsea, "cat.jpg")
+    assert run("compare", "cat.png", "cat.jpg", "--json") == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    assert 0.9 < row["ms_ssim"] < 1 and "notes" not in row
+
+
+def test_compare_refuses(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "there is no file no.inr" in refused(capsys, "compare", "in/cup.png", "no.inr")
+    assert "is 600×400" in refused(capsys, "compare", "in/cup.png", "coffee")
+    assert "required: DECODED" in refused(capsys, "compare", "in/cup.png")
+
+
+# ------------------------------------------------------------------------------------------ the rest
+
+
+def test_no_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "required: COMMAND" in refused(capsys)
+    assert "invalid choice: 'paint'" in refused(capsys, "paint")
+
+
+@pytest.mark.parametrize("command", [[], ["encode"], ["decode"], ["info"], ["compare"], ["doctor"]])
+def test_help(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(*command, "--help") == 0
+    assert "usage: inr" in capsys.readouterr().out
+
+
+def test_doctor(capsys: pytest.CaptureFixture[str]) -> None:
+    from tutorial_lib import doctor
+
+    expected = int(any(check.status == "fail" for check in doctor.check()))
+    assert run("doctor") == expected
+    assert "torch" in capsys.readouterr().out
+    assert run("doctor", "--json") == expected
+    checks = json.loads(capsys.readouterr().out)
+    assert len(checks) > 5 and all({"name", "status"} <= set(check) for check in checks)
+
+
+def test_in_a_process_of_its_own(place: Path) -> None:
+    good = inr("decode", "in/coin.inr", "-o", "out.png", cwd=place)
+    assert (good.returncode, good.stdout, good.stderr) == (0, "out.png: 75×50 pixels\n", "")
+    bad = inr("info", "in/cup.png", cwd=place)
+    assert bad.returncode == 2 and bad.stdout == "" and bad.stderr.count("\n") == 1
+    assert bad.stderr.startswith("inr: this is not an .inr file")

@@ -1,0 +1,374 @@
+"""The named codecs: registry, plans, rates, and the way there and back."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import replace
+
+import pytest
+import torch
+from codec_files import LEARNED, encoded, float16_file, picture
+from torch import Tensor
+
+from tutorial_lib import bitstream, codecs, images, metrics
+from tutorial_lib.bitstream import BitstreamError, Container, varint
+from tutorial_lib.classical_codecs import CODECS as CLASSICAL
+from tutorial_lib.classical_codecs import CodecError
+from tutorial_lib.images import ImageError
+from tutorial_lib.quantization import QuantizedTensor
+from tutorial_lib.siren import SirenConfig
+from tutorial_lib.training import Constant, Cosine
+
+
+def untrained(name: str, config: SirenConfig, height: int, width: int) -> bytes:
+    """A file with the network as it was initialised, in float16."""
+    codec = codecs.LEARNED[name]
+    return codec._write(codec._network(config, height, width, 0), {})
+
+
+def large(height: int, width: int) -> Tensor:
+    """A picture that takes no memory."""
+    return torch.zeros(()).expand(3, height, width)
+
+
+# ------------------------------------------------------------------------------------------ registry
+
+
+def test_names() -> None:
+    assert codecs.names() == ("coin", "siren", "struempler", *CLASSICAL) == (*LEARNED, *CLASSICAL)
+    assert all(codecs.get(name).name == name for name in codecs.names())
+    numbers = [codec.number for codec in codecs.LEARNED.values()]
+    assert sorted(set(numbers)) == sorted(numbers) and all(0 <= number < 256 for number in numbers)
+
+
+def test_no_such_codec() -> None:
+    with pytest.raises(CodecError, match="no codec 'nerf'; there are coin, siren, .*, avif"):
+        codecs.get("nerf")
+
+
+# ------------------------------------------------------------------------------------------ there and back
+
+
+@pytest.mark.parametrize("name", LEARNED)
+def test_there_and_back(name: str) -> None:
+    data = encoded(name)
+    codec = codecs.get(name)
+    decoded = codec.decode(data)
+    assert isinstance(data, bytes) and decoded.shape == picture().shape and decoded.dtype == torch.float32
+    assert 0 <= float(decoded.min()) <= float(decoded.max()) <= 1
+    flat = picture().mean((1, 2), keepdim=True).expand_as(picture())
+    assert metrics.psnr(decoded, picture()) > metrics.psnr(flat, picture()) + 4
+    assert codecs.codec_of(data) is codec and torch.equal(decoded, codecs.decode(data))
+
+
+@pytest.mark.parametrize("name", ["siren", "coin"])
+@pytest.mark.parametrize("bpp", [1.0, 3.0])
+def test_a_target_is_a_promise(name: str, bpp: float) -> None:
+    data = codecs.get(name).encode(picture(), bpp=bpp, budget="quick", progress=False)
+    assert 0.85 * bpp < metrics.bits_per_pixel(data, picture()) <= bpp
+    assert metrics.bits_per_pixel(encoded(name), picture()) <= 2.0
+
+
+def test_a_target_is_a_promise_for_a_picture_of_noise() -> None:
+    noise = torch.rand(3, 40, 40, generator=torch.Generator().manual_seed(0))
+    data = codecs.get("siren").encode(noise, bpp=4.0, budget="quick", progress=False)
+    assert metrics.bits_per_pixel(data, noise) <= 4.0
+
+
+@pytest.mark.parametrize("name", LEARNED)
+def test_every_byte_is_counted(name: str) -> None:
+    for data in (encoded(name), float16_file()):
+        anatomy = bitstream.anatomy(data)
+        assert list(anatomy) == ["header", "configuration", "quantiser", "networks", "checksum"]
+        assert sum(anatomy.values()) == len(data)
+        assert anatomy["header"] + anatomy["checksum"] <= 40
+
+
+@pytest.mark.parametrize("name", LEARNED)
+def test_nothing_but_the_file_is_needed(name: str) -> None:
+    """Every section counts: its bytes are read, and others give another picture or none."""
+    data = encoded(name)
+    container = bitstream.read(data)
+    for section, body in container.sections.items():
+        shorter = bitstream.write(
+            Container(container.codec, 50, 75, container.sections | {section: body[:-1]})
+        )
+        with pytest.raises(BitstreamError):
+            codecs.decode(shorter)
+
+
+@pytest.mark.parametrize("name", LEARNED)
+@pytest.mark.parametrize("size", [(50, 75), (100, 150), (25, 37), (1, 1), (7, 300)])
+def test_decoding_at_another_size(name: str, size: tuple[int, int]) -> None:
+    decoded = codecs.decode(encoded(name), size=size)
+    assert decoded.shape == (3, *size) and 0 <= float(decoded.min()) <= float(decoded.max()) <= 1
+
+
+@pytest.mark.parametrize("name", LEARNED)
+def test_a_zoom_passes_through_the_pixels(name: str) -> None:
+    data = encoded(name)
+    own, tripled = codecs.decode(data), codecs.decode(data, size=(150, 225))
+    torch.testing.assert_close(tripled[:, 1::3, 1::3], own, atol=2e-3, rtol=0)
+
+
+@pytest.mark.parametrize("size", [(0, 5), (5, -1), (10**6, 10**6), (2.5, 3), "big", (1, 2, 3)])
+def test_decode_refuses_sizes(size: object) -> None:
+    with pytest.raises(ImageError):
+        codecs.decode(encoded("siren"), size=size)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 7), (7, 1), (2, 2), (20, 20)])
+@pytest.mark.parametrize("name", LEARNED)
+def test_tiny_pictures_without_options(name: str, size: tuple[int, int]) -> None:
+    tiny = torch.rand(3, *size, generator=torch.Generator().manual_seed(0))
+    data = codecs.get(name).encode(tiny, budget="quick", progress=False)
+    assert codecs.decode(data).shape == tiny.shape
+
+
+def test_one_colour() -> None:
+    for value in (0.0, 0.5, 1.0):
+        flat = torch.full((3, 30, 30), value)
+        data = codecs.get("siren").encode(flat, bpp=4.0, budget="quick", progress=False)
+        assert metrics.psnr(codecs.decode(data), flat) > 30
+
+
+# ------------------------------------------------------------------------------------------ what a file says
+
+
+@pytest.mark.parametrize("name", LEARNED)
+def test_tensors_and_their_description(name: str) -> None:
+    codec, data = codecs.get(name), encoded(name)
+    tensors, rows = codec.tensors(data), codec.describe(data)
+    network = codec._network(codec.config_of(data), 50, 75, 0)
+    expected = [(key, list(parameter.shape)) for key, parameter in network.named_parameters()]
+    assert [(row["name"], row["shape"]) for row in rows] == expected and list(tensors) == [
+        key for key, _ in expected
+    ]
+    for row in rows:
+        tensor = tensors[row["name"]]
+        assert isinstance(tensor, QuantizedTensor)
+        assert row["step"] == tensor.step and row["bound"] == abs(tensor.symbols).max()
+        assert 0 <= row["bits_per_weight"] <= 24
+    bits = sum(row["bits_per_weight"] * math.prod(row["shape"]) for row in rows)
+    assert bits - 1 <= 8 * bitstream.anatomy(data)["networks"] <= bits + 64
+    # the picture is what the described weights give, and nothing else
+    with torch.no_grad():
+        for key, parameter in network.named_parameters():
+            parameter.copy_(tensors[key].values())
+    assert torch.equal(network.render(), codecs.decode(data))
+
+
+def test_float16_files() -> None:
+    data = float16_file()
+    config = codecs.COIN.config_of(data)
+    assert bitstream.anatomy(data)["networks"] == 2 * config.weights
+    for row in codecs.COIN.describe(data):
+        assert (row["step"], row["bound"], row["bits_per_weight"]) == (None, None, 16.0)
+    assert codecs.decode(data).shape == (3, 50, 75)
+
+
+def test_a_file_of_another_codec() -> None:
+    with pytest.raises(BitstreamError, match="belongs to codec number 1, not to siren"):
+        codecs.get("siren").decode(encoded("coin"))
+    container = bitstream.read(encoded("coin"))
+    foreign = bitstream.write(replace(container, codec=200))
+    with pytest.raises(BitstreamError, match="codec number 200, which this version doesn't have"):
+        codecs.decode(foreign)
+
+
+# ------------------------------------------------------------------------------------------ plans
+
+
+@pytest.mark.parametrize("name", LEARNED)
+@pytest.mark.parametrize("bpp", [1.0, 2.0, 6.0])
+def test_a_plan_says_what_will_be_made(name: str, bpp: float) -> None:
+    plan = codecs.get(name).plan(large(100, 150), bpp=bpp, budget="quick")
+    assert (plan.codec, plan.height, plan.width) == (name, 100, 150)
+    assert plan.expected_bytes <= bpp * 15_000 / 8 and plan.bpp == 8 * plan.expected_bytes / 15_000
+    assert 0.7 * bpp < plan.bpp <= bpp
+    assert sum(phase.iterations for phase in plan.recipe) <= codecs.BUDGETS["quick"].iterations
+
+
+def test_a_higher_rate_buys_a_larger_network() -> None:
+    for name in LEARNED:
+        plans = [codecs.get(name).plan(large(200, 300), bpp=bpp, budget="quick") for bpp in (0.5, 1, 2, 4)]
+        weights = [plan.config.weights for plan in plans]
+        assert weights == sorted(set(weights))
+
+
+@pytest.mark.parametrize("budget", codecs.BUDGETS)
+def test_by_default_one_bit_a_pixel_or_what_the_budget_can_do(budget: str) -> None:
+    small, phone = (
+        codecs.get("siren").plan(large(*size), budget=budget) for size in ((100, 150), (3000, 4000))
+    )
+    assert small.bpp <= 1.0 and small.target_bytes == min(1875, codecs.BUDGETS[budget].default_bytes)
+    assert phone.target_bytes == codecs.BUDGETS[budget].default_bytes
+
+
+@pytest.mark.parametrize("name", LEARNED)
+@pytest.mark.parametrize("size", [(1, 1), (50, 75), (3000, 4000), (1, 100_000), (1 << 14, 1 << 13)])
+@pytest.mark.parametrize("budget", codecs.BUDGETS)
+def test_what_is_planned_by_default_can_be_decoded(
+    name: str, size: tuple[int, int], budget: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(images, "picture_problem", lambda _: None)  # it would look at every pixel
+    plan = codecs.get(name).plan(large(*size), budget=budget)
+    assert plan.config.weights <= codecs.MAX_WEIGHTS
+    assert plan.config.weights * size[0] * size[1] <= codecs.MAX_OPERATIONS
+    assert codecs.get(name).config_of(untrained(name, plan.config, *size)) == plan.config
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "options", "message"),
+    [
+        ("siren", (50, 75), {"bpp": 0.01}, "0.01 bpp is 4 bytes .* the smallest siren network takes about"),
+        ("coin", (50, 75), {"bpp": 1e9}, "1e.09 bpp .* more than the largest coin network"),
+        ("siren", (50, 75), {"bpp": 1e305}, "more than the largest siren network"),
+        ("siren", (50, 75), {"bpp": 0.0}, "positive number"),
+        ("siren", (50, 75), {"bpp": -1.0}, "positive number"),
+        ("siren", (50, 75), {"bpp": math.nan}, "positive number"),
+        ("siren", (50, 75), {"bpp": math.inf}, "positive number"),
+        ("siren", (50, 75), {"method": "slow"}, "siren has no method 'slow'; there are fast, published"),
+        ("siren", (50, 75), {"budget": "week"}, "no budget 'week'; there are quick, laptop, gpu"),
+        # what could be fitted but not be decoded again is refused before the fit
+        ("coin", (3000, 4000), {"bpp": 1.0}, "weights, and 1,048,576 are the most"),
+    ],
+)
+def test_what_plan_refuses(name: str, size: tuple[int, int], options: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message) as caught:
+        codecs.get(name).plan(large(*size), **options)
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 200
+
+
+def test_plan_refuses_what_would_take_too_long_to_decode(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(codecs, "MAX_OPERATIONS", 10**6)
+    with pytest.raises(CodecError, match="together more than this program decodes"):
+        codecs.SIREN.plan(picture(), bpp=2.0, budget="quick")
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [torch.zeros(4, 5, 3), torch.zeros(3, 0, 5), torch.full((3, 4, 4), math.nan), torch.zeros(3, 4, 4).int()],
+)
+def test_what_is_no_picture(bad: Tensor) -> None:
+    with pytest.raises(ValueError):
+        codecs.get("siren").encode(bad, budget="quick", progress=False)
+
+
+def test_an_estimate_of_seconds() -> None:
+    codec = codecs.get("siren")
+    plan = codec.plan(picture(), bpp=2.0, budget="quick")
+    assert 0 < codec.estimate_seconds(plan, picture(), "cpu") < 600
+
+
+# ------------------------------------------------------------------------------------------ as published
+
+
+def test_published_coin() -> None:
+    plan = codecs.COIN.plan(large(512, 768), method="published")
+    assert (plan.config.width, plan.config.sine_layers, plan.config.frequencies) == (28, 10, 0)
+    assert (plan.config.domain, plan.config.omega_0, plan.config.narrow_biases) == ("aspect", 30.0, True)
+    (phase,) = plan.recipe
+    assert (phase.iterations, phase.optimizer, phase.learning_rate) == (50_000, "adam", 2e-4)
+    assert phase.schedule == Constant() and phase.points is None and phase.quantization is None
+    assert plan.storage == "float16" and plan.target_bytes is None
+    assert plan.bpp == pytest.approx(0.307, abs=0.004)  # the paper's, without a header
+
+
+@pytest.mark.parametrize(
+    ("bpp", "width", "layers"),
+    [(0.077, 20, 5), (0.163, 30, 5), (0.310, 28, 10), (0.6145, 40, 10), (1.2125, 49, 13)],
+)
+def test_published_coin_at_its_rates(bpp: float, width: int, layers: int) -> None:
+    config = codecs.COIN.plan(large(512, 768), method="published", bpp=bpp).config
+    assert (config.width, config.sine_layers) == (width, layers)
+
+
+def test_published_tutorial() -> None:
+    plan = codecs.SIREN.plan(large(128, 192), method="published")
+    assert plan.config.weights == 41_987 and plan.config.inputs == 66 and plan.storage == "8 bits"
+    first, second = plan.recipe
+    for phase in (first, second):
+        assert (phase.optimizer, phase.learning_rate, phase.points) == ("adam", 1e-3, None)
+        assert phase.schedule == Cosine(half_period=50, floor=0.1) and phase.restart
+    assert (first.iterations, first.quantization) == (100, None)
+    assert (second.iterations, second.quantization) == (20, "round")
+
+
+def test_published_struempler() -> None:
+    plan = codecs.STRUEMPLER.plan(large(512, 768), method="published")
+    assert (plan.config.width, plan.config.sine_layers, plan.config.inputs) == (64, 4, 66)
+    assert (plan.config.domain, plan.config.colours) == ("canvas", "symmetric") and plan.storage == "8 bits"
+    first, second = plan.recipe
+    assert (first.iterations, first.optimizer, first.learning_rate) == (25_000, "adam", 5e-4)
+    assert (second.iterations, second.learning_rate, second.quantization) == (300, 1e-6, "round")
+    assert first.weight_penalty == second.weight_penalty == 1e-5
+
+
+@pytest.mark.parametrize("name", LEARNED)
+def test_published_methods_make_files(name: str) -> None:
+    codec = codecs.LEARNED[name]
+    plan = codec.plan(picture(), method="published")
+    brief = replace(plan, recipe=tuple(replace(phase, iterations=2) for phase in plan.recipe))
+    data = codec.execute(brief, picture(), progress=False).data
+    assert codecs.decode(data).shape == picture().shape and codec.config_of(data) == plan.config
+    if plan.storage == "float16":
+        assert 2 * plan.config.weights < len(data) <= plan.expected_bytes
+    else:
+        assert len(data) < 1.1 * plan.config.weights + 100
+
+
+# ------------------------------------------------------------------------------------------ limits
+
+
+@pytest.mark.parametrize(
+    ("width", "layers", "frequencies", "message"),
+    [
+        (0, 3, 16, "impossible"),
+        (8, 0, 16, "impossible"),
+        (8, codecs.MAX_LAYERS + 1, 16, "impossible"),
+        (8, 10**9, 16, "impossible"),
+        (1, 200_000, 0, "impossible"),
+        (8, 3, codecs.MAX_FREQUENCIES + 1, "impossible"),
+        (8, 3, 10**9, "impossible"),
+        (10**9, 3, 16, "1,048,576 are the most"),
+        (1000, 3, 16, "1,048,576 are the most"),
+    ],
+)
+def test_networks_that_are_too_large(width: int, layers: int, frequencies: int, message: str) -> None:
+    sections = {
+        "configuration": varint(width) + varint(layers) + varint(frequencies),
+        "quantiser": b"",
+        "networks": b"",
+    }
+    data = bitstream.write(Container(codecs.SIREN.number, 50, 75, sections))
+    for read in (codecs.decode, codecs.SIREN.config_of, codecs.SIREN.describe):
+        with pytest.raises(BitstreamError, match=message):
+            read(data)
+
+
+def test_network_and_picture_together() -> None:
+    config = SirenConfig(width=511)
+    side = math.isqrt(codecs.MAX_OPERATIONS // config.weights)
+    assert codecs.SIREN.config_of(untrained("siren", config, side, side)) == config
+    with pytest.raises(BitstreamError, match="together more than this program decodes"):
+        codecs.SIREN.config_of(untrained("siren", config, side + 1, side + 1))
+
+
+def test_sections_missing_or_too_many() -> None:
+    container = bitstream.read(encoded("siren"))
+    for name in container.sections:
+        fewer = {key: body for key, body in container.sections.items() if key != name}
+        with pytest.raises(BitstreamError, match=f"no section '{name}'"):
+            codecs.decode(bitstream.write(replace(container, sections=fewer)))
+    with pytest.raises(BitstreamError, match="'latents', or has one too many"):
+        codecs.decode(bitstream.write(replace(container, sections=container.sections | {"latents": b"abc"})))
+
+
+@pytest.mark.slow
+def test_decoding_a_photograph_takes_no_age() -> None:
+    data = untrained("siren", SirenConfig(width=128), 512, 768)
+    started = time.monotonic()
+    assert codecs.decode(data, device="cpu").shape == (3, 512, 768)
+    assert time.monotonic() - started < 60

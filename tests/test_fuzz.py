@@ -1,0 +1,323 @@
+"""Bytes that are no file: a `BitstreamError` or a correct decode, in bounded time and memory, nothing else.
+
+Behind a correct checksum another picture is allowed, for the checksum protects against accidents alone; but
+never another exception, never a picture that is none.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from codec_files import LEARNED, altered, encoded, float16_file, one_thread, picture, seal
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tutorial_lib import bitstream, codecs, images
+from tutorial_lib.bitstream import BitstreamError, varint
+from tutorial_lib.classical_codecs import CODECS as CLASSICAL
+from tutorial_lib.classical_codecs import Avif
+
+FILES = (*LEARNED, "float16")
+SIZE = (5, 7)
+settings.register_profile(
+    "fuzz", settings.get_profile("course"), suppress_health_check=[HealthCheck.too_slow]
+)
+
+
+def file(name: str) -> bytes:
+    return float16_file() if name == "float16" else encoded(name)
+
+
+def refused_or_a_picture(data: bytes) -> None:
+    """Decode, small whatever the file says of its size, and look inside, as ``inr info`` does."""
+    try:
+        decoded = codecs.decode(data, size=SIZE, device="cpu")
+    except BitstreamError as error:
+        assert str(error) and "\n" not in str(error)
+        return
+    assert images.picture_problem(decoded) is None and decoded.shape == (3, *SIZE)
+    assert 0 <= float(decoded.min()) <= float(decoded.max()) <= 1
+    assert len(codecs.codec_of(data).describe(data)) > 0
+    assert sum(bitstream.anatomy(data).values()) == len(data)
+
+
+# ------------------------------------------------------------------------------------------ accidents
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_cut_anywhere(name: str) -> None:
+    data = file(name)
+    for length in range(len(data)):
+        with pytest.raises(BitstreamError):
+            codecs.decode(data[:length])
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_any_byte_changed(name: str) -> None:
+    data = file(name)
+    for position in range(len(data)):
+        for change in (0x01, 0x80, 0xFF, 0x55):
+            damaged = bytearray(data)
+            damaged[position] ^= change
+            with pytest.raises(BitstreamError):
+                codecs.decode(bytes(damaged))
+
+
+@pytest.mark.parametrize("name", LEARNED)
+def test_any_other_value_in_the_header(name: str) -> None:
+    data = file(name)
+    for position in range(bitstream.anatomy(data)["header"]):
+        for value in set(range(256)) - {data[position]}:
+            with pytest.raises(BitstreamError):
+                codecs.decode(data[:position] + bytes([value]) + data[position + 1 :])
+
+
+@settings(max_examples=200)
+@given(st.data())
+def test_bursts_and_swaps(data: st.DataObject) -> None:
+    """Several bytes lost, doubled or overwritten: a CRC-32 misses one change in 2³²."""
+    original = file(data.draw(st.sampled_from(FILES)))
+    start = data.draw(st.integers(0, len(original) - 1))
+    stop = data.draw(st.integers(start, min(len(original), start + 60)))
+    damaged = original[:start] + data.draw(st.binary(max_size=60)) + original[stop:]
+    if damaged == original:
+        return
+    with pytest.raises(BitstreamError):
+        codecs.decode(damaged)
+
+
+@settings(max_examples=300)
+@given(st.binary(max_size=200), st.sampled_from([b"", b"INR", b"INR\x00", b"INR\x00\x01", b"INR\x00\x02"]))
+def test_random_bytes(data: bytes, start: bytes) -> None:
+    with pytest.raises(BitstreamError):
+        codecs.decode(start + data)
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        b"\x89PNG\r\n\x1a\n",
+        b"\xff\xd8\xff\xe0",
+        b"RIFF\x00\x00\x00\x00WEBP",
+        b"PK\x03\x04",
+        b"\x80\x04\x95",  # a pickle
+        b"inr\x00",
+        b"\xef\xbb\xbfINR",
+        b"\r\nINR",
+    ],
+)
+def test_foreign_files(start: bytes) -> None:
+    with pytest.raises(BitstreamError, match="not an .inr file"):
+        codecs.decode(start + file("siren"))
+
+
+@pytest.mark.parametrize("version", [1, 2, 255])
+def test_newer_versions(version: int) -> None:
+    data = file("siren")
+    for body in (data[:3] + bytes([version]) + data[4:], seal(data[:3] + bytes([version]) + data[4:-4])):
+        with pytest.raises(
+            BitstreamError, match=f"version {version}, newer than the version 0 that this program"
+        ):
+            codecs.decode(body)
+
+
+# ------------------------------------------------------------------------------------------ behind a checksum
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_cut_anywhere_and_sealed(name: str) -> None:
+    body = file(name)[:-4]
+    for length in range(len(body)):
+        with pytest.raises(BitstreamError):
+            codecs.decode(seal(body[:length]))
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_any_byte_changed_and_sealed(name: str) -> None:
+    body = file(name)[:-4]
+    side = len(body) - bitstream.anatomy(file(name))["networks"]
+    # all of the header, the configuration and the quantiser; of the weights a few
+    positions = [*range(side), *range(side, len(body), max(1, (len(body) - side) // 40))]
+    for position in positions:
+        for change in (0x01, 0x80, 0xFF, 0x1C):
+            damaged = bytearray(body)
+            damaged[position] ^= change
+            refused_or_a_picture(seal(bytes(damaged)))
+
+
+@settings(max_examples=150, parent=settings.get_profile("fuzz"))
+@given(st.data())
+def test_other_sections(data: st.DataObject) -> None:
+    """One section replaced, or cut, lengthened and overwritten in places."""
+    original = file(data.draw(st.sampled_from(FILES)))
+    sections = bitstream.read(original).sections
+    name = data.draw(st.sampled_from(list(sections)))
+    body = bytearray(sections[name])
+    if data.draw(st.booleans()):
+        for _ in range(data.draw(st.integers(1, 4))):
+            position = data.draw(st.integers(0, len(body)))
+            body[position : position + data.draw(st.integers(0, 6))] = data.draw(st.binary(max_size=6))
+    else:
+        body = bytearray(data.draw(st.binary(max_size=120)))
+    refused_or_a_picture(altered(original, **{name: bytes(body)}))
+
+
+@settings(max_examples=150, parent=settings.get_profile("fuzz"))
+@given(
+    st.sampled_from(LEARNED),
+    st.integers(0, 2**35 - 1) | st.integers(0, 600),
+    st.integers(0, 2**35 - 1) | st.integers(0, 70),
+    st.integers(0, 2**35 - 1) | st.integers(0, 70),
+    st.binary(max_size=300),
+    st.binary(max_size=300),
+)
+def test_other_networks(
+    name: str, width: int, layers: int, frequencies: int, quantiser: bytes, body: bytes
+) -> None:
+    configuration = varint(width) + varint(layers) + varint(frequencies)
+    refused_or_a_picture(altered(file(name), configuration=configuration, quantiser=quantiser, networks=body))
+
+
+@settings(max_examples=60, parent=settings.get_profile("fuzz"))
+@given(st.data())
+def test_honest_sections_with_wild_numbers(data: st.DataObject) -> None:
+    """Steps, spreads and bounds of a well-formed quantiser section, over a stream of any words."""
+    width, layers = data.draw(st.integers(1, 6)), data.draw(st.integers(1, 3))
+    quantiser = b""
+    for _ in range(2 * (layers + 1)):
+        if data.draw(st.integers(0, 3)) == 0:
+            quantiser += b"\xff"
+            continue
+        quantiser += bytes([data.draw(st.integers(0, 161))])
+        quantiser += data.draw(
+            st.binary(min_size=2, max_size=2) | st.sampled_from([b"\x80\x3a", b"\x00\x3c"])
+        )
+        quantiser += varint(data.draw(st.integers(0, 40) | st.integers(0, 1 << 16)))
+    words = data.draw(st.lists(st.integers(0, 2**32 - 1), max_size=30))
+    networks = np.array(words, dtype="<u4").tobytes()
+    configuration = varint(width) + varint(layers) + varint(data.draw(st.integers(0, 2)))
+    refused_or_a_picture(
+        altered(file("siren"), configuration=configuration, quantiser=quantiser, networks=networks)
+    )
+
+
+def test_weights_as_large_as_a_file_can_hold() -> None:
+    """Sums of the largest float16 weights stay finite in float32, also far outside the canvas."""
+    network = codecs.COIN._network(codecs.COIN.config_of(float16_file()), 1, bitstream.MAX_PIXELS, 0)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.fill_(65504.0)
+    data = codecs.COIN._write(network, {})
+    refused_or_a_picture(data)
+    assert codecs.decode(data, size=SIZE).shape == (3, *SIZE)
+
+
+HOSTILE = """
+import resource, sys, time
+from pathlib import Path
+from tutorial_lib import codecs
+from tutorial_lib.bitstream import BitstreamError
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+codecs.decode(Path(sys.argv[1]).read_bytes())
+before = peak()
+for path in sys.argv[2:]:
+    try:
+        codecs.decode(Path(path).read_bytes())
+    except BitstreamError:
+        continue
+    raise SystemExit(f"{path} was decoded")
+print(peak() - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no resource module")
+def test_large_claims_in_bounded_time_and_memory(tmp_path: Path) -> None:
+    """Small files that claim much: 10⁹ pixels, layers, neurons, frequencies, symbols, bytes of a section."""
+    data = file("siren")
+    head, rest = data[:5], data[5:-4][len(varint(50)) + len(varint(75)) :]
+    files = {
+        f"{h}x{w}": seal(head + varint(h) + varint(w) + rest)
+        for h, w in [(10**9, 1), (1, 10**9), (10**5, 10**5)]
+    }
+    for width in (1, 6, 1000, 10**9):
+        for layers in (1, 3, 1000, 300_000, 10**9):
+            for frequencies in (0, 16, 200_000, 10**9):
+                configuration = varint(width) + varint(layers) + varint(frequencies)
+                files[f"n{width}-{layers}-{frequencies}"] = altered(data, configuration=configuration)
+    tensors = 2 * 4
+    wide = varint(500) + varint(3) + varint(16)  # half a million weights
+    for bound in (1, 32767, 32768, 10**9):
+        for spread in (0, 100, 159, 200, 254):
+            quantiser = (bytes([spread]) + b"\x80\x38" + varint(bound)) * tensors
+            files[f"q{bound}-{spread}"] = altered(data, quantiser=quantiser)
+            files[f"w{bound}-{spread}"] = altered(data, configuration=wide, quantiser=quantiser)
+    files["float16"] = altered(data, configuration=wide, quantiser=b"\xff" * tensors)
+    files["section"] = seal(data[:5] + varint(50) + varint(75) + b"\x01\x01" + varint(10**9) + b"abc")
+    paths = []
+    for name, body in {"good": data, **files}.items():
+        paths.append(tmp_path / name)
+        paths[-1].write_bytes(body)
+    run = subprocess.run(
+        [sys.executable, "-c", HOSTILE, *map(str, paths)],
+        env=one_thread(),
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert run.returncode == 0, run.stderr
+    assert int(run.stdout) < 300 * 2**20
+
+
+# ------------------------------------------------------------------------------------------ classical codecs
+
+FAST = dict(CLASSICAL) | {"avif": Avif(speed=10)}
+
+
+@settings(max_examples=40, parent=settings.get_profile("fuzz"))
+@given(st.data())
+@pytest.mark.parametrize("name", CLASSICAL)
+def test_classical_files(name: str, data: st.DataObject) -> None:
+    """They have no checksum of ours: a damaged file may give a damaged picture, as in any viewer."""
+    original = classical_file(name)
+    damaged = bytearray(original)
+    for _ in range(data.draw(st.integers(1, 3))):
+        position = data.draw(st.integers(0, len(damaged)))
+        damaged[position : position + data.draw(st.integers(0, 4))] = data.draw(st.binary(max_size=4))
+    if data.draw(st.booleans()):
+        damaged = damaged[: data.draw(st.integers(0, len(damaged)))]
+    try:
+        decoded = CLASSICAL[name].decode(bytes(damaged))
+    except BitstreamError as error:
+        assert "\n" not in str(error)
+    else:
+        assert images.picture_problem(decoded) is None
+
+
+@settings(max_examples=60)
+@given(st.sampled_from(list(CLASSICAL)), st.binary(max_size=100))
+def test_random_bytes_for_classical_codecs(name: str, data: bytes) -> None:
+    with pytest.raises(BitstreamError):
+        CLASSICAL[name].decode(data)
+    with pytest.raises(BitstreamError):
+        CLASSICAL[name].decode(classical_file(name)[:12] + data)
+
+
+_CLASSICAL_FILES: dict[str, bytes] = {}
+
+
+def classical_file(name: str) -> bytes:
+    if name not in _CLASSICAL_FILES:
+        _CLASSICAL_FILES[name] = FAST[name].encode(images.crop(picture(), 0, 0, 24, 32))
+    return _CLASSICAL_FILES[name]
+
+
+@pytest.mark.parametrize("name", CLASSICAL)
+def test_an_inr_file_is_none_of_theirs(name: str) -> None:
+    with pytest.raises(BitstreamError):
+        CLASSICAL[name].decode(file("siren"))

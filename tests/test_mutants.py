@@ -1,0 +1,100 @@
+"""Every exercise passes its reference, calls its stub pending, and refuses each wrong answer by its name."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from tutorial_lib.course.exercises import Exercise, evaluate, exercises_of, notebooks
+
+FOLDER = Path(__file__).parent / "mutants"
+SEEDS = range(5)
+EXERCISES = [each for notebook in notebooks() for each in exercises_of(notebook).values()]
+
+
+def load(notebook: str) -> ModuleType:
+    if not (FOLDER / f"mutants_{notebook}.py").is_file():
+        module = ModuleType(f"mutants_{notebook}")
+        module.MUTANTS = {}
+        return module
+    spec = importlib.util.spec_from_file_location(f"mutants_{notebook}", FOLDER / f"mutants_{notebook}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+MUTANTS: dict[str, dict[str, tuple[Any, str]]] = {
+    key: wrong for notebook in notebooks() for key, wrong in load(notebook).MUTANTS.items()
+}
+NAMED = [(key, name) for key, wrong in MUTANTS.items() for name in wrong]
+
+
+def find(identifier: str) -> Exercise:
+    return exercises_of(identifier[:2])[identifier]
+
+
+def answer_of(mutant: Any, notebook: str) -> Any:
+    """A function or class; from its source: what the source defines last, with the mutants' module around it."""
+    if not isinstance(mutant, str):
+        return mutant
+    scope = dict(vars(load(notebook)))
+    before = set(scope)
+    exec(mutant, scope)
+    return scope[[name for name in scope if name not in before and name != "__builtins__"][-1]]
+
+
+def test_every_exercise_has_three_to_six_mutants_and_every_mutant_an_exercise() -> None:
+    assert MUTANTS.keys() == {each.id for each in EXERCISES}
+    assert {key: len(wrong) for key, wrong in MUTANTS.items() if not 3 <= len(wrong) <= 6} == {}
+
+
+@pytest.mark.parametrize("exercise", EXERCISES, ids=lambda each: each.id)
+def test_the_reference_passes(exercise: Exercise) -> None:
+    for seed in SEEDS:
+        verdict = evaluate(exercise, exercise.reference, seed)
+        assert verdict.status == "passed", verdict
+        assert verdict.passed == tuple(check.says for check in exercise.checks)
+
+
+@pytest.mark.parametrize("exercise", EXERCISES, ids=lambda each: each.id)
+def test_a_stub_is_pending(exercise: Exercise) -> None:
+    def pending(*_: Any, **__: Any) -> None:
+        raise NotImplementedError(f"Exercise {exercise.id}")
+
+    stub: Any = pending
+    if isinstance(exercise.reference, type):
+        names = [n for n, f in vars(exercise.reference).items() if callable(f) or isinstance(f, staticmethod)]
+        kept = [name for name in names if name == "__init__" or not name.startswith("__")]
+        stub = type("Stub", (), {name: staticmethod(pending) for name in kept})
+    assert evaluate(exercise, stub).status == "pending"
+
+
+@pytest.mark.parametrize(("identifier", "name"), NAMED)
+def test_a_mutant_is_refused_by_name(identifier: str, name: str) -> None:
+    mutant, words = MUTANTS[identifier][name]
+    for seed in SEEDS:
+        verdict = evaluate(find(identifier), answer_of(mutant, identifier[:2]), seed)
+        assert verdict.status == "wrong", f"{name} was taken for right (seed {seed})"
+        assert words.lower() in verdict.message.lower(), f"seed {seed}: {verdict.message}"
+
+
+@pytest.mark.parametrize("identifier", MUTANTS)
+def test_each_mutant_has_a_message_of_its_own(identifier: str) -> None:
+    messages = {
+        name: evaluate(find(identifier), answer_of(mutant, identifier[:2]), 0).message
+        for name, (mutant, _) in MUTANTS[identifier].items()
+    }
+    assert len(set(messages.values())) == len(messages), messages
+
+
+def test_alarm_rings_for_an_exercise_that_takes_anything() -> None:
+    from dataclasses import replace
+
+    blind = replace(EXERCISES[0], checks=(replace(EXERCISES[0].checks[0], tolerance=1e9),))
+    mutant, _ = MUTANTS[EXERCISES[0].id]["colours forgotten"]
+    assert evaluate(blind, mutant, 0).status == "passed"
+    assert evaluate(EXERCISES[0], mutant, 0).status == "wrong"

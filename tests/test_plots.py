@@ -1,0 +1,148 @@
+"""Figures and widgets: each carries alternative text from its data, is small, and never hides an exception."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+from pathlib import Path
+
+import nbformat
+import numpy as np
+import pytest
+import torch
+from nbclient.exceptions import CellExecutionError
+from PIL import Image
+from torch import Tensor
+
+from tutorial_lib import images, plots, widgets
+from tutorial_lib.course import builder, sample_file
+from tutorial_lib.course.journey import journey
+
+DATA = {"SIREN": [(0.5, 30.0), (0.2, 27.0)], "JPEG": [{"bpp": 0.4, "psnr": 29.5}, {"bpp": 0.9, "psnr": 33.0}]}
+
+
+def decoded(shown: plots.Shown) -> list[Image.Image]:
+    found = re.findall(r'src="data:image/\w+;base64,([^"]+)"', shown.html)
+    return [Image.open(io.BytesIO(base64.b64decode(each))) for each in found]
+
+
+def alts(shown: plots.Shown) -> list[str]:
+    return re.findall(r'<img alt="([^"]+)"', shown.html)
+
+
+@pytest.mark.parametrize(
+    ("shown", "words"),
+    [
+        (lambda: plots.curves({"fit": ([0, 1, 2], torch.tensor([1.0, 9.0, 3.0]))}, "step", "dB"), "highest 9 at 1"),
+        (lambda: plots.curves({"a": ([1, 2], [3, 1]), "b": ([1, 2], [1, 2])}, "x", "y", log_y=True), "b: from 1 at 1"),
+        (lambda: plots.rate_distortion(DATA, yours=[(0.3, 28.0)]), "You are here: 28.0 at 0.30 bpp"),
+        (lambda: plots.rate_distortion(DATA, title="coffee"), "SIREN: 27.0 at 0.20 bpp, 30.0 at 0.50 bpp"),
+        (lambda: plots.histograms({"layer 1": np.ones(9), "layer 2": torch.zeros(9)}), "layer 1: mean 1, standard"),
+        (lambda: plots.histograms({"x": np.arange(9.0)}, limits=(0, 4), title="t", alt="Nine."), "Nine. x: mean 4"),
+        (lambda: plots.target_and_yours("curve", [0, 1], [1, 0]), "yours: from 1 at 0"),
+    ],
+)
+def test_a_figure_says_its_numbers(shown: object, words: str) -> None:
+    figure = shown()
+    assert words in figure.text and alts(figure) == [figure.text]
+    (image,) = decoded(figure)
+    assert image.width > 300 and len(figure.html) < 60_000
+    assert figure._repr_mimebundle_() == {"text/html": figure.html, "text/plain": figure.text}
+
+
+def test_a_figure_without_alternative_text_is_refused() -> None:
+    figure, axes = plots.figure()
+    axes.plot([1, 2])
+    with pytest.raises(ValueError, match="alternative text"):
+        plots.show(figure, " ")
+    assert alts(plots.show(figure, 'A "line" <b>')) == ["A &quot;line&quot; &lt;b&gt;"]
+
+
+def test_pictures_are_exact_when_small_and_enlarged_by_squares(coffee: Tensor) -> None:
+    shown = plots.pictures([coffee, 1 - coffee], ["original", "negative"], zoom=3)
+    first, _ = decoded(shown)
+    assert np.array_equal(np.asarray(first)[::3, ::3], images.to_uint8(coffee))
+    assert alts(shown)[0] == "original (75×50 pixels, shown 3 times as large)"
+    assert decoded(plots.pictures([coffee], zoom=0.5))[0].size == (38, 25)
+    assert decoded(plots.pictures([coffee], zoom=2, method="bicubic"))[0].size == (150, 100)
+    with pytest.raises(ValueError, match="1 titles"):
+        plots.pictures([coffee, coffee], ["one"])
+
+
+def test_large_photographs_become_small_files() -> None:
+    shown = plots.pictures([images.sample("astronaut")])
+    assert decoded(shown)[0].format == "JPEG" and len(shown.html) < 150_000
+
+
+def test_the_palette_has_no_twins() -> None:
+    assert len(set(plots.COLOURS)) == 7
+
+
+def test_the_journey_is_drawn_from_the_file() -> None:
+    original = images.crop(images.sample("chelsea"), 24, 120, 192, 240)
+    data = sample_file("chelsea.inr")
+    shown = journey(original, data)
+    assert f"{len(data):,} bytes" in shown.text and "138,240 bytes raw" in shown.text
+    assert len(shown.html) < 250_000
+
+
+# ------------------------------------------------------------------------------------------ widgets
+
+
+def test_swipe_holds_two_pictures_and_can_be_moved_by_keys(coffee: Tensor) -> None:
+    shown = widgets.swipe(coffee, 1 - coffee, ("original", "<decoded>"), alt="a cup", zoom=2)
+    assert alts(shown) == ["&lt;decoded&gt;, a cup", "original, a cup"]
+    assert 'type="range"' in shown.html and 'aria-label="Edge between original and &lt;decoded&gt;"' in shown.html
+    assert "http" not in shown.html and shown.html.count("<div") == shown.html.count("</div")
+    with pytest.raises(ValueError, match="one size"):
+        widgets.swipe(coffee, coffee[:, :9], ("a", "b"))
+
+
+def test_explore_calls_once_outside_notebooks() -> None:
+    calls = []
+    widgets.explore(lambda a=1, b="x": calls.append((a, b)), a=(0, 3), b=["x", "y"])
+    assert calls == [(1, "x")]
+
+
+def run(source: str) -> nbformat.NotebookNode:
+    cells = [nbformat.v4.new_code_cell(source), nbformat.v4.new_code_cell("print(calls)")]
+    notebook = nbformat.v4.new_notebook(cells=cells)
+    builder.execute(notebook, budget="quick")
+    return notebook
+
+
+EXPLORE = """
+from tutorial_lib import plots, widgets
+calls = []
+def draw(quality=30, *, name, bright=True):
+    calls.append((quality, name, bright))
+    return plots.Shown(f"<b>{quality}</b>", f"quality {quality}")
+widgets.explore(draw, quality=(5, 95, 5), name=["cup", "cat"], bright=True)
+"""
+
+
+@pytest.mark.slow
+def test_explore_shows_its_first_result_in_a_saved_notebook_and_follows_its_controls() -> None:
+    notebook = run(EXPLORE)
+    controls, first = notebook.cells[0].outputs
+    assert "quality 30, name cup, bright True" in controls["data"]["text/html"]
+    assert builder.WIDGET not in controls["data"]
+    assert first["data"] == {"text/html": "<b>30</b>", "text/plain": "quality 30"}
+    assert notebook.cells[1].outputs[0].text == "[(30, 'cup', True)]\n"
+
+    moved = EXPLORE.replace("widgets.explore", "from ipywidgets import IntSlider\ns = IntSlider(40)\nwidgets.explore")
+    moved = moved.replace("quality=(5, 95, 5)", "quality=s") + "s.value = 50\n"
+    notebook = run(moved)
+    assert notebook.cells[1].outputs[0].text == "[(40, 'cup', True), (50, 'cup', True)]\n"
+    assert [o.data["text/plain"] for o in notebook.cells[0].outputs][1] == "quality 50"
+
+
+@pytest.mark.slow
+def test_an_exception_in_the_first_call_fails_the_run_and_a_later_one_is_shown(tmp_path: Path) -> None:
+    with pytest.raises(CellExecutionError, match="boom"):
+        run("from tutorial_lib import widgets\ncalls = []\ndef f(a=1): raise ValueError('boom')\nwidgets.explore(f, a=(0, 3))")
+    source = "from tutorial_lib import widgets\nfrom ipywidgets import IntSlider\ncalls = []\ns = IntSlider(5)\n"
+    source += "def f(a): return 1 // (a - 7)\nwidgets.explore(f, a=s)\ns.value = 7\n"
+    shown = run(source).cells[0].outputs[1].data
+    assert "ZeroDivisionError" in shown["text/html"]
