@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -133,7 +135,8 @@ def test_encode_refuses(capsys: pytest.CaptureFixture[str]) -> None:
         (["in/cup.png", "--bpp", "1e308"], "more than the largest"),
         (["in/cup.png", "--bpp", "1e-9"], "the smallest siren network takes"),
         (["in/cup.png", "--bpp", "much"], "--bpp: invalid float value: 'much'"),
-        (["in/cup.png", "--seed", "0.5"], "--seed: invalid int"),
+        (["in/cup.png", "--seed", "0.5"], "--seed: a seed is a whole number"),
+            (["in/cup.png", "--seed", "99999999999999999999"], "--seed: a seed is a whole number"),
         (["in/cup.png", "--budget", "week"], "--budget: invalid choice: 'week'"),
         (["in/cup.png", "--device", "abacus"], "device 'abacus' is not available here; try 'cpu'"),
         (["in/cup.png", "-o", "none/there.inr"], "there is no folder none"),
@@ -193,22 +196,30 @@ def test_stopped_before_there_is_anything_to_keep(
 
 
 def started(place: Path) -> subprocess.Popen[str]:
-    """An encode that takes a while, once its progress bar shows a PSNR."""
+    """An encode that takes a while, once its progress bar, which wants a terminal, shows a PSNR."""
+    screen, terminal = os.openpty()
     process = subprocess.Popen(
         inr_command("encode", "in/cup.png", "--budget", "gpu", "--bpp", "8"),
         cwd=place,
         env=one_thread(),
         stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        stderr=terminal,
         text=True,
-        bufsize=1,
     )
-    assert process.stderr is not None
-    seen, deadline = "", time.monotonic() + 120
-    while " dB" not in seen:
+    os.close(terminal)  # the process has its own: once it ends, reading fails instead of waiting
+    seen, deadline = b"", time.monotonic() + 120
+    while b" dB" not in seen:
         assert process.poll() is None and time.monotonic() < deadline, seen
-        seen += process.stderr.read(1)
+        seen += os.read(screen, 1)
+    # what comes after must not fill the terminal's buffer, or the process would wait for a reader
+    threading.Thread(target=_drain, args=(screen,), daemon=True).start()
     return process
+
+
+def _drain(descriptor: int) -> None:
+    with contextlib.suppress(OSError):
+        while os.read(descriptor, 1024):
+            continue
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
@@ -237,8 +248,9 @@ def test_stopped_it_keeps_what_it_has(place: Path) -> None:
 @pytest.mark.parametrize("name", codecs.LEARNED)
 def test_decode(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("decode", f"in/{name}.inr") == 0
-    assert capsys.readouterr().out == f"{name}.png: 75×50 pixels\n" and files() == {f"{name}.png"}
-    assert torch.equal(images.load(f"{name}.png"), images.quantize_8bit(codecs.decode(encoded(name))))
+    assert capsys.readouterr().out == f"{name}.decoded.png: 75×50 pixels\n"
+    assert files() == {f"{name}.decoded.png"}
+    assert torch.equal(images.load(f"{name}.decoded.png"), images.quantize_8bit(codecs.decode(encoded(name))))
 
 
 @pytest.mark.parametrize(
@@ -281,7 +293,7 @@ def test_decode_refuses(capsys: pytest.CaptureFixture[str]) -> None:
         (["in/cup.png"], "this is not an .inr file"),
         (["none.inr"], "there is no file none.inr"),
         (["in"], "in is a folder"),
-        (["in/siren.inr", "-o", "none/out.png"], "there is no folder none"),
+        (["in/siren.inr", "-o", "none/out.png"], "the folder none does not exist"),
         (["in/siren.inr", "-o", "in"], "in is a folder"),
         (["in/siren.inr", "-o", "out.xyz"], "'.xyz' names no format"),
         (["in/siren.inr", "-o", "out"], "names no format"),

@@ -53,14 +53,14 @@ def _parser() -> argparse.ArgumentParser:
     encode.add_argument("--codec", default="siren", metavar="NAME", help="siren (default), coin or struempler")
     encode.add_argument("--bpp", type=float, metavar="X", help="target in bits per pixel; siren and coin stay within it")
     encode.add_argument("--budget", choices=BUDGET_NAMES, help="how long to compute (default: by device)")
-    encode.add_argument("--seed", type=int, default=0, metavar="N", help="default 0")
+    encode.add_argument("--seed", type=_seed, default=0, metavar="N", help="default 0")
     encode.add_argument("--device", metavar="D", help="cpu, cuda or mps (default: the fastest there is)")
     encode.add_argument("--json", action="store_true", help="print the result as JSON")
     encode.set_defaults(run=_encode)
 
     decode = commands.add_parser("decode", help="render a file, at any size")
     decode.add_argument("file", metavar="FILE")
-    decode.add_argument("-o", "--output", metavar="PICTURE", help="default: the file's name with .png, here")
+    decode.add_argument("-o", "--output", metavar="PICTURE", help="default: NAME.decoded.png, here")
     size = decode.add_mutually_exclusive_group()
     size.add_argument("--size", metavar="WxH", help="width and height in pixels, as 1536x1024")
     size.add_argument("--scale", type=float, metavar="S", help="times the picture's own size")
@@ -112,7 +112,9 @@ def _encode(options: argparse.Namespace) -> int:
             flush=True,
         )
     started = time.perf_counter()
-    encoding = codec.execute(plan, picture, seed=options.seed, device=options.device, progress=not options.json)
+    encoding = codec.execute(
+        plan, picture, seed=options.seed, device=options.device, progress=not options.json and sys.stderr.isatty()
+    )
     seconds = time.perf_counter() - started
     images.write_atomically(output, encoding.data)
     decoded = codec.decode(encoding.data, device=options.device).cpu()
@@ -140,8 +142,7 @@ def _decode(options: argparse.Namespace) -> int:
     from tutorial_lib import bitstream, codecs, images
 
     data = _read(options.file)
-    output = Path(options.output or _beside(options.file, ".png"))
-    _check_output(output)
+    output = images.check_writable(options.output or _beside(options.file, ".decoded.png"))
     container = bitstream.read(data)
     size = _size(options, container.height, container.width)
     picture = codecs.decode(data, size, device=options.device).cpu()
@@ -271,6 +272,12 @@ def _size(options: argparse.Namespace, height: int, width: int) -> tuple[int, in
 def _beside(name: str, suffix: str) -> str:
     """A file of the same name in the current folder."""
     return Path(name.replace(":", "")).stem + suffix
+
+
+def _seed(text: str) -> int:
+    if not (text.isdecimal() and int(text) < 1 << 63):
+        raise argparse.ArgumentTypeError(f"a seed is a whole number from 0 to 2^63 - 1, not {text!r}")
+    return int(text)
 
 
 def _check_output(path: Path) -> None:

@@ -215,15 +215,7 @@ def save(picture: Tensor, path: str | os.PathLike[str]) -> None:
         ImageError: not a picture, unknown suffix, missing folder, or the file can't be written.
     """
     _require_picture(picture)
-    path = Path(path)
-    if path.suffix.lower() not in _WRITABLE:
-        raise ImageError(
-            f"{path}: the suffix {path.suffix!r} names no format; use one of {', '.join(_WRITABLE)}."
-        )
-    if path.is_dir():
-        raise ImageError(f"{path} is a folder, not a file.")
-    if not path.parent.is_dir():
-        raise ImageError(f"{path} can't be written: the folder {path.parent} does not exist.")
+    path = check_writable(path)
     format_, options = _WRITABLE[path.suffix.lower()]
     buffer = io.BytesIO()
     try:
@@ -231,6 +223,22 @@ def save(picture: Tensor, path: str | os.PathLike[str]) -> None:
         write_atomically(path, buffer.getvalue())
     except (OSError, ValueError, KeyError) as error:  # KeyError: a Pillow built without this format
         raise ImageError(f"{path} can't be written: {_reason(error)}.") from error
+
+
+def check_writable(path: str | os.PathLike[str]) -> Path:
+    """Refuse, before the work, a path that `save` could not write a picture to.
+
+    Raises:
+        ImageError: an unknown suffix, a folder, or a file in a folder that does not exist.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise ImageError(f"{path} is a folder, not a file.")
+    if not path.parent.is_dir():
+        raise ImageError(f"{path} can't be written: the folder {path.parent} does not exist.")
+    if path.suffix.lower() not in _WRITABLE:
+        raise ImageError(f"{path}: the suffix {path.suffix!r} names no format; use one of {', '.join(_WRITABLE)}.")
+    return path
 
 
 def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:

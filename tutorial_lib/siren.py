@@ -149,7 +149,11 @@ class Siren(nn.Module):
         """The picture (3, height, width) in [0, 1] at any size; its own size by default. See `render_tiles`."""
         size = (self.height, self.width)
         return render_tiles(
-            self, height or size[0], width or size[1], size, max(self.config.width, self.config.inputs)
+            self,
+            size[0] if height is None else height,
+            size[1] if width is None else width,
+            size,
+            max(self.config.width, self.config.inputs),
         )
 
 

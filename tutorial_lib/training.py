@@ -300,6 +300,7 @@ class _Fit:
             validation.rows // 2 * validation.columns + validation.columns // 2
         )
         self.whole_picture_scores = stride == 1
+        self.hopeless = 2 * float((self.colours - self.colours.mean((1, 2), keepdim=True)).square().mean())
         self.bar = tqdm(total=sum(phase.iterations for phase in recipe), disable=not progress, unit="it", leave=False)
         self.history: list[tuple[int, str, float]] = []
         self.best, self.fallback = _Best(), _Best()
@@ -409,7 +410,9 @@ class _Fit:
         self.best = _Best(error, state, dict(self.quantizer.steps) if phase.quantization else {})
 
     def _record(self, phase: Phase, error: float) -> None:
-        if self.best.state and not error <= 10 * self.best.mse:  # also true of NaN
+        # NaN, far worse than the best, or worse than any constant colour once the first steps are over
+        limit = 10 * self.best.mse if self.iteration < 4 * EVALUATE_EVERY else min(10 * self.best.mse, self.hopeless)
+        if self.best.state and not error <= max(limit, self.best.mse):
             self.representation.load_state_dict(self.best.state)
             self.optimizer = _optimizer(phase, self.representation)
             self.scale /= 2

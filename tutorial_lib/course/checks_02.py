@@ -29,9 +29,7 @@ class Siren(siren.Siren):
         super().__init__(config, 2, 2)
 
 
-def fit(
-    network: nn.Module, coordinates: Tensor, colours: Tensor, optimizer: torch.optim.Optimizer, steps: int
-) -> list[float]:
+def fit(network: nn.Module, coordinates: Tensor, colours: Tensor, optimizer: torch.optim.Optimizer, steps: int) -> list[float]:
     """The heart of `training.fit`: the losses before each step; the network is left in its best state."""
     losses, best_loss, best_state = [], math.inf, None
     for _ in range(steps):
@@ -88,9 +86,7 @@ def _encoded(base: float = 1.4, factor: float = math.pi, first: int = 0, order: 
     return wrong
 
 
-_AGREE = (
-    "The network would learn as well, but the weights in a file fit one order alone, so encoder and decoder must agree."
-)
+_AGREE = "The network would learn as well, but the weights in a file fit one order alone, so encoder and decoder must agree."
 
 ENCODING = Exercise(
     id="02.1",
@@ -109,9 +105,7 @@ ENCODING = Exercise(
                     "2π instead of π: the canvas is 2 wide, so π·x already makes one whole wave.",
                     like=_encoded(factor=2 * math.pi),
                 ),
-                Mistake(
-                    "each frequency is twice the one before, as in NeRF; here it is 1.4 times.", like=_encoded(base=2.0)
-                ),
+                Mistake("each frequency is twice the one before, as in NeRF; here it is 1.4 times.", like=_encoded(base=2.0)),
                 Mistake(
                     "i starts at 1: the first frequency is π·1.4⁰ = π, so i goes from 0 to L − 1.",
                     like=_encoded(first=1),
@@ -121,8 +115,7 @@ ENCODING = Exercise(
                     like=_encoded(order="by frequency"),
                 ),
                 Mistake(
-                    "the sines and cosines of x, then those of y: the sines of both come first, then the "
-                    f"cosines. {_AGREE}",
+                    f"the sines and cosines of x, then those of y: the sines of both come first, then the cosines. {_AGREE}",
                     like=_encoded(order="by coordinate"),
                 ),
                 Mistake(
@@ -130,16 +123,13 @@ ENCODING = Exercise(
                     like=_encoded(order="coordinates mixed"),
                 ),
                 Mistake(f"the cosines come before the sines. {_AGREE}", like=_encoded(order="cosines first")),
-                Mistake(
-                    f"x and y stand at the end: they come first. {_AGREE}", like=_encoded(order="coordinates last")
-                ),
+                Mistake(f"x and y stand at the end: they come first. {_AGREE}", like=_encoded(order="coordinates last")),
                 Mistake(
                     "x and y themselves are missing: put `coordinates` in front of the sines.",
                     when=lambda yours, target, x, n: yours.shape == (*x.shape[:-1], 4 * n),
                 ),
                 Mistake(
-                    "one number is left of each frequency: sine and cosine of every coordinate stay apart, "
-                    "4L numbers in all.",
+                    "one number is left of each frequency: sine and cosine of every coordinate stay apart, 4L numbers in all.",
                     when=lambda yours, target, x, n: yours.shape == (*x.shape[:-1], 2 + 2 * n),
                 ),
             ),
@@ -149,8 +139,7 @@ ENCODING = Exercise(
             inputs=lambda random: (random.tensor(random.randint(3, 9), 2, low=-1, high=1), random.randint(3, 7)),
             mistakes=(
                 Mistake(
-                    "it works on a grid (H, W, 2) and not on a list (N, 2): count dimensions from the end, "
-                    "as in `dim=-1`.",
+                    "it works on a grid (H, W, 2) and not on a list (N, 2): count dimensions from the end, as in `dim=-1`.",
                     error="Error",
                 ),
             ),
@@ -231,8 +220,7 @@ def _started(bound) -> type[nn.Module]:
 
 
 _NORMAL = Mistake(
-    "the weights are normally distributed: a few of them are far outside the bound. `nn.init.uniform_` "
-    "draws them uniformly.",
+    "the weights are normally distributed: a few of them are far outside the bound. `nn.init.uniform_` draws them uniformly.",
     when=lambda yours, target, *_: yours[_LARGEST] > 1.5 * yours[_SPREAD],
 )
 _ONE_SIDED = Mistake(
@@ -330,8 +318,7 @@ SINE_LAYER = Exercise(
         ),
     ),
     hints=(
-        "`SineLayer` is an `nn.Linear`, so `super().forward(features)` is W·x + b. What happens to that "
-        "before the sine?",
+        "`SineLayer` is an `nn.Linear`, so `super().forward(features)` is W·x + b. What happens to that before the sine?",
         "The bound is a number: `1 / inputs` if `first`, else `math.sqrt(6 / inputs) / omega_0`.",
         "`nn.init.uniform_(self.weight, -bound, bound)`; and `forward` returns the sine of `self.omega_0` "
         "times what "
@@ -368,13 +355,11 @@ def _made(siren_class: type[nn.Module], shape: tuple[int, int, int, float]) -> n
     right = _shapes_of(width, sine_layers, frequencies)
     if not mine:
         raise Wrong(
-            "the network has no parameters: in a plain Python list PyTorch doesn't see the layers. "
-            "`nn.Sequential(*layers)`."
+            "the network has no parameters: is `self.layers` set? In a plain Python list PyTorch doesn't see the "
+            "layers: `nn.Sequential(*layers)`."
         )
     if mine[0] != right[0] and mine[0][-1] == 2:
-        raise Wrong(
-            "the first layer takes 2 numbers; with the encoding in front it gets 2 + 4L of them, {right[0][1]} here."
-        )
+        raise Wrong("the first layer takes 2 numbers; with the encoding in front it gets 2 + 4L of them, {right[0][1]} here.")
     if len(mine) == len(right) + 2:
         raise Wrong("there is one layer too many: `sine_layers` counts the first one as well.")
     if len(mine) == len(right) - 2:
@@ -436,8 +421,7 @@ SIREN = Exercise(
                     like=_siren_like(lambda y, omega: torch.sin(y)),
                 ),
                 Mistake(
-                    "the colours are clamped: where they are, no gradient flows. Clamp when the picture is "
-                    "shown, not here.",
+                    "the colours are clamped: where they are, no gradient flows. Clamp when the picture is shown, not here.",
                     like=_siren_like(lambda y, omega: y.clamp(0, 1)),
                 ),
                 Mistake(
@@ -486,8 +470,7 @@ SIREN = Exercise(
         ),
     ),
     hints=(
-        "How many numbers does `encode(coordinates, frequencies)` give for a point? So many inputs has the "
-        "first layer.",
+        "How many numbers does `encode(coordinates, frequencies)` give for a point? So many inputs has the first layer.",
         "Make a list: `SineLayer(inputs, width, omega_0, first=True)`, then `sine_layers - 1` of "
         "`SineLayer(width, width, omega_0)`, then `nn.Linear(width, 3)`. `nn.Sequential(*layers)` makes "
         "one module of it.",
@@ -541,9 +524,7 @@ def _fit_like(
 ):
     """Fit loops that differ from the right one in one thing."""
 
-    def wrong(
-        network: nn.Module, x: Tensor, target: Tensor, optimizer: torch.optim.Optimizer, steps: int
-    ) -> list[float]:
+    def wrong(network: nn.Module, x: Tensor, target: Tensor, optimizer: torch.optim.Optimizer, steps: int) -> list[float]:
         losses: list[float] = []
         best, state = (-math.inf if keep == "worst" else math.inf), None
         for _ in range(steps):
@@ -594,6 +575,11 @@ FIT = Exercise(
                     "from before: keep "
                     "the copy before `optimizer.step()`, so that both belong together.",
                     like=_fit_like(keep="after"),
+                ),
+                Mistake(
+                    "no state was kept: `best_state` is still None after the loop. Where the loss is the smallest so "
+                    "far, keep a copy of `network.state_dict()`.",
+                    error="state_dict to be dict-like",
                 ),
                 Mistake("the worst state is kept: smaller losses are better.", like=_fit_like(keep="worst")),
                 Mistake(
@@ -669,9 +655,7 @@ def _other_size(random: Random) -> tuple[Any, ...]:
 def _rendered(render: Any, network: nn.Module, height: int, width: int, source: tuple[int, int]) -> Tensor:
     picture = render(network, height, width, source)
     if isinstance(picture, Tensor) and picture.requires_grad:
-        raise Wrong(
-            "the picture carries a graph of gradients, which costs memory: `@torch.no_grad()` above the function."
-        )
+        raise Wrong("the picture carries a graph of gradients, which costs memory: `@torch.no_grad()` above the function.")
     return picture
 
 
@@ -729,13 +713,11 @@ RENDER = Exercise(
             draw="picture",
             mistakes=(
                 Mistake(
-                    "H and W are swapped: the picture lies on its side. `torch.meshgrid(y, x, "
-                    'indexing="ij")` has rows first.',
+                    'H and W are swapped: the picture lies on its side. `torch.meshgrid(y, x, indexing="ij")` has rows first.',
                     when=lambda yours, target, network, height, width, source: yours.shape == (3, width, height),
                 ),
                 Mistake(
-                    "the colours come last: a picture is (3, height, width), so move them to the front "
-                    "with `movedim(-1, 0)`.",
+                    "the colours come last: a picture is (3, height, width), so move them to the front with `movedim(-1, 0)`.",
                     when=lambda yours, target, network, height, width, source: yours.shape == (height, width, 3),
                 ),
                 Mistake(
@@ -763,9 +745,7 @@ RENDER = Exercise(
                 ),
                 Mistake(
                     "the half pixels are missing: pixel px has its centre at px + ½.",
-                    like=_render_like(
-                        lambda length, source: 2 * torch.arange(length) * source / length / (source - 1) - 1
-                    ),
+                    like=_render_like(lambda length, source: 2 * torch.arange(length) * source / length / (source - 1) - 1),
                 ),
                 Mistake(
                     "one half pixel is missing: add ½ before scaling, and take ½ off again afterwards.",
@@ -789,10 +769,8 @@ RENDER = Exercise(
         ),
     ),
     hints=(
-        "Do one side first: the positions `px` of the new columns, as positions `u` between the old "
-        "columns, and then as x.",
-        "`u = (px + 0.5) * source[1] / width - 0.5`, then `x = 2 * u / (source[1] - 1) - 1`. The same for "
-        "y with the heights.",
+        "Do one side first: the positions `px` of the new columns, as positions `u` between the old columns, and then as x.",
+        "`u = (px + 0.5) * source[1] / width - 0.5`, then `x = 2 * u / (source[1] - 1) - 1`. The same for y with the heights.",
         '`y, x = torch.meshgrid(y, x, indexing="ij")` makes two grids, `torch.stack([x, y], dim=-1)` one '
         "of (height, width, 2). "
         "Give it to the network, move the colours to the front, clamp.",
@@ -821,17 +799,14 @@ RATE = Exercise(
             mistakes=(
                 Mistake(
                     "the biases are not counted: the decoder needs them too.",
-                    like=lambda net, h, w, bits: (
-                        bits * sum(p.numel() for p in net.parameters() if p.ndim > 1) / (h * w)
-                    ),
+                    like=lambda net, h, w, bits: bits * sum(p.numel() for p in net.parameters() if p.ndim > 1) / (h * w),
                 ),
                 Mistake(
                     "bytes instead of bits: a rate is in bits per pixel.",
                     like=lambda net, h, w, bits: bits * sum(p.numel() for p in net.parameters()) / (8 * h * w),
                 ),
                 Mistake(
-                    "32 bits a weight: that is how PyTorch computes (float32). Count the `bits_per_weight` "
-                    "that are stored.",
+                    "32 bits a weight: that is how PyTorch computes (float32). Count the `bits_per_weight` that are stored.",
                     like=lambda net, h, w, bits: 32 * sum(p.numel() for p in net.parameters()) / (h * w),
                 ),
                 Mistake(
@@ -854,8 +829,7 @@ RATE = Exercise(
         ),
     ),
     hints=(
-        "How many numbers must the decoder know? All of them, weights and biases: `network.parameters()` "
-        "goes through them.",
+        "How many numbers must the decoder know? All of them, weights and biases: `network.parameters()` goes through them.",
         "`p.numel()` is how many numbers a tensor holds. Sum that over all parameters.",
         "Bits in all are `bits_per_weight` times that sum; pixels are `height * width`.",
     ),

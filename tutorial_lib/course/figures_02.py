@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 import matplotlib
 import numpy as np
 import torch
+from ipywidgets import SelectionSlider
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from torch import Tensor, nn
@@ -80,9 +81,16 @@ def learned_waves(features: Callable[[Tensor], Tensor], steps: int) -> dict[int,
     return learned
 
 
-def _train(network: nn.Module, inputs: Tensor, target: Tensor, steps: int, look: Callable[[int, Tensor], None]) -> None:
+def _train(
+    network: nn.Module,
+    inputs: Tensor,
+    target: Tensor,
+    steps: int,
+    look: Callable[[int, Tensor], None],
+    learning_rate: float = 2e-3,
+) -> None:
     operations = sum(p.numel() for p in network.parameters()) * target[..., 0].numel()
-    optimizer = torch.optim.Adam(network.parameters(), lr=2e-3)
+    optimizer = torch.optim.Adam(network.parameters(), lr=learning_rate)
     with threads_for(operations):
         for step in range(steps + 1):
             output = network(inputs)
@@ -112,7 +120,7 @@ def waves_figure(cases: Mapping[str, dict[int, list[tuple[int, float]]]]) -> plo
                 f"{k} wave{'s' * (k > 1)}", (1.02, height), xycoords=("axes fraction", "data"), color=colour,
                 va="center", fontweight="bold", annotation_clip=False,
             )  # fmt: skip
-        axis.set(title=name, xlabel="steps", ylim=(-0.05, 1.2))
+        axis.set(title=name, xlabel="steps", ylim=(-0.05, 1.3))
         found = ", ".join(f"{k} waves {points[-1][1]:.0%}" for k, points in learned.items())
         texts.append(f"{name}: at the end {found}.")
     axes[0, 0].set_ylabel("share learned")
@@ -179,8 +187,8 @@ def depth_figure(stacks: Mapping[str, nn.Sequential], owner: str, omega_0: float
             entering = (entering - entering.mean((0, 1))).flatten()[::7]  # without each neuron's own mean
             axis = row[shown.index(number)]
             axis.hist(entering.numpy(), bins=60, range=(-15, 15), color=plots.BLUE, density=True)
-            axis.text(0.97, 0.9, f"± {entering.std():.2g}", transform=axis.transAxes, ha="right", va="top")
-            axis.set(yticks=[], xlim=(-15, 15), xticks=[-10, 0, 10])
+            axis.text(0.97, 0.97, f"± {entering.std():.2g}", transform=axis.transAxes, ha="right", va="top")
+            axis.set(yticks=[], xlim=(-15, 15), xticks=[-10, 0, 10], ylim=(0, 1.3 * axis.get_ylim()[1]))
             axis.grid(False)
             spreads.append(f"{entering.std():.2g} in layer {number}")
         row[0].set_ylabel(name)
@@ -221,54 +229,85 @@ def _map(scores: Mapping[tuple[float, int], float], here: tuple[float, int], tit
     )
 
 
-def zoom_scores(zoomed: Mapping[tuple[float, int], Tensor], original: Tensor) -> dict[tuple[float, int], float]:
-    """PSNR of each rendering against the original of its size."""
-    return {key: metrics.psnr(picture, original) for key, picture in zoomed.items()}
-
-
-def choice_figure(
-    paintings: Mapping[tuple[float, int], Tensor],
-    on_pixels: Mapping[tuple[float, int], float],
-    between: Mapping[tuple[float, int], float],
-    omega_0: float,
-    frequencies: int,
-) -> plots.Shown:
-    """One of many fits: what it paints, and where it stands among the others.
+class Choices:
+    """Many fits of one picture, one for each ω₀ and L: what they paint, and where each stands among the others.
 
     Args:
-        paintings: (ω₀, L) to pictures at twice the size that was fitted.
-        on_pixels: (ω₀, L) to the PSNR on the pixels that were fitted.
-        between: (ω₀, L) to the PSNR at twice the size.
-        omega_0, frequencies: the one to show.
+        fitted: (ω₀, L) to what a network paints at the size that it was fitted at.
+        doubled: (ω₀, L) to the same at twice the size.
+        small, large: the originals at both sizes.
+        owner: "yours" or "reference", for the titles.
     """
-    here = (omega_0, frequencies)
-    painting = plots.pictures(
-        [paintings[here]],
-        [f"ω₀ = {omega_0:g}, L = {frequencies}: {on_pixels[here]:.1f} dB on its pixels"],
-        zoom=2.5,
-        method="bicubic",
-        alt="A SIREN painted at twice the size it was fitted at",
-    )
-    charts = _map(on_pixels, here, "PSNR on the fitted pixels (dB)"), _map(between, here, "PSNR at twice the size (dB)")
-    return plots.Shown(
-        f'<div>{painting.html}</div><div style="display:flex;flex-wrap:wrap">'
-        + "".join(f'<div style="flex:1 1 320px;max-width:520px">{chart.html}</div>' for chart in charts)
-        + "</div>",
-        "\n".join(each.text for each in (painting, *charts)),
-    )
+
+    def __init__(
+        self,
+        fitted: Mapping[tuple[float, int], Tensor],
+        doubled: Mapping[tuple[float, int], Tensor],
+        small: Tensor,
+        large: Tensor,
+        owner: str,
+    ) -> None:
+        self.fitted, self.doubled, self.owner = fitted, doubled, owner
+        self.on_pixels = {key: metrics.psnr(picture, small) for key, picture in fitted.items()}
+        self.between = {key: metrics.psnr(picture, large) for key, picture in doubled.items()}
+
+    @staticmethod
+    def slider(name: str, values: Sequence[float]) -> SelectionSlider:
+        """A slider over these values alone, starting in their middle."""
+        return SelectionSlider(options=values, value=values[len(values) // 2], description=name)
+
+    def show(self, omega_0: float, frequencies: int) -> plots.Shown:
+        """One of the fits, at both sizes, above the two tables of PSNRs."""
+        here = (omega_0, frequencies)
+        titles = [
+            f"its pixels ({self.owner}): {self.on_pixels[here]:.1f} dB",
+            f"twice the size ({self.owner}): {self.between[here]:.1f} dB",
+        ]
+        alt = f"A SIREN with ω₀ = {omega_0:g} and L = {frequencies}"
+        left = plots.pictures([self.fitted[here]], titles[:1], zoom=5, alt=alt)
+        right = plots.pictures([plots.zoomed(self.doubled[here], 2.5)], titles[1:], alt=alt)
+        cells = (
+            left,
+            right,
+            _map(self.on_pixels, here, "PSNR on the fitted pixels (dB)"),
+            _map(self.between, here, "PSNR at twice the size (dB)"),
+        )
+        grid = "display:grid;grid-template-columns:repeat(2,minmax(0,1fr));gap:8px;max-width:860px"
+        body = "".join(f"<div>{cell.html}</div>" for cell in cells)
+        return plots.Shown(f'<div style="{grid}">{body}</div>', "\n".join(cell.text for cell in cells))
 
 
-def jumpy_fit(network: nn.Module, coordinates: Tensor, picture: Tensor, steps: int) -> list[float]:
+def jumpy_fit(network: nn.Module, picture: Tensor, steps: int) -> list[float]:
     """Fit a network to a picture for a while, at a learning rate that makes it jump, and return its losses."""
-    optimizer = torch.optim.Adam(network.parameters(), lr=1e-2)
-    found, target = [], picture.movedim(0, -1)
-    for _ in range(steps):
-        loss = (network(coordinates) - target).square().mean()
-        found.append(loss.item())
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
+    coordinates = images.canvas(*picture.shape[1:], device=picture.device)
+    found: list[float] = []
+
+    def look(_: int, output: Tensor) -> None:
+        found.append(float((output.detach() - picture.movedim(0, -1)).square().mean()))
+
+    _train(network, coordinates, picture.movedim(0, -1), steps, look, learning_rate=1e-2)
     return found
+
+
+@matplotlib.rc_context(plots.STYLE)
+def best_and_last(losses: Sequence[float]) -> plots.Shown:
+    """The losses of a fit, with the best and the last of them marked."""
+    made, axis = plots.figure(9, 4.2)
+    axis.plot(losses, linewidth=1.5)
+    best, last = int(np.argmin(losses)), len(losses) - 1
+    for step, name, colour, marker in ((best, "best", plots.GREEN, "o"), (last, "last", plots.RED, "s")):
+        axis.plot(step, losses[step], marker, markersize=13, markerfacecolor="none", markeredgewidth=3, color=colour)
+        offset = (0, -22) if name == "best" else (0, 16)
+        axis.annotate(
+            name, (step, losses[step]), offset, textcoords="offset points", color=colour, fontweight="bold", ha="center"
+        )
+    axis.set(xlabel="step", ylabel="mean squared error", yscale="log")
+    axis.margins(y=0.15)
+    return plots.show(
+        made,
+        f"The loss of a fit falls from {losses[0]:.3f} in jumps. Best: {losses[best]:.4f} at step {best}; "
+        f"last: {losses[last]:.4f} at step {last}.",
+    )
 
 
 @matplotlib.rc_context(plots.STYLE)
@@ -316,7 +355,10 @@ def plane(
     look = {"marker": "*", "markersize": 22, "markeredgecolor": "black", "color": plots.YELLOW, "linestyle": "none"}
     for name, (rate, quality) in stars.items():
         axis.plot(rate, quality, zorder=5, **look)
-        axis.annotate(name, (rate, quality), (13, -5), textcoords="offset points", va="top", fontweight="bold")
+        # away from the first curve, so that no line crosses the name
+        above = quality > np.interp(rate, *zip(*next(iter(series.values())), strict=True))
+        placed = {"xytext": (-13, 5), "ha": "right"} if above else {"xytext": (13, -5), "va": "top"}
+        axis.annotate(name, (rate, quality), textcoords="offset points", fontweight="bold", **placed)
         texts.append(f"Your star {name}: {quality:.1f} dB at {rate:.2f} bpp.")
     axis.set(xlabel="bits per pixel", ylabel="PSNR (dB)", title=title)
     axis.set_xlim(left=0)
