@@ -197,7 +197,10 @@ def test_stopped_before_there_is_anything_to_keep(
 
 def started(place: Path) -> subprocess.Popen[str]:
     """An encode that takes a while, once its progress bar, which wants a terminal, shows a PSNR."""
+    import termios  # not on Windows
+
     screen, terminal = os.openpty()
+    termios.tcsetwinsize(terminal, (24, 100))
     process = subprocess.Popen(
         inr_command("encode", "in/cup.png", "--budget", "gpu", "--bpp", "8"),
         cwd=place,
