@@ -57,7 +57,7 @@ class Budget:
 
 BUDGETS = {
     "quick": Budget(1e10, 300, 2_000),
-    "laptop": Budget(9e11, 3_000, 24_000),
+    "laptop": Budget(8e11, 3_000, 24_000),
     "gpu": Budget(1e14, 8_000, 96_000),
 }
 
@@ -398,11 +398,12 @@ def _with_suitable_frequencies(config: SirenConfig, height: int, width: int) -> 
 
 
 def _points(config: SirenConfig, pixels: int) -> int:
-    """Pixels a step: a quarter of a small picture; of a large one, at least half as many as there are weights.
+    """Pixels a step: a quarter of a small picture; of a large one, as many as there are weights.
 
-    With fewer, a step's gradient says more about its sub-canvas than about the picture.
+    With fewer, a step's gradient says more about its sub-canvas than about the picture. `siren` with 21,000 weights on
+    Kodak 3 (768×512), in about the same time: 1,800 steps of 24,600 pixels end at 32.7 dB, 3,000 of 10,900 at 31.2 dB.
     """
-    return min(pixels, max(6_000, min(pixels // 4, config.weights // 2)))
+    return min(pixels, max(6_000, min(pixels // 4, config.weights)))
 
 
 def _iterations(config: SirenConfig, pixels: int, budget: Budget) -> int:
@@ -458,7 +459,11 @@ def _coin(config: SirenConfig, pixels: int, budget: Budget) -> Recipe:
 
 
 def _struempler(config: SirenConfig, pixels: int, budget: Budget) -> Recipe:
-    """Strümpler et al. (ECCV 2022) without AdaRound and meta-learning: 25,000 + 300 iterations of Adam with L1."""
+    """Strümpler et al. (ECCV 2022): 25,000 + 300 iterations of Adam at 5·10⁻⁴ with L1, then 8-bit QAT at 10⁻⁶.
+
+    Not theirs: a cosine in place of halving on plateaus, steps by the largest weight, no AdaRound, no meta-learning,
+    and the weights coded tensor by tensor with Laplace models instead of one histogram.
+    """
     first = Phase("full precision", 25_000, "adam", 5e-4, Cosine(floor=0.01), weight_penalty=1e-5)
     return first, replace(first, name="8-bit QAT", iterations=300, learning_rate=1e-6, quantization="round")
 

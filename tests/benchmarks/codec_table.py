@@ -47,7 +47,7 @@ def make(bpp: float, budget: str) -> str:
         if name == "png":
             continue
         codec = codecs.get(name)
-        options = {} if name in CLASSICAL else {"budget": budget}
+        options = {} if name in CLASSICAL else {"budget": budget, "progress": False}
         started = time.perf_counter()
         data = codec.encode(picture, bpp=bpp, **options)
         encoded = time.perf_counter()
