@@ -496,7 +496,7 @@ STRUEMPLER = SirenCodec(
     template=SirenConfig(width=64, sine_layers=4, frequencies=16, domain="canvas", colours="symmetric"),
     depths=((math.inf, 4),),
     methods={
-        "fast": Method(_fast_8_bits, "8 bits", 7.0),
+        "fast": Method(_fast_8_bits, "8 bits", 6.2),
         "published": Method(_struempler, "8 bits", 7.0),
     },
     published_width=64,
