@@ -14,11 +14,11 @@ import torch
 BUDGETS = ("quick", "laptop", "gpu")
 """How long a fit may take: seconds (tests), a minute or two (no GPU), or what a GPU does in that time."""
 
-OPERATIONS_PER_THREAD = 50_000_000
-"""Multiply-adds a step's forward pass must hold for each thread; below, a second thread gains little or loses much.
+OPERATIONS_PER_THREAD = 5_000_000
+"""Multiply-adds a step's forward pass must hold for each thread; below, a second thread gains little.
 
-Measured (2 cores, 25 million multiply-adds a step): 5.9 ms with two threads and 8.0 with one on a quiet machine, but
-13.9 and 8.4 beside one busy process, 41.6 and 13.5 beside two.
+Measured on 2 cores, with threads that sleep while they wait (see `tutorial_lib`): 11 million multiply-adds a step take
+6.0 ms with one thread and 4.4 with two, 44 million 15 and 9.
 """
 
 
