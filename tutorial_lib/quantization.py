@@ -185,8 +185,8 @@ def quantized_parameters(
             if generator is None:
                 parameter.copy_(to_symbols(parameter, steps[name]).mul_(steps[name]))
             else:
-                noise = torch.rand(parameter.shape, generator=generator).sub_(0.5).to(parameter.device)
-                parameter.add_(noise, alpha=steps[name])
+                noise = torch.rand(parameter.shape, generator=generator, device=generator.device).sub_(0.5)
+                parameter.add_(noise.to(parameter.device), alpha=steps[name])
     try:
         yield
     finally:

@@ -6,7 +6,9 @@ All three are chosen here and nowhere else. ``INR_DEVICE`` and ``INR_BUDGET`` ov
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
+import sys
 from collections.abc import Iterator
 
 import torch
@@ -69,3 +71,21 @@ def threads_for(operations: float) -> Iterator[int]:
         yield count
     finally:
         torch.set_num_threads(before)
+
+
+def keep_freed_memory() -> None:
+    """Let glibc hand freed memory to the next tensor instead of giving it back to the system at once.
+
+    By default every tensor above 128 KB to 32 MB is mapped anew and its pages are cleared on first touch, which costs more
+    than the arithmetic on them: a training step of NIF on 6,144 points takes 22 ms, and 16 ms with this. The process
+    keeps its peak memory until it ends. Elsewhere than on Linux with glibc this does nothing.
+    """
+    if sys.platform != "linux":
+        return
+    try:
+        set_option = ctypes.CDLL("libc.so.6").mallopt
+    except (OSError, AttributeError):  # another libc
+        return
+    map_threshold, trim_threshold = -3, -1  # malloc.h; 32 MB is the largest threshold that it takes
+    set_option(map_threshold, 1 << 25)
+    set_option(trim_threshold, (1 << 31) - 1)

@@ -57,6 +57,14 @@ class SirenConfig:
         hidden = (self.sine_layers - 1) * (self.width + 1) * self.width
         return (self.inputs + 1) * self.width + hidden + 3 * (self.width + 1)
 
+    @property
+    def tensors(self) -> int:
+        """Number of parameter tensors: a weight and a bias for each linear layer."""
+        return 2 * (self.sine_layers + 1)
+
+    def __str__(self) -> str:
+        return f"a network of {self.sine_layers} layers of {self.width} with {self.frequencies} frequencies"
+
 
 class PositionalEncoding(nn.Module):
     """γ(x) = (x, sin(p₀x), …, sin(p_{L−1}x), cos(p₀x), …), applied to each coordinate; p_i = π·s^i.

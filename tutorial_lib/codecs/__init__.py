@@ -1,0 +1,101 @@
+"""The named codecs: a picture in, bytes out, and back.
+
+    >>> from tutorial_lib import codecs, images
+    >>> picture = images.reduce(images.sample("coffee"), factor=4)
+    >>> data = codecs.get("siren").encode(picture, bpp=1.0, budget="quick", progress=False)
+    >>> 8 * len(data) / (100 * 150) <= 1.0
+    True
+    >>> codecs.decode(data, size=(200, 300)).shape
+    torch.Size([3, 200, 300])
+
+Learned and classical codecs have the same two methods. The learned ones offer two ways of encoding: "fast", ours, and
+"published", the recipe of the paper, kept for comparison. What they share is in `codecs.common`.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from tutorial_lib import bitstream
+from tutorial_lib.bitstream import BitstreamError
+from tutorial_lib.classical_codecs import CODECS as CLASSICAL
+from tutorial_lib.classical_codecs import ClassicalCodec, CodecError
+from tutorial_lib.codecs.common import (
+    BUDGETS,
+    MAX_FREQUENCIES,
+    MAX_LAYERS,
+    MAX_OPERATIONS,
+    MAX_WEIGHTS,
+    Budget,
+    Encoding,
+    Method,
+    NetworkCodec,
+    Plan,
+)
+from tutorial_lib.codecs.nif import NIF, NifCodec
+from tutorial_lib.codecs.sirens import COIN, SIREN, STRUEMPLER, SirenCodec
+
+__all__ = [
+    "BUDGETS",
+    "CLASSICAL",
+    "COIN",
+    "LEARNED",
+    "MAX_FREQUENCIES",
+    "MAX_LAYERS",
+    "MAX_OPERATIONS",
+    "MAX_WEIGHTS",
+    "NIF",
+    "SIREN",
+    "STRUEMPLER",
+    "Budget",
+    "ClassicalCodec",
+    "CodecError",
+    "Encoding",
+    "Method",
+    "NetworkCodec",
+    "NifCodec",
+    "Plan",
+    "SirenCodec",
+    "codec_of",
+    "decode",
+    "get",
+    "names",
+]
+
+LEARNED: dict[str, NetworkCodec] = {codec.name: codec for codec in (COIN, SIREN, STRUEMPLER, NIF)}
+
+
+def names() -> tuple[str, ...]:
+    """All codecs, learned ones first."""
+    return (*LEARNED, *CLASSICAL)
+
+
+def get(name: str) -> NetworkCodec | ClassicalCodec:
+    """The codec of that name.
+
+    Raises:
+        CodecError: there is none; the message lists those there are.
+    """
+    if name in LEARNED:
+        return LEARNED[name]
+    if name in CLASSICAL:
+        return CLASSICAL[name]
+    raise CodecError(f"no codec {name!r}; there are {', '.join(names())}")
+
+
+def codec_of(data: bytes) -> NetworkCodec:
+    """The codec that wrote an ``.inr`` file.
+
+    Raises:
+        BitstreamError: not an intact ``.inr`` file, or of a codec this version doesn't have.
+    """
+    number = bitstream.read(data).codec
+    for codec in LEARNED.values():
+        if codec.number == number:
+            return codec
+    raise BitstreamError(f"the file belongs to codec number {number}, which this version doesn't have")
+
+
+def decode(data: bytes, size: tuple[int, int] | None = None, *, device: str | None = None) -> Tensor:
+    """The picture in any ``.inr`` file; arguments and errors as `NetworkCodec.decode`."""
+    return codec_of(data).decode(data, size, device=device)
