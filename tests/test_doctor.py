@@ -75,7 +75,7 @@ def test_nothing_fails_here(here: list[Check]) -> None:
 
 
 def test_each_thing_is_looked_at_once(here: list[Check]) -> None:
-    packages = [re.match(r"[a-z-]+", line)[0] for line in PROJECT["dependencies"]]  # type: ignore[index]
+    packages = [re.match(r"[a-z0-9-]+", line)[0] for line in PROJECT["dependencies"]]  # type: ignore[index]
     extras = [f"optional packages [{extra}]" for extra in PROJECT["optional-dependencies"]]
     others = ["Python", "course", "torch works", "device", "threads", "entropy coder", "sample pictures"]
     others += ["Kodak pictures", "LPIPS weights", "data folder"]

@@ -7,6 +7,7 @@ stderr.
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import sys
 import time
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 BUDGET_NAMES = ("quick", "laptop", "gpu")
+LPIPS_NETWORKS = ("alex", "squeeze")
 
 
 class UsageError(ValueError):
@@ -50,8 +52,9 @@ def _parser() -> argparse.ArgumentParser:
     encode = commands.add_parser("encode", help="fit a network to a picture and write it as a file")
     encode.add_argument("picture", help="a picture file, a sample's name (coffee), or kodak:1 … kodak:24")
     encode.add_argument("-o", "--output", metavar="FILE", help="default: the picture's name with .inr, here")
-    encode.add_argument("--codec", default="siren", metavar="NAME", help="siren (default), coin or struempler")
+    encode.add_argument("--codec", default="siren", metavar="NAME", help="siren (default), nif, coin or struempler")
     encode.add_argument("--bpp", type=float, metavar="X", help="target in bits per pixel; siren and coin stay within it")
+    encode.add_argument("--loss", metavar="NAME", help="l1, mse (default), log-cosh, log-cosh+ssim, l1+ssim, mse+lpips")
     encode.add_argument("--budget", choices=BUDGET_NAMES, help="how long to compute (default: by device)")
     encode.add_argument("--seed", type=_seed, default=0, metavar="N", help="default 0")
     encode.add_argument("--device", metavar="D", help="cpu, cuda or mps (default: the fastest there is)")
@@ -73,9 +76,10 @@ def _parser() -> argparse.ArgumentParser:
     info.add_argument("--json", action="store_true", help="print it as JSON")
     info.set_defaults(run=_info)
 
-    compare = commands.add_parser("compare", help="PSNR, SSIM, MS-SSIM (and bpp) of decoded pictures or files")
+    compare = commands.add_parser("compare", help="PSNR, SSIM, MS-SSIM, SSIMULACRA 2 (and bpp) of decoded pictures or files")
     compare.add_argument("original", metavar="ORIGINAL")
     compare.add_argument("decoded", nargs="+", metavar="DECODED", help="pictures, or compressed files: bpp as well")
+    compare.add_argument("--lpips", choices=LPIPS_NETWORKS, help="add LPIPS by this network; its weights are downloaded")
     compare.add_argument("--json", action="store_true", help="print it as JSON")
     compare.set_defaults(run=_compare)
 
@@ -90,7 +94,7 @@ def _encode(options: argparse.Namespace) -> int:
     from tutorial_lib.runtime import choose_device
 
     codec = codecs.get(options.codec)
-    if not isinstance(codec, codecs.SirenCodec):
+    if options.codec not in codecs.LEARNED:
         raise UsageError(f"{options.codec} makes no .inr file; take {', '.join(codecs.LEARNED)}")
     picture = images.open_picture(options.picture)
     output = Path(options.output or _beside(options.picture, ".inr"))
@@ -99,15 +103,14 @@ def _encode(options: argparse.Namespace) -> int:
         raise UsageError(f"{output} is the picture itself; name another file to write")
     height, width = picture.shape[1:]
     device = choose_device(options.device)
-    plan = codec.plan(picture, bpp=options.bpp, budget=options.budget, device=device)
+    plan = codec.plan(picture, bpp=options.bpp, budget=options.budget, loss=options.loss, device=device)
     if not options.json:
         # the estimate takes a moment: say first what is being read
         print(f"{options.picture}: {width}×{height} pixels", flush=True)
         seconds = codec.estimate_seconds(plan, picture, options.device)
-        config = plan.config
         print(
-            f"→ {output}: {plan.codec}, {config.sine_layers} sine layers of {config.width}, "
-            f"{config.weights:,} weights; about {plan.expected_bytes:,} bytes ({plan.bpp:.3g} bpp), "
+            f"→ {output}: {plan.codec}, {plan.config}, {plan.config.weights:,} weights; "
+            f"about {plan.expected_bytes:,} bytes ({plan.bpp:.3g} bpp), "
             f"about {_duration(seconds)} on {device}",
             flush=True,
         )
@@ -203,7 +206,11 @@ def _compare(options: argparse.Namespace) -> int:
             (height, width), (rows_, columns) = original.shape[1:], picture.shape[1:]
             raise UsageError(f"{name} is {columns}×{rows_} pixels, {options.original} is {width}×{height}")
         row: dict[str, Any] = {"file": name, "bpp": None if data is None else metrics.bits_per_pixel(data, original)}
-        for label, metric in (("psnr", metrics.psnr), ("ssim", metrics.ssim), ("ms_ssim", metrics.ms_ssim)):
+        measures: dict[str, Any] = {"psnr": metrics.psnr, "ssim": metrics.ssim, "ms_ssim": metrics.ms_ssim}
+        measures["ssimulacra2"] = metrics.ssimulacra2
+        if options.lpips:
+            measures["lpips"] = functools.partial(metrics.lpips, network=options.lpips)
+        for label, metric in measures.items():
             try:
                 row[label] = metric(picture, original)
             except metrics.MetricError as error:
@@ -219,14 +226,18 @@ def _compare(options: argparse.Namespace) -> int:
         print(json.dumps(rows))
         return 0
     wide = max(len(row["file"]) for row in rows)
-    print(f"{'':<{wide}}      bpp  PSNR/dB    SSIM  MS-SSIM")
+    lpips = "   LPIPS" if options.lpips else ""
+    print(f"{'':<{wide}}      bpp  PSNR/dB    SSIM  MS-SSIM  SSIMULACRA2{lpips}")
     for row in rows:
         figures = [
             _figure(row["bpp"], "9.4f"),
             _figure(row["psnr"], "9.2f"),
             _figure(row["ssim"], "8.4f"),
             _figure(row["ms_ssim"], "9.4f"),
+            _figure(row["ssimulacra2"], "13.1f"),
         ]
+        if options.lpips:
+            figures.append(_figure(row["lpips"], "8.4f"))
         print(f"{row['file']:<{wide}}{''.join(figures)}")
     for note in dict.fromkeys(note for row in rows for note in row.get("notes", [])):
         print(f"n/a: {note}")

@@ -1,4 +1,4 @@
-"""What a fit minimises: the five distortions of the loss paper, by name.
+"""What a fit minimises: the five distortions of the loss paper, and one with LPIPS, by name.
 
 Catania and Allegra, Redefining Visual Quality: the impact of loss functions on INR-based image compression (ICIP 2024).
 A loss takes a prediction and a target, pictures (3, h, w) of values in [0, 1] (the prediction may leave that range), and
@@ -31,6 +31,7 @@ from torch import Tensor
 SSIM_WINDOW = 11
 SSIM_OF_LOG_COSH = 0.01
 SSIM_OF_L1 = 0.2
+LPIPS_OF_MSE = 0.001
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
@@ -72,11 +73,7 @@ def ssim_loss(prediction: Tensor, target: Tensor) -> Tensor:
     a structure too.
     """
     # contiguous, since channels-last planes make the window's convolutions several times slower
-    pair = torch.stack([prediction, target]).contiguous()
-    missing = [max(SSIM_WINDOW - side, 0) for side in pair.shape[-2:]]
-    if any(missing):
-        bottom, right = missing
-        pair = F.pad(pair, (right // 2, right - right // 2, bottom // 2, bottom - bottom // 2), mode="replicate")
+    pair = _filled_up(torch.stack([prediction, target]).contiguous(), SSIM_WINDOW)
     import pytorch_msssim
 
     return 1 - pytorch_msssim.ssim(pair[:1], pair[1:], data_range=1.0, win_size=SSIM_WINDOW)
@@ -92,11 +89,33 @@ def l1_ssim(prediction: Tensor, target: Tensor) -> Tensor:
     return (1 - SSIM_OF_L1) * l1(prediction, target) + SSIM_OF_L1 * ssim_loss(prediction, target)
 
 
+def mse_lpips(prediction: Tensor, target: Tensor) -> Tensor:
+    """MSE + β·LPIPS with SqueezeNet, β = 0.001: not of the paper; a metric as a training term.
+
+    Raises:
+        MetricError: the network's weights are not to be had; see `metrics.lpips`.
+    """
+    from tutorial_lib.metrics import LPIPS_MIN_SIDE, lpips_network
+
+    pair = _filled_up(torch.stack([prediction, target]).contiguous(), LPIPS_MIN_SIDE)
+    distance = lpips_network("squeeze", prediction.device)(2 * pair[:1] - 1, 2 * pair[1:] - 1)
+    return mse(prediction, target) + LPIPS_OF_MSE * distance.mean()
+
+
+def _filled_up(pictures: Tensor, side: int) -> Tensor:
+    """(B, 3, h, w) with the border repeated until no side is shorter than ``side``."""
+    bottom, right = (max(side - each, 0) for each in pictures.shape[-2:])
+    if not (bottom or right):
+        return pictures
+    return F.pad(pictures, (right // 2, right - right // 2, bottom // 2, bottom - bottom // 2), mode="replicate")
+
+
 LOSSES: dict[str, Loss] = {
     "l1": l1,
     "mse": mse,
     "log-cosh": log_cosh,
     "log-cosh+ssim": log_cosh_ssim,
     "l1+ssim": l1_ssim,
+    "mse+lpips": mse_lpips,
 }
 """Losses by name; put a function of your own in, and every codec can be fitted with it."""

@@ -17,17 +17,31 @@ Example:
 
 from __future__ import annotations
 
+import functools
+import io
 import math
+import socket
+from typing import Literal
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
-from tutorial_lib.images import ImageError, check_size, picture_problem
+from tutorial_lib.images import ImageError, check_size, picture_problem, to_uint8
 
 SSIM_WINDOW = 11
 """Side in pixels of the Gaussian window (σ = 1.5) of SSIM, hence the shortest side of a picture for it."""
 
 MS_SSIM_MIN_SIDE = 161
 """Shortest side for MS-SSIM: its fifth scale, after four halvings, must still hold the 11-pixel window."""
+
+
+LPIPS_MIN_SIDE = 32
+"""Shortest side for LPIPS: below, the last layer of AlexNet or SqueezeNet has nothing left to look at."""
+
+SSIMULACRA2_MIN_SIDE = 8
+
+LPIPS_NETWORKS = ("alex", "squeeze")
+"""AlexNet (233 MB of weights), as in the papers, and SqueezeNet (5 MB). Their values can't be compared."""
 
 
 class MetricError(ValueError):
@@ -157,6 +171,88 @@ def ms_ssim_db(picture: Tensor, reference: Tensor, *, rounded: bool = True) -> f
     # Rounding errors can leave the similarity of two equal pictures a hair above 1.
     distance = 1 - ms_ssim(picture, reference, rounded=rounded)
     return -10 * math.log10(distance) if distance > 0 else math.inf
+
+
+def lpips(
+    picture: Tensor, reference: Tensor, *, network: Literal["alex", "squeeze"] = "alex", rounded: bool = True
+) -> float:
+    """Learned perceptual distance (Zhang et al., The Unreasonable Effectiveness of Deep Features, CVPR 2018).
+
+    Differences between the features that a network for classification finds in both pictures, weighted by what people
+    judged. By the package lpips, version 0.1 of its weights.
+
+    Args:
+        picture, reference: (3, H, W) in [0, 1]; brought to the [−1, 1] that the network expects here.
+        network: one of `LPIPS_NETWORKS`.
+        rounded: compare both rounded to 8 bits (and clamped); False compares the values as they are.
+
+    Returns:
+        Distance, 0 for identical pictures, about 0.5 for a badly damaged one. Lower is better.
+
+    Raises:
+        MetricError: as `psnr`, a side below 32 pixels, no such network, or its weights are not to be had: they are
+            torchvision's, in torch's cache (``TORCH_HOME``), and downloaded on first use.
+    """
+    why = "the network halves it five times"
+    first, second = _batches(picture, reference, rounded, "LPIPS", LPIPS_MIN_SIDE, why)
+    with torch.no_grad():
+        distance = lpips_network(network, "cpu")(2 * first.float() - 1, 2 * second.float() - 1)
+    return float(distance)
+
+
+def lpips_network(network: str, device: torch.device | str) -> nn.Module:
+    """LPIPS as a module, pictures (1, 3, H, W) in [−1, 1] to a distance; its weights don't train.
+
+    Raises:
+        MetricError: no such network, or its weights are not to be had.
+    """
+    module = _lpips_or_reason(network, str(device))
+    if isinstance(module, str):
+        raise MetricError(module)
+    return module
+
+
+@functools.cache  # a failure too: one attempt at a download is enough
+def _lpips_or_reason(network: str, device: str) -> nn.Module | str:
+    if network not in LPIPS_NETWORKS:
+        return f"LPIPS has no network {network!r} here; there are {', '.join(LPIPS_NETWORKS)}."
+    from tutorial_lib.torchvision_repair import import_lpips
+
+    timeout = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(10)
+    try:
+        module = import_lpips().LPIPS(net=network, verbose=False)
+    except (OSError, RuntimeError) as error:
+        folder = f"{torch.hub.get_dir()}/checkpoints"
+        return f"LPIPS is unavailable: its {network} weights are not in {folder} and can't be downloaded ({error})."
+    finally:
+        socket.setdefaulttimeout(timeout)
+    return module.to(device).eval().requires_grad_(False)
+
+
+def ssimulacra2(picture: Tensor, reference: Tensor) -> float:
+    """SSIMULACRA 2 (Sneyers, 2022): structural similarity on several scales of a perceptual colour space.
+
+    The perceptual metric for when there are no weights to download: it needs none, takes pictures from 8 pixels on, and
+    its weighting was fitted to people's judgements of compressed pictures, JPEG to AVIF. By the package ssimulacra2
+    (BSD, NumPy and SciPy only); on pictures rounded to 8 bits.
+
+    Returns:
+        100 for identical pictures; by its author 90 is visually lossless, 70 high quality, 50 medium, 30 low, and
+        negative values are possible. Higher is better.
+
+    Raises:
+        MetricError: as `psnr`, or a side below 8 pixels.
+    """
+    _batches(picture, reference, True, "SSIMULACRA 2", SSIMULACRA2_MIN_SIDE, "its smallest scale needs them")
+    from PIL import Image
+    from ssimulacra2 import compute_ssimulacra2
+
+    files = []
+    for each in (reference, picture):
+        files.append(io.BytesIO())
+        Image.fromarray(to_uint8(each)).save(files[-1], format="PNG", compress_level=0)
+    return float(compute_ssimulacra2(*files))
 
 
 def bits_per_pixel(data: bytes | bytearray | memoryview, picture_or_size: Tensor | tuple[int, int]) -> float:

@@ -122,6 +122,9 @@ class ModulatedSine(torch.autograd.Function):
         return slope.mul_(m), along_m
 
 
+modulated_sine = ModulatedSine.apply
+
+
 class Nif(nn.Module):
     """A picture of a given size as a NIF.
 
@@ -164,7 +167,7 @@ class Nif(nn.Module):
         omega = self.config.omega_0 + self.config.sigma * self.modulation_map(features)
         y = features[..., : self.inputs[0]]
         for layer in self.genesis[:-1]:
-            y = ModulatedSine.apply(F.linear(y, layer.weight, layer.bias), omega)
+            y = modulated_sine(F.linear(y, layer.weight, layer.bias), omega)
         return (self.genesis[-1](y) + 1) / 2
 
     def forward(self, coordinates: Tensor) -> Tensor:

@@ -123,6 +123,7 @@ class Phase:
         optimizer: "soap" (Vyas et al., arXiv 2409.11321: Adam in the eigenbasis of Shampoo's preconditioner) or "adam".
         learning_rate: its largest value; ``schedule`` gives the factor for each step.
         loss: a name in `losses.LOSSES`, or a function of (prediction, target) like those.
+        criterion: what makes a state the best one: "mse", or the phase's "loss".
         weight_penalty: this times Σ|θ| joins the loss (Strümpler et al.: 10⁻⁵).
         weight_decay: every step takes learning rate · this · θ off each parameter (AdamW).
         quantization: None; "noise", uniform noise of one step; "round", straight-through rounding.
@@ -139,6 +140,7 @@ class Phase:
     learning_rate: float = 5e-3
     schedule: Callable[[int, int], float] = OneCycle()
     loss: str | Loss = "mse"
+    criterion: Literal["mse", "loss"] = "mse"
     weight_penalty: float = 0.0
     weight_decay: float = 0.0
     quantization: Literal["noise", "round"] | None = None
@@ -322,6 +324,7 @@ def _median_seconds(action: Callable[[], object], times: int) -> float:
 
 @dataclass
 class _Best:
+    score: float = math.inf
     mse: float = math.inf
     state: dict[str, Tensor] = field(default_factory=dict)
     steps: dict[str, float] = field(default_factory=dict)
@@ -414,8 +417,20 @@ class _Fit:
             self.best = _Best()
         # with the whole picture in a step, and no noise, the step's own loss scores its state, free of charge
         self.exact = stride == 1 and phase.quantization != "noise" and self.whole_picture_scores
+        self.loss = LOSSES[phase.loss] if isinstance(phase.loss, str) else phase.loss
         if phase.quantization:
-            self.quantizer.calibrate(self.representation, self.render)
+            self._calibrate()
+
+    def _calibrate(self) -> None:
+        """Choose the steps, and what a unit of MSE is worth in units of the loss: λ counts bits in MSE."""
+        self.quantizer.calibrate(self.representation, self.render)
+        self.worth = 1.0
+        if self.quantizer.rate_weight and self.phase.loss != "mse":
+            prediction = self.render().movedim(-1, 0)
+            error = prediction - self.colours
+            with torch.no_grad():
+                rise = self.loss(prediction + 0.01 * error, self.colours) - self.loss(prediction, self.colours)
+            self.worth = float(rise) / (0.0201 * float(error.square().mean()) + 1e-12)
 
     @torch.no_grad()
     def _disturb(self, restart: WeightRestart) -> None:
@@ -430,7 +445,7 @@ class _Fit:
     def before_step(self) -> None:
         phase, index = self.phase, self.index
         if phase.quantization and phase.calibrate_every and index and index % phase.calibrate_every == 0:
-            self.quantizer.calibrate(self.representation, self.render)
+            self._calibrate()
         if index % EVALUATE_EVERY == 0 and not self.exact:
             self._record(self.evaluate())
         for group in self.optimizer.param_groups:
@@ -448,8 +463,7 @@ class _Fit:
         """Score the step if it saw everything, add the parameters' own gradients, move."""
         error = math.nan
         if self.exact and measure:
-            error = float(F.mse_loss(prediction.clamp(0, 1), colours))
-            self._keep_if_better(error)
+            error = self._judge(prediction, colours)
         extra = self._parameter_terms()
         if extra is not None:
             extra.backward()
@@ -467,7 +481,8 @@ class _Fit:
         """The loss terms that depend on the exact weights alone: λ·bits, and the penalty on their size."""
         phase, terms = self.phase, []
         if phase.quantization and self.quantizer.rate_weight:
-            terms.append(self.quantizer.rate_weight * parameter_rate(self.representation, self.quantizer.steps))
+            weight = self.quantizer.rate_weight * self.worth
+            terms.append(weight * parameter_rate(self.representation, self.quantizer.steps))
         if phase.weight_penalty:
             terms.append(phase.weight_penalty * sum(p.abs().sum() for p in self.representation.parameters()))
         return sum(terms) if terms else None
@@ -483,17 +498,25 @@ class _Fit:
         with contextlib.ExitStack() as stack:
             if self.phase.quantization:
                 stack.enter_context(quantized_parameters(self.representation, self.quantizer.steps))
-            error = float(F.mse_loss(self.render().clamp(0, 1).movedim(-1, 0), self.colours))
-        self._keep_if_better(error)
+            prediction = self.render().movedim(-1, 0)
+        return self._judge(prediction, self.colours)
+
+    @torch.no_grad()
+    def _judge(self, prediction: Tensor, colours: Tensor) -> float:
+        """MSE of a prediction; the state behind it is kept if it is the best."""
+        prediction = prediction.clamp(0, 1)
+        error = float(F.mse_loss(prediction, colours))
+        by_loss = self.phase.criterion == "loss" and self.phase.loss != "mse"
+        self._keep_if_better(float(self.loss(prediction, colours)) if by_loss else error, error)
         return error
 
-    def _keep_if_better(self, error: float) -> None:
-        if not error < self.best.mse:
+    def _keep_if_better(self, score: float, error: float) -> None:
+        if not score < self.best.score:
             return
         if self.phase.quantization and not self.quantizer.satisfied_by(self.representation):
             return
         state = {name: value.detach().clone() for name, value in self.representation.state_dict().items()}
-        self.best = _Best(error, state, dict(self.quantizer.steps) if self.phase.quantization else {})
+        self.best = _Best(score, error, state, dict(self.quantizer.steps) if self.phase.quantization else {})
 
     def _record(self, error: float) -> None:
         # NaN, far worse than the best, or worse than any constant colour once the first steps are over
@@ -544,7 +567,6 @@ class _Group:
     def begin(self, phase: Phase) -> float:
         """Make the phase's sub-canvases; returns the multiply-adds of a step's forward pass."""
         self.canvases = SubCanvases(self.representations[0], self.pictures, self._stride(phase), self.generator)
-        self.loss = LOSSES[phase.loss] if isinstance(phase.loss, str) else phase.loss
         for run in self.runs:
             run.begin(phase, self.canvases.stride)
         weights = sum(p.numel() for p in self.representations[0].parameters())
@@ -568,7 +590,7 @@ class _Group:
             for run in self.runs:
                 stack.enter_context(run.quantized())
             predictions = predict(self.representations, features).movedim(-1, -3)
-            sum(map(self.loss, predictions, colours)).backward()
+            sum(map(self.runs[0].loss, predictions, colours)).backward()
         for run, prediction, target in zip(self.runs, predictions.detach(), colours, strict=True):
             run.after_step(prediction, target, measure)
 
