@@ -103,7 +103,7 @@ class WarmUpCycles:
 
 @dataclass(frozen=True)
 class WeightRestart:
-    """Noise on the weights of the best state, so that the next phase leaves its minimum (NIF).
+    """Noise on the weights of a phase's best state, so that the next phase leaves its minimum (NIF).
 
     Every weight matrix but a network's first gets, on a random ``fraction`` a of its entries, noise uniform in
     ±r·mean|w| / a, with r the ``strength``.
@@ -131,7 +131,8 @@ class Phase:
         points: pixels a step should see (the stride is chosen from it); None for the whole picture.
         restart: start from the best state so far, with a new optimiser and schedule; with False both go on
             from the phase before, and the schedule spans the phases together.
-        weight_restart: begin with the best state so far, disturbed (the optimiser goes on as ``restart`` says).
+        weight_restart: begin with the best state of the phase before, disturbed (the optimiser goes on as ``restart``
+            says).
     """
 
     name: str
@@ -394,7 +395,7 @@ class _Fit:
         self.whole_picture_scores = stride == 1
         self.hopeless = 2 * float((self.colours - self.colours.mean((1, 2), keepdim=True)).square().mean())
         self.history: list[tuple[int, str, float]] = []
-        self.best, self.fallback = _Best(), _Best()
+        self.best, self.best_of_phase, self.fallback = _Best(), _Best(), _Best()
         self.iteration, self.recoveries, self.scale = 0, 0, 1.0
         self.started = time.perf_counter()
 
@@ -408,9 +409,10 @@ class _Fit:
     def begin(self, phase: Phase, stride: int) -> None:
         self.phase, self.index = phase, 0
         if phase.weight_restart:
-            if self.best.state:
-                self.representation.load_state_dict(self.best.state)
+            if self.best_of_phase.state:
+                self.representation.load_state_dict(self.best_of_phase.state)
             self._disturb(phase.weight_restart)
+        self.best_of_phase = _Best()
         if bool(phase.quantization) != bool(self.best.steps):
             # errors before and after quantisation can't be compared
             self.fallback = self.best if self.best.state else self.fallback
@@ -511,12 +513,14 @@ class _Fit:
         return error
 
     def _keep_if_better(self, score: float, error: float) -> None:
-        if not score < self.best.score:
+        if not score < self.best_of_phase.score:
             return
         if self.phase.quantization and not self.quantizer.satisfied_by(self.representation):
             return
         state = {name: value.detach().clone() for name, value in self.representation.state_dict().items()}
-        self.best = _Best(score, error, state, dict(self.quantizer.steps) if self.phase.quantization else {})
+        self.best_of_phase = _Best(score, error, state, dict(self.quantizer.steps) if self.phase.quantization else {})
+        if score < self.best.score:
+            self.best = self.best_of_phase
 
     def _record(self, error: float) -> None:
         # NaN, far worse than the best, or worse than any constant colour once the first steps are over
