@@ -98,6 +98,33 @@ def test_encode_as_json(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert codecs.codec_of(data).name == name and data == encoded(name)  # as the library's encode
 
 
+@pytest.mark.parametrize("name", codecs.LEARNED)
+def test_encode_says_what_kind_of_network(name: str, capsys: pytest.CaptureFixture[str], brief: None) -> None:
+    assert run("encode", "in/cup.png", "--codec", name, "--bpp", "2") == 0
+    line = capsys.readouterr().out.splitlines()[1]
+    plan = codecs.LEARNED[name].plan(picture(), bpp=2.0, budget="quick")
+    assert line.startswith(f"→ cup.inr: {name}, {plan.config}, {plan.config.weights:,} weights; about")
+
+
+@pytest.fixture
+def brief(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fits of a few steps."""
+    budget = codecs.Budget(operations=1e6, iterations=30, default_bytes=600)
+    monkeypatch.setitem(codecs.BUDGETS, "quick", budget)
+
+
+@pytest.mark.parametrize("name", ["siren", "nif"])
+def test_encode_with_another_loss(name: str, brief: None) -> None:
+    files = {}
+    for loss in (None, "mse", "l1", "log-cosh+ssim"):
+        chosen = [] if loss is None else ["--loss", loss]
+        assert run("encode", "in/cup.png", "--codec", name, "--bpp", "2", "-o", "out.inr", "--json", *chosen) == 0
+        files[loss] = Path("out.inr").read_bytes()
+        options = {"bpp": 2.0, "budget": "quick", "device": "cpu", "progress": False}
+        assert files[loss] == codecs.get(name).encode(picture(), loss=loss, **options)
+    assert files[None] == files["mse"] and len(set(files.values())) == 3
+
+
 def test_encode_a_sample_under_its_name(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -126,7 +153,7 @@ def test_encode_refuses(capsys: pytest.CaptureFixture[str]) -> None:
         (["in"], "in is a folder, not a picture"),
         (["in/siren.inr"], "is no picture"),
         (["kodak:99"], "no Kodak picture 99"),
-        (["in/cup.png", "--codec", "jpeg"], "jpeg makes no .inr file; take coin, siren, struempler"),
+        (["in/cup.png", "--codec", "jpeg"], "jpeg makes no .inr file; take coin, siren, struempler, nif"),
         (["in/cup.png", "--codec", "nerf"], "no codec 'nerf'"),
         (["in/cup.png", "--bpp", "0"], "positive number"),
         (["in/cup.png", "--bpp", "-1"], "positive number"),
@@ -135,8 +162,11 @@ def test_encode_refuses(capsys: pytest.CaptureFixture[str]) -> None:
         (["in/cup.png", "--bpp", "1e308"], "more than the largest"),
         (["in/cup.png", "--bpp", "1e-9"], "the smallest siren network takes"),
         (["in/cup.png", "--bpp", "much"], "--bpp: invalid float value: 'much'"),
+        (["in/cup.png", "--loss", "hinge"], "no loss 'hinge'; there are l1, mse, "),
+        (["in/cup.png", "--loss", "hinge", "--codec", "nif"], "no loss 'hinge'; there are l1, mse, "),
+        (["in/cup.png", "--codec", "nif", "--bpp", "0.01"], "the smallest nif network takes"),
         (["in/cup.png", "--seed", "0.5"], "--seed: a seed is a whole number"),
-            (["in/cup.png", "--seed", "99999999999999999999"], "--seed: a seed is a whole number"),
+        (["in/cup.png", "--seed", "99999999999999999999"], "--seed: a seed is a whole number"),
         (["in/cup.png", "--budget", "week"], "--budget: invalid choice: 'week'"),
         (["in/cup.png", "--device", "abacus"], "device 'abacus' is not available here; try 'cpu'"),
         (["in/cup.png", "-o", "none/there.inr"], "there is no folder none"),
@@ -364,18 +394,20 @@ def test_compare(capsys: pytest.CaptureFixture[str]) -> None:
     assert jpeg["bpp"] == metrics.bits_per_pixel(Path("siren.jpg").read_bytes(), picture())
     assert file["psnr"] == png["psnr"] == pytest.approx(metrics.psnr(decoded, picture()))
     assert file["ssim"] == pytest.approx(metrics.ssim(decoded, picture()))
+    assert file["ssimulacra2"] == pytest.approx(metrics.ssimulacra2(decoded, picture())) and "lpips" not in file
     assert file["ms_ssim"] is None and "161 pixels" in file["notes"][0]
     assert itself["psnr"] is None and any("identical" in note for note in itself["notes"])
 
     assert run("compare", "in/cup.png", *names) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].split() == ["bpp", "PSNR/dB", "SSIM", "MS-SSIM"]
+    assert lines[0].split() == ["bpp", "PSNR/dB", "SSIM", "MS-SSIM", "SSIMULACRA2"]
     assert lines[1].split() == [
         "in/siren.inr",
         f"{file['bpp']:.4f}",
         f"{file['psnr']:.2f}",
         f"{file['ssim']:.4f}",
         "n/a",
+        f"{file['ssimulacra2']:.1f}",
     ]
     assert "inf" in lines[4] and lines[5].startswith("n/a: MS-SSIM needs")
 

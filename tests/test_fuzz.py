@@ -21,6 +21,8 @@ from tutorial_lib import bitstream, codecs, images
 from tutorial_lib.bitstream import BitstreamError, varint
 from tutorial_lib.classical_codecs import CODECS as CLASSICAL
 from tutorial_lib.classical_codecs import Avif
+from tutorial_lib.nif import NifConfig
+from tutorial_lib.siren import SirenConfig
 
 FILES = (*LEARNED, "float16")
 SIZE = (5, 7)
@@ -167,29 +169,45 @@ def test_other_sections(data: st.DataObject) -> None:
     refused_or_a_picture(altered(original, **{name: bytes(body)}))
 
 
-@settings(max_examples=150, parent=settings.get_profile("fuzz"))
-@given(
-    st.sampled_from(LEARNED),
-    st.integers(0, 2**35 - 1) | st.integers(0, 600),
-    st.integers(0, 2**35 - 1) | st.integers(0, 70),
-    st.integers(0, 2**35 - 1) | st.integers(0, 70),
-    st.binary(max_size=300),
-    st.binary(max_size=300),
-)
-def test_other_networks(
-    name: str, width: int, layers: int, frequencies: int, quantiser: bytes, body: bytes
-) -> None:
-    configuration = varint(width) + varint(layers) + varint(frequencies)
+def numbers(*usual: int) -> st.SearchStrategy[bytes]:
+    """Varints, each up to its usual largest value or anything that a varint holds."""
+    each = [st.integers(0, 2**35 - 1) | st.integers(0, most) for most in usual]
+    return st.tuples(*each).map(lambda drawn: b"".join(map(varint, drawn)))
+
+
+@st.composite
+def counted(draw: st.DrawFn) -> bytes:
+    """A list of widths with its length, or with another."""
+    widths = draw(st.lists(st.integers(0, 40) | st.integers(0, 2**35 - 1), max_size=70))
+    count = draw(st.just(len(widths)) | st.integers(0, 70) | st.integers(0, 2**35 - 1))
+    return varint(count) + b"".join(map(varint, widths))
+
+
+NETWORKS = {
+    "nif": st.tuples(counted(), counted(), numbers(70, 70)).map(b"".join),
+    **dict.fromkeys(("coin", "siren", "struempler"), numbers(600, 70, 70)),
+}
+
+
+@settings(max_examples=200, parent=settings.get_profile("fuzz"))
+@given(st.data(), st.sampled_from(list(NETWORKS)), st.binary(max_size=300), st.binary(max_size=300))
+def test_other_networks(data: st.DataObject, name: str, quantiser: bytes, body: bytes) -> None:
+    configuration = data.draw(NETWORKS[name])
     refused_or_a_picture(altered(file(name), configuration=configuration, quantiser=quantiser, networks=body))
 
 
 @settings(max_examples=60, parent=settings.get_profile("fuzz"))
 @given(st.data())
-def test_honest_sections_with_wild_numbers(data: st.DataObject) -> None:
+@pytest.mark.parametrize("name", ["siren", "nif"])
+def test_honest_sections_with_wild_numbers(name: str, data: st.DataObject) -> None:
     """Steps, spreads and bounds of a well-formed quantiser section, over a stream of any words."""
-    width, layers = data.draw(st.integers(1, 6)), data.draw(st.integers(1, 3))
+    if name == "siren":
+        config = SirenConfig(*(data.draw(st.integers(*ends)) for ends in ((1, 6), (1, 3), (0, 2))))
+    else:
+        widths = st.lists(st.integers(1, 6), min_size=1, max_size=3).map(tuple)
+        config = NifConfig(data.draw(widths), data.draw(widths | st.just(())), *data.draw(st.tuples(*[st.integers(0, 2)] * 2)))
     quantiser = b""
-    for _ in range(2 * (layers + 1)):
+    for _ in range(config.tensors):
         if data.draw(st.integers(0, 3)) == 0:
             quantiser += b"\xff"
             continue
@@ -200,21 +218,35 @@ def test_honest_sections_with_wild_numbers(data: st.DataObject) -> None:
         quantiser += varint(data.draw(st.integers(0, 40) | st.integers(0, 1 << 16)))
     words = data.draw(st.lists(st.integers(0, 2**32 - 1), max_size=30))
     networks = np.array(words, dtype="<u4").tobytes()
-    configuration = varint(width) + varint(layers) + varint(data.draw(st.integers(0, 2)))
-    refused_or_a_picture(
-        altered(file("siren"), configuration=configuration, quantiser=quantiser, networks=networks)
-    )
+    configuration = codecs.LEARNED[name].write_config(config)
+    refused_or_a_picture(altered(file(name), configuration=configuration, quantiser=quantiser, networks=networks))
 
 
-def test_weights_as_large_as_a_file_can_hold() -> None:
+@pytest.mark.parametrize("name", ["coin", "nif"])
+def test_weights_as_large_as_a_file_can_hold(name: str) -> None:
     """Sums of the largest float16 weights stay finite in float32, also far outside the canvas."""
-    network = codecs.COIN._network(codecs.COIN.config_of(float16_file()), 1, bitstream.MAX_PIXELS, 0)
+    codec = codecs.LEARNED[name]
+    network = codec._network(codec.config_of(encoded(name)), 1, bitstream.MAX_PIXELS, 0)
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.fill_(65504.0)
-    data = codecs.COIN._write(network, {})
+    data = codec._write(network, {})
     refused_or_a_picture(data)
     assert codecs.decode(data, size=SIZE).shape == (3, *SIZE)
+
+
+@settings(max_examples=30, parent=settings.get_profile("fuzz"))
+@given(st.data())
+def test_large_weights_of_any_sign(data: st.DataObject) -> None:
+    """Products of a modulation and a wave's argument, both as large as they come."""
+    config = NifConfig((300, 3), (300, 2), 2, 1)
+    network = codecs.NIF._network(config, 1, bitstream.MAX_PIXELS, 0)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.fill_(data.draw(st.sampled_from([65504.0, -65504.0, 1.0, 0.0])))
+    data = codecs.NIF._write(network, {})
+    assert codecs.decode(data, size=SIZE).shape == (3, *SIZE)
+    refused_or_a_picture(data)
 
 
 HOSTILE = """
@@ -250,6 +282,12 @@ def test_large_claims_in_bounded_time_and_memory(tmp_path: Path) -> None:
             for frequencies in (0, 16, 200_000, 10**9):
                 configuration = varint(width) + varint(layers) + varint(frequencies)
                 files[f"n{width}-{layers}-{frequencies}"] = altered(data, configuration=configuration)
+    for width in (1, 1000, 10**9):
+        for count in (1, 65, 300_000, 10**9):
+            for frequencies in (0, 200_000, 10**9):
+                widths = varint(count) + varint(width) * min(count, 70)
+                configuration = 2 * widths + 2 * varint(frequencies)
+                files[f"m{width}-{count}-{frequencies}"] = altered(file("nif"), configuration=configuration)
     tensors = 2 * 4
     wide = varint(500) + varint(3) + varint(16)  # half a million weights
     for bound in (1, 32767, 32768, 10**9):

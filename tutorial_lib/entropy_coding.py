@@ -224,3 +224,12 @@ def _bfloat16(value: float) -> bytes:
 
 def _from_bfloat16(data: bytes) -> float:
     return float(np.frombuffer(b"\0\0" + data, dtype="<f4")[0])
+
+
+def decay(spread: int) -> int:
+    """⌊e^(−1/(2b))·2⁴⁸⌋ for the scale b = 2^(spread/8 − 4), up to the square roots' rounding: the seed of every Laplace table.
+
+    >>> [decay(spread) / 2**48 for spread in (0, 32)]  # e^−8, e^−½
+    [0.000335..., 0.606...]
+    """
+    return _decay(spread)

@@ -128,6 +128,7 @@ class Phase:
         weight_decay: every step takes learning rate · this · θ off each parameter (AdamW).
         quantization: None; "noise", uniform noise of one step; "round", straight-through rounding.
         calibrate_every: iterations after which the quantisation steps are chosen again; None: once, at the beginning.
+        evaluate_every: iterations after which the state is scored, and kept if it is the best.
         points: pixels a step should see (the stride is chosen from it); None for the whole picture.
         restart: start from the best state so far, with a new optimiser and schedule; with False both go on
             from the phase before, and the schedule spans the phases together.
@@ -146,6 +147,7 @@ class Phase:
     weight_decay: float = 0.0
     quantization: Literal["noise", "round"] | None = None
     calibrate_every: int | None = None
+    evaluate_every: int = EVALUATE_EVERY
     points: int | None = None
     restart: bool = True
     weight_restart: WeightRestart | None = None
@@ -307,7 +309,7 @@ def estimate_seconds(
             timed[kind] = step, evaluation, calibration
         step, evaluation, calibration = timed[kind]
         calibrations = 1 + (phase.iterations - 1) // (phase.calibrate_every or phase.iterations)
-        seconds += phase.iterations * (step + evaluation / EVALUATE_EVERY) + calibrations * calibration
+        seconds += phase.iterations * (step + evaluation / phase.evaluate_every) + calibrations * calibration
     return seconds
 
 
@@ -448,7 +450,7 @@ class _Fit:
         phase, index = self.phase, self.index
         if phase.quantization and phase.calibrate_every and index and index % phase.calibrate_every == 0:
             self._calibrate()
-        if index % EVALUATE_EVERY == 0 and not self.exact:
+        if index % phase.evaluate_every == 0 and not self.exact:
             self._record(self.evaluate())
         for group in self.optimizer.param_groups:
             group["lr"] = phase.learning_rate * self.scale * phase.schedule(self.stretch_step, self.total)
@@ -470,7 +472,7 @@ class _Fit:
         if extra is not None:
             extra.backward()
         self.optimizer.step()
-        if self.exact and measure and self.index % EVALUATE_EVERY == 0:
+        if self.exact and measure and self.index % self.phase.evaluate_every == 0:
             self._record(error)
         self.index += 1
         self.iteration += 1

@@ -1,21 +1,110 @@
-"""Makes the small files that notebook 00 decodes: ``python data/samples/make.py`` (two minutes)."""
+"""Makes the small files that the notebooks decode.
 
+    python data/samples/make.py                        # all of them: half an hour on two cores
+    python data/samples/make.py coffee-nif-1.4.inr     # some
+"""
+
+import sys
+from dataclasses import replace
 from pathlib import Path
 
+from torch import Tensor
+
 from tutorial_lib import codecs, images, metrics
+from tutorial_lib.codecs.coolchic import COOLCHIC_SMALL, COOLCHIC_V1, COOLCHIC_V2
+from tutorial_lib.latent_training import GridRecipe, modern, published_v1
+from tutorial_lib.training import Cosine
 
 FACE = (24, 120, 192, 240)
 """Chelsea the cat's face: top, left, height, width in the sample picture of scikit-image (CC0)."""
 
 
-def main() -> None:
-    picture = images.crop(images.sample("chelsea"), *FACE)
-    data = codecs.get("siren").encode(picture, bpp=0.9, budget="laptop", seed=0, device="cpu")
-    path = Path(__file__).parent / "chelsea.inr"
-    path.write_bytes(data)
-    psnr = metrics.psnr(codecs.decode(data, device="cpu"), picture)
-    print(f"{path.name}: {len(data)} bytes, {metrics.bits_per_pixel(data, picture):.3f} bpp, {psnr:.2f} dB")
+def chelsea() -> Tensor:
+    """The face of Chelsea the cat, 240×192."""
+    return images.crop(images.sample("chelsea"), *FACE)
+
+
+def coffee() -> Tensor:
+    """The cup of coffee of notebooks 02 and 03, 150×100."""
+    return images.reduce(images.sample("coffee"), factor=4)
+
+
+FILES = {
+    "chelsea.inr": ("siren", chelsea, {"bpp": 0.9}),  # notebook 00
+    # notebook 03: curves beside the reader's own point
+    "coffee-coin-0.5.inr": ("coin", coffee, {"bpp": 0.5}),
+    "coffee-coin-0.9.inr": ("coin", coffee, {"bpp": 0.9}),
+    "coffee-coin-1.4.inr": ("coin", coffee, {"bpp": 1.4}),
+    "coffee-coin-2.0.inr": ("coin", coffee, {"bpp": 2.0}),
+    "coffee-nif-0.5.inr": ("nif", coffee, {"bpp": 0.5}),
+    "coffee-nif-1.4.inr": ("nif", coffee, {"bpp": 1.4}),
+    "coffee-nif-2.0.inr": ("nif", coffee, {"bpp": 2.0}),
+    "coffee-nif-published.inr": ("nif", coffee, {"bpp": 2.0, "method": "published"}),
+}
+"""File to codec, picture and options of `encode`; budget laptop, seed 0, on the CPU."""
+
+
+def cat() -> Tensor:
+    """All of Chelsea the cat, 451×300: large enough that the networks' bytes don't decide."""
+    return images.sample("chelsea")
+
+
+def ladder(steps: int) -> dict[str, GridRecipe]:
+    """Recipes from COOL-CHIC v1's to ours, of one change each, and of as many steps: no warm-ups."""
+    noise = replace(published_v1(steps), candidates=(), warm_up=None)
+    main = replace(noise.phases[0], patience=None, network_schedule=Cosine(), latent_schedule=Cosine())
+    falling = replace(noise, phases=(main, replace(noise.phases[1], patience=None)))
+    gain = replace(falling, gains="fixed")
+    ours = modern(steps)
+    tail = replace(ours.phases[1], optimizer="adam")
+    soft = replace(gain, phases=(replace(main, name="soft rounding", quantization="soft-round"), tail))
+    return {
+        "noise": noise,
+        "falling": falling,
+        "gain": gain,
+        "soft": soft,
+        "soap": replace(ours, pyramid=False),
+        "pyramid": ours,
+    }
+
+
+RUNGS = ladder(1000)
+GRIDS = {
+    # notebook 04: the file that is opened, and the curve beside the reader's own point
+    "coffee-coolchic-0.5.inr": (COOLCHIC_SMALL, coffee, {"bpp": 0.5}, modern(2000)),
+    "coffee-coolchic-0.9.inr": (COOLCHIC_SMALL, coffee, {"bpp": 0.9}, modern(2000)),
+    "coffee-coolchic-1.4.inr": (COOLCHIC_SMALL, coffee, {"bpp": 1.4}, modern(2000)),
+    "coffee-coolchic-2.0.inr": (COOLCHIC_SMALL, coffee, {"bpp": 2.0}, modern(2000)),
+    # and a ladder of one change a rung
+    "chelsea-1-v1.inr": (COOLCHIC_V1, cat, {"lmbda": 1e-3}, RUNGS["noise"]),
+    "chelsea-2-v2.inr": (COOLCHIC_V2, cat, {"lmbda": 1e-3}, RUNGS["noise"]),
+    "chelsea-3-falling.inr": (COOLCHIC_V2, cat, {"lmbda": 1e-3}, RUNGS["falling"]),
+    "chelsea-4-gain.inr": (COOLCHIC_V2, cat, {"lmbda": 1e-3}, RUNGS["gain"]),
+    "chelsea-5-soft.inr": (COOLCHIC_V2, cat, {"lmbda": 1e-3}, RUNGS["soft"]),
+    "chelsea-6-soap.inr": (COOLCHIC_V2, cat, {"lmbda": 1e-3}, RUNGS["soap"]),
+    "chelsea-7-pyramid.inr": (COOLCHIC_V2, cat, {"lmbda": 1e-3}, RUNGS["pyramid"]),
+}
+"""File to codec, picture, options of `plan` and the recipe that is carried out; seed 0, on the CPU."""
+
+
+def encode(name: str, picture: Tensor) -> bytes:
+    """The bytes of a file of `FILES` or `GRIDS`."""
+    if name in FILES:
+        codec, _, options = FILES[name]
+        return codecs.get(codec).encode(picture, **options, budget="laptop", seed=0, device="cpu")
+    codec, _, options, recipe = GRIDS[name]
+    plan = replace(codec.plan(picture, **options, budget="laptop"), recipe=recipe)
+    return codec.execute(plan, picture, seed=0, device="cpu", progress=False).data
+
+
+def main(names: list[str]) -> None:
+    for name in names or [*FILES, *GRIDS]:
+        picture = (FILES.get(name) or GRIDS[name])[1]()
+        data = encode(name, picture)
+        (Path(__file__).parent / name).write_bytes(data)
+        psnr = metrics.psnr(codecs.decode(data, device="cpu"), picture)
+        print(f"{name}: {len(data)} bytes, {metrics.bits_per_pixel(data, picture):.3f} bpp, {psnr:.2f} dB", flush=True)
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

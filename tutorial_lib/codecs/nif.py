@@ -103,8 +103,8 @@ def _published(config: NifConfig, pixels: int, budget: Budget) -> Recipe:
     but the first starts from the best state, disturbed. Constants are those of the authors' configuration files.
 
     Not theirs: the order of the sub-canvases is random, weights and pixels are rounded instead of truncated, steps
-    are bfloat16 and weights float32 instead of both float16, the best state is sought every 25 optimiser steps instead
-    of every four, and over all steps of the fit; a range coder instead of brotli in a pickle. Pictures smaller than
+    are bfloat16 and weights float32 instead of both float16; while fitting, the best state is sought every 25 optimiser
+    steps instead of every four; a range coder instead of brotli in a pickle. Pictures smaller than
     CelebA's would be fitted whole there; here in quarters, as in the authors' own tests on reduced Kodak pictures.
     """
     parts = 4
@@ -134,6 +134,7 @@ def _published(config: NifConfig, pixels: int, budget: Budget) -> Recipe:
                 weight_decay=0.01,
                 quantization="round",
                 calibrate_every=1,
+                evaluate_every=parts,
                 restart=step == 0,
                 weight_restart=WeightRestart(0.005, 0.005 * step / 5) if step else None,
             )

@@ -1,0 +1,349 @@
+"""Latent grids: sizes, upsampling, contexts, the rate, bands, rendering, the integer context model's exactness."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from tutorial_lib import images, latent_grids
+from tutorial_lib.latent_grids import (
+    FRACTIONS,
+    GAIN,
+    MIN_LOG2_SCALE,
+    SMALL,
+    SPREADS,
+    V1,
+    V2,
+    Band,
+    Convolution,
+    GridsConfig,
+    HashGrid,
+    HashGridConfig,
+    IntegerContextModel,
+    LatentGrids,
+    Upsampling,
+    contexts_of,
+    grid_sizes,
+    laplace_bits,
+    nearest,
+    start_from_pyramid,
+    window,
+)
+
+CONFIGS = {"v1": V1, "v2": V2, "small": SMALL, "parents": replace(SMALL, parents=2, hidden=(5,)), "one": replace(V2, grids=1)}
+SIZES = [(37, 53), (1, 9), (9, 1), (1, 1), (16, 16)]
+
+
+def untrained(config: GridsConfig, height: int, width: int, seed: int = 0) -> LatentGrids:
+    """Random integers in the grids, random networks."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        representation = LatentGrids(config, height, width)
+        with torch.no_grad():
+            representation.latents.copy_(torch.randn(representation.latents.shape).mul_(3).round_() / GAIN)
+            for parameter in representation.networks().values():
+                parameter.add_(torch.randn(parameter.shape), alpha=0.05)
+    return representation
+
+
+def test_published_numbers_of_weights() -> None:
+    """CODEC papers: v1 291 + 338; v2 611 + 1,250 + 64. Ours stays below 800."""
+    counts = {}
+    for name, config in CONFIGS.items():
+        networks = LatentGrids(config, 4, 4).networks()
+        parts = ("context", "upsampling", "synthesis")
+        counts[name] = [sum(p.numel() for key, p in networks.items() if key.startswith(part)) for part in parts]
+    assert counts["v1"] == [338, 0, 291] and counts["v2"] == [1250, 64, 611]
+    assert sum(counts["small"]) <= 800
+
+
+def test_neighbours() -> None:
+    assert len(window(2)) == 12 and len(window(3)) == 24 and (0, 0) not in window(3)
+    assert all(offset < (0, 0) for offset in window(3) + nearest(14))
+    assert set(nearest(4)) == {(0, -1), (-1, 0), (-1, -1), (-1, 1)} and list(nearest(9)) == sorted(nearest(9))
+    with pytest.raises(ValueError, match="neighbours"):
+        nearest(15)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_grid_sizes_are_rounded_up(size: tuple[int, int]) -> None:
+    for level, (rows, columns) in enumerate(grid_sizes(V1, *size)):
+        assert (rows, columns) == tuple(math.ceil(side / 2**level) for side in size)
+
+
+# ------------------------------------------------------------------------------------------ upsampling
+
+
+@pytest.mark.parametrize("kind", ["bicubic", "separable", "learned"])
+@pytest.mark.parametrize("size", [(9, 11), (1, 5), (60, 50)])
+def test_upsampling_starts_as_bicubic(kind: str, size: tuple[int, int]) -> None:
+    planes = torch.randn(3, *size, generator=torch.Generator().manual_seed(0))
+    expected = F.interpolate(planes[None], scale_factor=2, mode="bicubic", align_corners=False)[0]
+    torch.testing.assert_close(Upsampling(replace(V1, upsampling=kind))(planes, 0), expected, atol=1e-5, rtol=0)
+
+
+def test_learned_upsampling_is_a_transposed_convolution() -> None:
+    module = Upsampling(V2).double()
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        module.kernel.copy_(torch.randn(8, 8, generator=generator))
+    planes = torch.randn(2, 6, 7, dtype=torch.float64, generator=generator)
+    padded = F.pad(planes[:, None], (4, 4, 4, 4), mode="replicate")
+    expected = F.conv_transpose2d(padded, module.kernel[None, None], stride=2)[:, 0, 11:-11, 11:-11]
+    torch.testing.assert_close(module(planes, 0), expected)
+
+
+def test_dense_and_sliding_doubling_agree(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = Upsampling(replace(V1, upsampling="separable")).double()
+    with torch.no_grad():
+        module.kernel.add_(torch.randn(module.kernel.shape, generator=torch.Generator().manual_seed(0)))
+    planes = torch.randn(2, 5, 7, dtype=torch.float64, requires_grad=True)
+    results = []
+    for limit in (0, 10_000):
+        monkeypatch.setattr(latent_grids, "_DENSE_PIXELS", limit)
+        fine = module(planes, 2)
+        results.append((fine, *torch.autograd.grad(fine.square().sum(), (planes, module.kernel))))
+    for sliding, dense in zip(*results, strict=True):
+        torch.testing.assert_close(sliding, dense)
+
+
+def test_convolution_is_pytorchs() -> None:
+    layer = Convolution(2, 3, 1.0).double()
+    planes = torch.randn(2, 5, 6, dtype=torch.float64, requires_grad=True)
+    kernel = layer.matrix[:, :-1].view(3, 3, 3, 2).permute(0, 3, 1, 2)
+    padded = F.pad(planes[None], (1, 1, 1, 1), mode="replicate")
+    expected = F.conv2d(padded, kernel, layer.matrix[:, -1])[0]
+    torch.testing.assert_close(layer(planes), expected)
+    (ours,) = torch.autograd.grad(layer(planes).square().sum(), planes)
+    (theirs,) = torch.autograd.grad(expected.square().sum(), planes)
+    torch.testing.assert_close(ours, theirs)
+
+
+# ------------------------------------------------------------------------------------------ contexts and rate
+
+
+@pytest.mark.parametrize("name", ["v1", "v2", "small", "parents"])
+@pytest.mark.parametrize("size", [(6, 7), (1, 5), (5, 1)])
+def test_contexts_are_the_neighbours(name: str, size: tuple[int, int]) -> None:
+    config = CONFIGS[name]
+    representation = untrained(config, *size)
+    grids = representation.symbols()
+    for level, (rows, columns) in enumerate(representation.sizes):
+        contexts = contexts_of(config, grids, [Band(level, 0, rows)]).view(-1, rows, columns)
+        for r in range(rows):
+            for c in range(columns):
+                expected = []
+                for row, column in config.context:
+                    inside = 0 <= r + row and 0 <= c + column < columns
+                    expected.append(float(grids[level][r + row, c + column]) if inside else 0.0)
+                for k in range(1, config.parents + 1):
+                    there = level + k < len(grids)
+                    expected.append(float(grids[level + k][r >> k, c >> k]) if there else 0.0)
+                assert contexts[:, r, c].tolist() == expected
+
+
+@pytest.mark.parametrize("name", ["v2", "parents"])
+def test_contexts_have_the_right_gradient(name: str) -> None:
+    config = CONFIGS[name]
+    representation = untrained(config, 7, 5)
+    grids = [grid.double().requires_grad_() for grid in representation.symbols()]
+    bands = [band for piece in representation.bands(20) for band in piece]
+    assert torch.autograd.gradcheck(lambda *each: contexts_of(config, each, bands), grids)
+
+
+def test_a_context_never_looks_ahead() -> None:
+    """What is decoded later must not change the law of what comes before."""
+    representation = untrained(SMALL, 12, 10)
+    grids = representation.symbols()
+    (rows, columns), config = representation.sizes[0], SMALL
+    before = contexts_of(config, grids, [Band(0, 0, rows)])
+    for place in (0, 37, rows * columns - 1):
+        changed = [grid.clone() for grid in grids]
+        changed[0].view(-1)[place:] += 5
+        after = contexts_of(config, changed, [Band(0, 0, rows)])
+        assert torch.equal(before[:, : place + 1], after[:, : place + 1])
+
+
+def test_bits_are_the_laplace_law() -> None:
+    generator = torch.Generator().manual_seed(0)
+    values = torch.randn(200, dtype=torch.float64, generator=generator) * 3
+    location, scale = (torch.randn(200, dtype=torch.float64, generator=generator) for _ in range(2))
+    law = torch.distributions.Laplace(location, 2**scale)
+    expected = -torch.log2(law.cdf(values + 0.5) - law.cdf(values - 0.5))
+    clear = expected < 30  # beyond, the difference of two cdfs has no digits left
+    torch.testing.assert_close(laplace_bits(values, location, scale)[clear], expected[clear])
+    inputs = tuple(each[clear].requires_grad_() for each in (values, location, scale))
+    assert torch.autograd.gradcheck(laplace_bits, inputs)
+
+
+def test_a_value_far_out_still_has_a_gradient() -> None:
+    value = torch.tensor([500.0], requires_grad=True)
+    bits = laplace_bits(value, torch.zeros(1), torch.full((1,), MIN_LOG2_SCALE))
+    bits.sum().backward()
+    assert torch.isfinite(bits).all() and float(value.grad) == pytest.approx(16 / math.log(2), rel=1e-4)
+
+
+# ------------------------------------------------------------------------------------------ bands, rendering
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("size", SIZES)
+def test_bands_are_the_whole(name: str, size: tuple[int, int]) -> None:
+    representation = untrained(CONFIGS[name], *size)
+    grids = representation.symbols()
+    coarse = representation.coarse(grids) if len(grids) > 1 else None
+    whole = representation.colours(grids[0], coarse)
+    assert whole.shape == (3, *size)
+    bits = representation.bits(grids, [Band(level, 0, rows) for level, (rows, _) in enumerate(representation.sizes)])
+    for pixels in (1, 5 * size[1], 1 << 20):
+        rows = [representation.colours(grids[0], coarse, *band) for band in representation.rows(pixels)]
+        torch.testing.assert_close(torch.cat(rows, 1), whole, atol=1e-5, rtol=0)
+        parts = [representation.bits(grids, piece) for piece in representation.bands(pixels)]
+        torch.testing.assert_close(torch.cat(parts), bits, atol=1e-3, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_rendering(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    representation = untrained(CONFIGS[name], 20, 31)
+    own = representation.render()
+    assert own.shape == (3, 20, 31) and own.dtype == torch.float32 and not own.requires_grad
+    assert 0 <= float(own.min()) and float(own.max()) <= 1
+    monkeypatch.setattr(LatentGrids.rows, "__defaults__", (50,))
+    torch.testing.assert_close(representation.render(), own, atol=1e-5, rtol=0)
+    for size in ((40, 62), (7, 9), (1, 1)):
+        zoomed = representation.render(*size)
+        assert zoomed.shape == (3, *size) and 0 <= float(zoomed.min()) and float(zoomed.max()) <= 1
+
+
+def test_a_large_side_is_possible() -> None:
+    representation = untrained(SMALL, 2, 5000)
+    assert representation.render().shape == (3, 2, 5000)
+    grids = representation.symbols()
+    assert sum(representation.bits(grids, piece).numel() for piece in representation.bands()) == representation.latents.numel()
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_the_pyramid_start_is_the_grey_picture(name: str, coffee: Tensor) -> None:
+    """Before rounding, all grids together are the picture's grey values, in the picture's mean colour."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        representation = LatentGrids(CONFIGS[name], *coffee.shape[1:])
+    start_from_pyramid(representation, coffee, 0.02)
+    with torch.no_grad():
+        grids = representation.split(representation.latents * GAIN)
+        coarse = representation.coarse(grids) if len(grids) > 1 else None
+        features = representation.features(grids[0], coarse)
+        grey = coffee.mean(0) - coffee.mean()
+        torch.testing.assert_close(features.sum(0) * 0.02, grey, atol=1e-4, rtol=0)
+        painted = representation.colours(grids[0], coarse)
+    expected = grey + coffee.mean((1, 2))[:, None, None]
+    assert float((painted - expected).abs().mean()) < 0.06  # the other hidden units add a little
+
+
+# ------------------------------------------------------------------------------------------ the integer context model
+
+
+def integer_model(config: GridsConfig) -> tuple[IntegerContextModel, Tensor]:
+    representation = untrained(config, 4, 4)
+    contexts = torch.randint(-30, 31, (config.contexts, 500), generator=torch.Generator().manual_seed(1)).double()
+    contexts[:, 0], contexts[:, 1] = 1023, -1023
+    return IntegerContextModel(representation.context), contexts
+
+
+@pytest.mark.parametrize("name", ["v1", "v2", "small", "parents"])
+def test_any_batch_gives_the_same_integers(name: str) -> None:
+    model, contexts = integer_model(CONFIGS[name])
+    location, spread = model(contexts)
+    assert 0 <= int(spread.min()) and int(spread.max()) < SPREADS
+    order = torch.randperm(500, generator=torch.Generator().manual_seed(2))
+    shuffled = model(contexts[:, order])
+    assert torch.equal(shuffled[0], location[order]) and torch.equal(shuffled[1], spread[order])
+    for size in (1, 7, 64):
+        parts = [model(contexts[:, begin : begin + size].contiguous()) for begin in range(0, 500, size)]
+        assert torch.equal(torch.cat([part[0] for part in parts]), location)
+        assert torch.equal(torch.cat([part[1] for part in parts]), spread)
+
+
+@pytest.mark.parametrize("name", ["v1", "v2", "small", "parents"])
+def test_the_same_in_int64(name: str) -> None:
+    """float64 carries the integers exactly: the same sums in 64-bit integers, one product at a time."""
+    model, contexts = integer_model(CONFIGS[name])
+    unit = 1 << latent_grids.FRACTION_BITS
+    inputs = columns = contexts.long() * unit
+    for index, (weights, biases) in enumerate(model.layers):
+        last = index == len(model.layers) - 1
+        columns = torch.cat([columns, inputs]) if last and model.skip else columns
+        total = (weights.long()[:, :, None] * columns[None]).sum(1) + biases.long()
+        assert int(total.abs().max()) < 1 << 53
+        if not last:
+            if total.shape == columns.shape:
+                total += columns * unit
+            columns = total.div(unit, rounding_mode="floor").clamp(0, 1 << 26)
+    location, log2_scale = total.div(unit, rounding_mode="floor")
+    halves = unit // FRACTIONS
+    expected = (location + halves // 2).div(halves, rounding_mode="floor").clamp(-1023 * FRACTIONS, 1023 * FRACTIONS)
+    assert torch.equal(model(contexts)[0], expected)
+    spread = (8 * (log2_scale + 4 * unit) + unit // 2).div(unit, rounding_mode="floor").clamp(0, SPREADS - 1)
+    assert torch.equal(model(contexts)[1], spread)
+
+
+@pytest.mark.parametrize("name", ["v1", "v2", "small"])
+def test_it_is_the_context_model(name: str) -> None:
+    config = CONFIGS[name]
+    representation = untrained(config, 4, 4)
+    contexts = torch.randint(-4, 5, (config.contexts, 300), generator=torch.Generator().manual_seed(1))
+    location, spread = IntegerContextModel(representation.context)(contexts.double())
+    with torch.no_grad():
+        exact_location, log2_scale = representation.context(contexts.float())
+    assert float((location / FRACTIONS - exact_location).abs().max()) < 0.5 / FRACTIONS + 0.01
+    expected = (8 * (log2_scale - MIN_LOG2_SCALE)).clamp(0, SPREADS - 1)
+    assert float((spread - expected).abs().max()) < 0.5 + 0.1
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_it_is_the_same_on_cuda() -> None:
+    model, contexts = integer_model(V2)
+    there, _ = integer_model(V2)
+    there.layers = [(weights.cuda(), biases.cuda()) for weights, biases in there.layers]
+    for own, other in zip(model(contexts), there(contexts.cuda()), strict=True):
+        assert torch.equal(own, other.cpu())
+
+
+# ------------------------------------------------------------------------------------------ the hash grid
+
+
+def test_hash_grid_interpolates_its_corners() -> None:
+    config = HashGridConfig(levels=1, entries=1 << 10, channels=1, coarsest=4, finest=4)
+    grid = HashGrid(config, 5, 5)
+    with torch.no_grad():
+        grid.tables[0].copy_(torch.randn(25, 1, generator=torch.Generator().manual_seed(0)))
+    features = grid.features(images.canvas(9, 9))
+    indices, shares = features[..., 0, :, 0].long(), features[..., 0, :, 1]
+    torch.testing.assert_close(shares.sum(-1), torch.ones(9, 9, dtype=torch.float64))
+    values = (grid.tables[0][indices, 0] * shares).sum(-1)
+    corners = grid.tables[0].view(1, 1, 5, 5).double()
+    torch.testing.assert_close(values, F.interpolate(corners, (9, 9), mode="bilinear", align_corners=True)[0, 0])
+
+
+def test_hash_grid_learns_and_collides_only_where_it_must(coffee: Tensor) -> None:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        grid = HashGrid(HashGridConfig(finest=64, entries=256), *coffee.shape[1:])
+    assert [len(table) for table in grid.tables] == [min(256, (r + 1) * (c + 1)) for r, c in grid.cells]
+    features = grid.features(images.canvas(*coffee.shape[1:]))
+    assert all(int(features[..., level, :, 0].max()) < len(table) for level, table in enumerate(grid.tables))
+    optimizer = torch.optim.Adam(grid.parameters(), lr=1e-2)
+    for _ in range(150):
+        optimizer.zero_grad()
+        loss = F.mse_loss(grid.colours(features).movedim(-1, 0), coffee)
+        loss.backward()
+        optimizer.step()
+    assert float(loss) < 0.2 * float(coffee.var())
+    assert grid.render(10, 12).shape == (3, 10, 12) and grid.weights == sum(p.numel() for p in grid.parameters())
+    with pytest.raises(ValueError, match="power of two"):
+        HashGrid(HashGridConfig(entries=1000), 4, 4)

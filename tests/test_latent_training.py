@@ -1,0 +1,296 @@
+"""Fitting latent grids: stand-ins for rounding, recipes, the target rate, interruption, bands, quantised networks, files."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor
+
+from tutorial_lib import bitstream, latent_training
+from tutorial_lib.bitstream import BitstreamError
+from tutorial_lib.classical_codecs import CodecError
+from tutorial_lib.codecs.coolchic import COOLCHIC_SMALL, COOLCHIC_V1, COOLCHIC_V2, CoolChicCodec
+from tutorial_lib.latent_coding import encode_latents, encode_networks, gather, groups_of, scatter, to_group_symbols
+from tutorial_lib.latent_grids import GAIN, SMALL, V1, V2, GridsConfig, LatentGrids
+from tutorial_lib.latent_training import (
+    GridPhase,
+    GridRecipe,
+    estimate_seconds,
+    fit,
+    lambda_for,
+    modern,
+    noisy_soft_round,
+    published_v1,
+    published_v2,
+    soft_round,
+)
+from tutorial_lib.metrics import bits_per_pixel, psnr
+
+
+@pytest.fixture(autouse=True)
+def unrefined(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out the slow trial of every weight; the test that is about it brings it back."""
+    monkeypatch.setattr(latent_training, "REFINED_OPERATIONS", 0)
+
+
+def new(config: GridsConfig, picture: Tensor) -> LatentGrids:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return LatentGrids(config, *picture.shape[1:])
+
+
+@pytest.fixture(scope="module")
+def small(request: pytest.FixtureRequest) -> Tensor:
+    """A real photograph of 24×36 pixels."""
+    coffee = request.getfixturevalue("coffee")
+    return coffee[:, 10:34, 20:56].contiguous()
+
+
+def file_of(codec: CoolChicCodec, representation: LatentGrids, exponents: tuple[int, ...]) -> bytes:
+    return codec._write(representation, exponents)
+
+
+# ------------------------------------------------------------------------------------------ stand-ins
+
+
+@pytest.mark.parametrize("temperature", [0.05, 0.3, 2.0])
+def test_soft_round(temperature: float) -> None:
+    values = torch.linspace(-2.9, 2.9, 59, dtype=torch.float64, requires_grad=True)
+    soft = soft_round(values, temperature)
+    fixed = torch.tensor([-2.0, -0.5, 0.0, 1.0, 1.5], dtype=torch.float64)
+    torch.testing.assert_close(soft_round(fixed, temperature), fixed)
+    assert bool((soft.diff() > -1e-12).all())
+    between = (values.detach() - values.detach().round()).abs() < 0.45
+    closer = (soft - values.round()).abs() <= (values - values.round()).abs() + 1e-9
+    assert bool(closer[between].all())
+    assert torch.autograd.gradcheck(lambda v: soft_round(v, temperature), values)
+
+
+def test_soft_round_has_both_limits() -> None:
+    values = torch.tensor([-1.3, 0.2, 0.8, 3.4])
+    torch.testing.assert_close(soft_round(values, 0.01), values.round())
+    torch.testing.assert_close(soft_round(values, 30.0), values, atol=1e-3, rtol=0)
+    generator = torch.Generator().manual_seed(0)
+    noisy = noisy_soft_round(values.repeat(1000), 0.08, 0.15, generator)
+    assert float((noisy - values.round().repeat(1000)).abs().mean()) < 0.2
+
+
+# ------------------------------------------------------------------------------------------ recipes
+
+
+def test_iterations_add_up() -> None:
+    assert modern(1000).iterations == 1000 and modern(2).iterations == 2
+    assert published_v2(6300).iterations == 9100  # the preset `faster`, warm-ups included
+    assert published_v1(1000).iterations == 2000
+    assert published_v2(6300).candidates == (5, 4, 3, 2)
+
+
+def brief(recipe: GridRecipe, iterations: int) -> GridRecipe:
+    """The recipe with every phase and warm-up cut to ``iterations``."""
+    phases = tuple(replace(phase, iterations=min(phase.iterations, iterations)) for phase in recipe.phases)
+    warm_up = replace(recipe.warm_up, iterations=iterations) if recipe.warm_up else None
+    return replace(recipe, phases=phases, warm_up=warm_up)
+
+
+@pytest.mark.parametrize(
+    ("codec", "recipe"),
+    [
+        (COOLCHIC_V1, published_v1(300)),
+        (COOLCHIC_V2, brief(published_v2(200), 20)),
+        (COOLCHIC_V1, modern(120)),
+        (COOLCHIC_V2, modern(120)),
+        (COOLCHIC_SMALL, modern(250)),
+        (COOLCHIC_SMALL, replace(brief(modern(60), 40), candidates=(3, 2), warm_up=GridPhase("warm-up", 10))),
+    ],
+)
+def test_a_fit_gets_better_and_its_file_says_the_same(codec: CoolChicCodec, recipe: GridRecipe, small: Tensor) -> None:
+    if recipe.warm_up:
+        recipe = replace(recipe, warm_up=replace(recipe.warm_up, iterations=10))
+    representation = new(codec.template, small)
+    flat = psnr(small.mean((1, 2), keepdim=True).expand_as(small).contiguous(), small)
+    seen: list[float] = []
+    report = fit(representation, small, recipe, progress=False, callback=lambda p: seen.append(p.psnr))
+    integers = representation.latents.detach() * GAIN
+    assert torch.equal(integers, integers.round())
+    assert report.best_psnr > flat + 2 and len(seen) == len(report.history) >= len(recipe.phases)
+    assert not report.interrupted and report.lmbda == 1e-3
+    data = file_of(codec, representation, report.exponents)
+    assert torch.equal(codec.decode(data, device="cpu"), representation.render())
+    assert psnr(codec.decode(data, device="cpu"), small) == pytest.approx(report.best_psnr, abs=0.1)
+    assert all(not parameter.grad for parameter in representation.parameters() if parameter.grad is not None)
+
+
+def test_the_estimated_rate_is_that_of_the_bytes(coffee: Tensor) -> None:
+    representation = new(SMALL, coffee)
+    report = fit(representation, coffee, modern(300), lmbda=3e-4, progress=False)
+    estimated = report.bpp * coffee[0].numel() / 8
+    assert estimated > 1000
+    assert len(encode_latents(representation)) == pytest.approx(estimated, rel=0.01)
+
+
+def test_a_larger_lambda_is_a_smaller_file(small: Tensor) -> None:
+    rates = []
+    for lmbda in (1e-4, 1e-3, 1e-2):
+        rates.append(fit(new(SMALL, small), small, modern(100), lmbda=lmbda, progress=False).bpp)
+    assert rates[0] > 1.3 * rates[1] > 1.3 * 1.3 * rates[2]
+
+
+def test_the_target_rate_is_met(chelsea: Tensor) -> None:
+    picture = chelsea[:, :96, :128].contiguous()
+    for bpp in (0.6, 1.5, 3.0):
+        data = COOLCHIC_SMALL.execute(
+            replace(COOLCHIC_SMALL.plan(picture, bpp=bpp), recipe=modern(300)), picture, progress=False, device="cpu"
+        ).data
+        assert bits_per_pixel(data, picture) == pytest.approx(bpp, rel=0.05)
+
+
+def test_lambda_falls_with_the_rate(chelsea: Tensor) -> None:
+    representation = new(SMALL, chelsea)
+    lambdas = [lambda_for(representation, chelsea, bpp) for bpp in (0.2, 0.5, 1.0, 2.0)]
+    assert all(later < earlier / 1.5 for earlier, later in zip(lambdas, lambdas[1:], strict=False))
+
+
+# ------------------------------------------------------------------------------------------ how it ends
+
+
+def test_interruption_keeps_the_best_state(small: Tensor) -> None:
+    def stop(progress: latent_training.GridProgress) -> None:
+        if progress.iteration >= 200:
+            raise KeyboardInterrupt
+
+    representation = new(SMALL, small)
+    report = fit(representation, small, modern(5000), progress=False, callback=stop)
+    assert report.interrupted and len(report.history) == 2
+    data = file_of(COOLCHIC_SMALL, representation, report.exponents)
+    assert psnr(COOLCHIC_SMALL.decode(data, device="cpu"), small) == pytest.approx(report.best_psnr, abs=0.1)
+    assert report.best_psnr > max(row[2] for row in report.history) - 1.0
+
+
+def test_interruption_before_anything(small: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(latent_training._Fit, "step", stop)
+    representation = new(SMALL, small)
+    report = fit(representation, small, modern(100), progress=False)
+    assert report.interrupted
+    data = file_of(COOLCHIC_SMALL, representation, report.exponents)
+    assert torch.equal(COOLCHIC_SMALL.decode(data, device="cpu"), representation.render())
+
+
+def test_a_diverging_fit_recovers(small: Tensor) -> None:
+    wild = GridPhase("wild", 300, optimizer="adam", network_rate=30.0, network_schedule=lambda i, n: float(100 < i < 250))
+    report = fit(new(SMALL, small), small, GridRecipe((wild,)), progress=False)
+    assert report.recoveries >= 1 and report.best_psnr > 15
+
+
+def test_plateaus_halve_the_rate_and_end_the_phase(small: Tensor) -> None:
+    rates = {"network_rate": 1e-30, "latent_rate": 1e-30, "lowest": 4e-31}
+    phase = GridPhase("short", 100_000, "noise", optimizer="adam", patience=1, **rates)
+    report = fit(new(SMALL, small), small, GridRecipe((phase,)), progress=False)
+    assert report.history[-1][0] < 3000
+
+
+def test_bands_train_as_the_whole(small: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Large pictures are worked on in bands; cut into bands, a small one gets the same fit."""
+    fits = []
+    for pixels in (1 << 19, 36 * 5):
+        for name in ("bands", "rows"):
+            monkeypatch.setattr(getattr(LatentGrids, name), "__defaults__", (pixels,))
+        representation = new(V2, small)
+        phase = GridPhase("short", 8, latent_rate=1e-3, network_rate=1e-3, optimizer="adam")
+        report = fit(representation, small, GridRecipe((phase,)), progress=False)
+        fits.append((report.history[-1][2:], len(representation.bands())))
+    assert fits[0][1] == 1 and fits[1][1] >= 4
+    assert fits[0][0] == pytest.approx(fits[1][0], rel=1e-3)
+
+
+def test_quantised_networks_are_worth_their_bits(small: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trying every weight lowers J; so does choosing the steps, against finer or coarser ones for all."""
+    representation = new(SMALL, small)
+    fit(representation, small, modern(150), progress=False)
+    exact = {name: parameter.detach().clone() for name, parameter in representation.networks().items()}
+    with torch.no_grad():
+        for parameter in exact.values():
+            parameter.add_(torch.randn(parameter.shape, generator=torch.Generator().manual_seed(0)), alpha=1e-3)
+
+    def cost(exponents: list[int] | None, refine: bool) -> float:
+        with torch.no_grad():
+            for name, parameter in representation.networks().items():
+                parameter.copy_(exact[name])
+        trial = latent_training._Trial(representation, small, 1e-3, "mse")
+        if exponents is None:
+            exponents = latent_training.quantize_networks(trial, refine=refine)
+        else:
+            for group, exponent in zip(groups_of(representation), exponents, strict=True):
+                symbols = torch.from_numpy(to_group_symbols(gather(representation, group), exponent, group))
+                scatter(representation, group, symbols.float() * 2.0**-exponent)
+        networks = 8 * len(encode_networks(representation, exponents))
+        fresh = latent_training._Trial(representation, small, 1e-3, "mse")
+        return fresh.distortion() + 1e-3 * (fresh.bits() + networks) / fresh.pixels
+
+    groups = len(groups_of(representation))
+    chosen = cost(None, False)
+    assert chosen < min(cost([exponent] * groups, False) for exponent in (2, 4, 6, 8, 10, 12))
+    monkeypatch.setattr(latent_training, "REFINED_OPERATIONS", 10**9)
+    assert cost(None, True) < chosen
+
+
+@pytest.mark.parametrize("wrong", [{"lmbda": -1.0}, {"bpp": 0.0}, {"bpp": math.nan}, {"loss": "nonsense"}])
+def test_wrong_arguments(wrong: dict[str, object], small: Tensor) -> None:
+    with pytest.raises(ValueError):
+        fit(new(SMALL, small), small, modern(10), progress=False, **wrong)
+
+
+def test_another_loss(small: Tensor) -> None:
+    report = fit(new(SMALL, small), small, modern(100), loss="l1", lmbda=1e-2, progress=False)
+    assert report.best_psnr > 15
+
+
+def test_seconds_are_estimated(small: Tensor) -> None:
+    assert 0 < estimate_seconds(new(V1, small), small, modern(100)) < 600
+
+
+# ------------------------------------------------------------------------------------------ the codecs
+
+
+def test_a_codec_from_plan_to_picture(small: Tensor) -> None:
+    codec = COOLCHIC_SMALL
+    plan = codec.plan(small, budget="quick", config=replace(SMALL, grids=4))
+    encoding = codec.execute(replace(plan, recipe=modern(60)), small, progress=False)
+    assert codec.config_of(encoding.data).grids == 4
+    assert sum(bitstream.anatomy(encoding.data).values()) == len(encoding.data)
+    tensors = codec.tensors(encoding.data)
+    assert [tensors[f"grid {level}"].symbols.shape for level in range(4)] == [(24, 36), (12, 18), (6, 9), (3, 5)]
+    rows = codec.describe(encoding.data)
+    assert [row["name"] for row in rows] == list(tensors)
+    bits = sum(row["bits_per_weight"] * math.prod(row["shape"]) for row in rows)
+    assert bits / 8 == pytest.approx(len(encoding.data), rel=0.15)
+    assert codec.decode(encoding.data, (50, 40)).shape == (3, 50, 40)
+
+
+def test_a_plan_s_refusals(small: Tensor) -> None:
+    for wrong in ({"bpp": 0.5}, {"method": "published"}, {"config": V2}, {"lmbda": 0.0}, {"config": replace(SMALL, grids=99)}):
+        with pytest.raises(CodecError):
+            COOLCHIC_SMALL.plan(small, **wrong)
+
+
+def test_foreign_and_damaged_files(small: Tensor) -> None:
+    plan = replace(COOLCHIC_SMALL.plan(small, budget="quick"), recipe=modern(10))
+    data = COOLCHIC_SMALL.execute(plan, small, progress=False).data
+    with pytest.raises(BitstreamError, match="belongs to codec"):
+        COOLCHIC_V1.decode(data)
+    container = bitstream.read(data)
+    for name in container.sections:
+        broken = {**container.sections, name: container.sections[name][:-1]}
+        with pytest.raises(BitstreamError):
+            COOLCHIC_SMALL.decode(bitstream.write(replace(container, sections=broken)))
+        less = {key: body for key, body in container.sections.items() if key != name}
+        with pytest.raises(BitstreamError):
+            COOLCHIC_SMALL.decode(bitstream.write(replace(container, sections=less)))
+    larger = bitstream.write(replace(container, height=8 * container.height))
+    with pytest.raises(BitstreamError):
+        COOLCHIC_SMALL.decode(larger)
