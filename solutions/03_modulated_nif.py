@@ -167,7 +167,7 @@ figures_03.shares_figure(shapes)
 #
 # A layer from $n$ numbers to $m$ has $(n + 1) \cdot m$ of its own: weights and biases. An encoding with $L$
 # frequencies makes $2 + 4L$ numbers of (x, y). And a weight takes so many bits: 32 as PyTorch computes, 8 in NIF's
-# own files, 5 to 6 in this library's, which rounds them during the fit (notebook 06).
+# own program before packing, 5 to 6 in this library's files (notebook 06 shows how).
 #
 # **Guess before you count: how many bits per pixel is the falling network above at 5.5 bits a weight, on 15,000
 # pixels?**

@@ -23,18 +23,7 @@ from pytorch_optimizer import SOAP
 
 from tutorial_lib import bitstream, codecs, images, latent_coding, latent_training, metrics, plots, widgets
 from tutorial_lib.codecs.coolchic import COOLCHIC_SMALL, COOLCHIC_V1, COOLCHIC_V2
-from tutorial_lib.course import (
-    budget_value,
-    exercise,
-    figures_02,
-    figures_04,
-    hint,
-    label,
-    points,
-    progress,
-    record_point,
-    sample_file,
-)
+from tutorial_lib.course import budget_value, exercise, figures_04, hint, label, points, progress, record_point, sample_file
 from tutorial_lib.latent_grids import GAIN, SMALL, SPREADS, LatentGrids, start_from_pyramid
 from tutorial_lib.runtime import choose_device
 from tutorial_lib.training import Cosine, OneCycle
@@ -77,13 +66,8 @@ print("more than half of the integers are 0:", bool((integers == 0).float().mean
 
 
 # %%
-def as_features(model, grids):
-    coarse = model.coarse(grids)  # the library's way; yours comes next
-    return model.features(grids[0], coarse)
-
-
 with torch.no_grad():
-    planes = as_features(model, grids)
+    planes = model.features(grids[0], model.coarse(grids))  # the library's; yours comes next
 shown = [figures_04.shade(plane) for plane in planes[[0, 2, 4]]]
 titles = [f"grid {level}, upsampled" for level in (0, 2, 4)]
 plots.pictures(shown, titles, zoom=2, alt="integers as colours, orange below 0, blue above")
@@ -119,8 +103,8 @@ hint("04.1")
 
 # %% [markdown]
 # The *synthesis* paints each pixel from its seven numbers: a network of two small layers (and one that looks at the
-# pixels next to it). Now switch one grid off, that is, set it to zero. **What will be missing without grid 0?
-# Without grid 4?**
+# pixels next to it). Now switch one grid off, that is, set it to zero. **What will be missing without grid 0? Without
+# grid 6, which has six integers?**
 
 
 # %%
@@ -135,7 +119,7 @@ whole = paint_without(off=None)
 
 def switch_off(grid=0):
     part = paint_without(grid)
-    missing = figures_02.signed((whole - part).mean(0), reach=0.25)
+    missing = figures_04.signed((whole - part).mean(0), reach=0.25)
     titles = [f"all grids ({label(features)})", f"without grid {grid}: {metrics.psnr(part, whole):.1f} dB", "what it adds"]
     return plots.pictures([whole, part, missing], titles, zoom=2, alt=f"coffee, and grid {grid} switched off")
 
@@ -143,8 +127,9 @@ def switch_off(grid=0):
 widgets.explore(switch_off, grid=(0, 6))
 
 # %% [markdown]
-# Without grid 0 the cup is still there, but out of focus. Without a coarse grid it is sharp, and whole areas have the
-# wrong shade. Each grid says what it can say most cheaply: one integer of grid 4 shades 256 pixels.
+# Without grid 0 the cup is still there, but out of focus. Without grid 2 or 6 all edges are sharp, and whole areas have
+# the wrong shade. Each grid says what it can say most cheaply: an integer of grid 2 shades 16 pixels, the six of grid 6
+# tint everything.
 
 # %% [markdown]
 # ## Learning through a staircase
@@ -212,7 +197,7 @@ widgets.explore(look, temperature=(0.05, 0.6, 0.05), y=(-0.5, 1.5, 0.1))
 
 # %%
 offsets = SMALL.context  # the ten nearest that are known, each (row, column)
-row, column = 63, 96
+row, column = 83, 109
 figures_04.neighbours_figure(grids[0], offsets, (row, column))
 
 # %%
@@ -407,7 +392,7 @@ hint("04.5")
 
 # %%
 coffee = images.reduce(images.sample("coffee"), factor=4).to(choose_device())
-lmbda, steps = 2e-3, budget_value(quick=20, laptop=800, gpu=2000)
+lmbda, steps = 2e-3, budget_value(quick=20, laptop=1000, gpu=2000)
 
 torch.manual_seed(0)
 mine = Pyramid(SMALL, *coffee.shape[1:]).to(coffee.device)
@@ -437,8 +422,8 @@ whose = label(features, soft_round, neighbours, laplace_bits, step)
 figures_04.fit_figure(noted, lmbda, whose)
 
 # %% [markdown]
-# The rate comes down by half and more, and the picture hardly suffers. Early on, the context model knows nothing, so
-# every bit is dear; then the grids and their predictor agree on what is worth being written.
+# First the picture appears, then the rate comes down by more than half, and the picture hardly suffers. The synthesis works
+# for $D$ alone, the context model for $R$ alone; the latents are torn by both, and that is where the bargain is struck.
 
 # %% [markdown]
 # ### Your file
@@ -491,7 +476,7 @@ series = {
 record_point("latent grids", *point, picture="coffee 150x100", note="notebook 04")
 
 stars = {star["codec"]: (star["bpp"], star["psnr"]) for star in points("coffee 150x100")}
-figures_02.plane(series, stars, title="coffee, 150 × 100 pixels, every byte counted")
+figures_04.plane(series, stars, title="coffee, 150 × 100 pixels, every byte counted")
 
 # %% [markdown]
 # Decibels above everything that keeps the picture in one network. The numbers lie where the picture is, and every
@@ -746,6 +731,6 @@ progress()
 #   and your step, `latent_coding.py` the exact coder. `codecs/coolchic.py` puts them together.
 # - **Try:** your fit with `lmbda = 5e-4` and `1e-2`. Does the star follow the curve?
 # - **Try:** plain noise as `stand_in`: `values + torch.rand_like(values) - 0.5`. What does your file cost then?
-# - **Try:** `offsets = SMALL.context[:1]` in the map of the bits does not fit the weights of the file. Why not?
+# - **Try:** `SMALL.context[::-1]` for `offsets`. They are the same neighbours: why do all bits of the map rise?
 # - **Try:** in `float_law`, round $\mu$ to 1/32 and $b$ to the `TABLE`. Does it hold now? Would you bet a product on it?
-# - **Read:** COOL-CHIC's first eight pages, and section 3 of C3.
+# - **Read:** the COOL-CHIC paper, then C3's, both linked above.

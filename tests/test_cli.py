@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 import torch
-from codec_files import encoded, float16_file, inr, inr_command, one_thread, picture
+from codec_files import NETWORKS, encoded, float16_file, inr, inr_command, one_thread, picture
 
 from tutorial_lib import bitstream, cli, codecs, images, metrics, training
 
@@ -82,7 +82,7 @@ def test_encode_says_before_and_after(capsys: pytest.CaptureFixture[str]) -> Non
     assert files() == {"cup.inr"}
 
 
-@pytest.mark.parametrize("name", codecs.LEARNED)
+@pytest.mark.parametrize("name", NETWORKS)
 def test_encode_as_json(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert (
         run("encode", "in/cup.png", "--codec", name, "--bpp", "2", "-o", "out.inr", "--json", "--seed", "0")
@@ -98,12 +98,19 @@ def test_encode_as_json(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert codecs.codec_of(data).name == name and data == encoded(name)  # as the library's encode
 
 
-@pytest.mark.parametrize("name", codecs.LEARNED)
+@pytest.mark.parametrize("name", NETWORKS)
 def test_encode_says_what_kind_of_network(name: str, capsys: pytest.CaptureFixture[str], brief: None) -> None:
     assert run("encode", "in/cup.png", "--codec", name, "--bpp", "2") == 0
     line = capsys.readouterr().out.splitlines()[1]
     plan = codecs.LEARNED[name].plan(picture(), bpp=2.0, budget="quick")
     assert line.startswith(f"→ cup.inr: {name}, {plan.config}, {plan.config.weights:,} weights; about")
+
+
+def test_encode_latent_grids(capsys: pytest.CaptureFixture[str], brief: None) -> None:
+    assert run("encode", "in/cup.png", "--codec", "coolchic-small", "--bpp", "6", "--loss", "l1") == 0
+    line = capsys.readouterr().out.splitlines()[1]
+    assert line.startswith(f"→ cup.inr: coolchic-small, {codecs.COOLCHIC_SMALL.template}, 4")
+    assert codecs.decode(Path("cup.inr").read_bytes()).shape == (3, 50, 75)
 
 
 @pytest.fixture

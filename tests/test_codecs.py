@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from codec_files import LEARNED, encoded, float16_file, picture
+from codec_files import LEARNED, NETWORKS, encoded, float16_file, picture
 from torch import Tensor
 
 from tutorial_lib import bitstream, codecs, images, metrics, training
@@ -53,7 +53,7 @@ def test_no_such_codec() -> None:
 # ------------------------------------------------------------------------------------------ there and back
 
 
-@pytest.mark.parametrize("name", LEARNED)
+@pytest.mark.parametrize("name", NETWORKS)
 def test_there_and_back(name: str) -> None:
     data = encoded(name)
     codec = codecs.get(name)
@@ -80,7 +80,7 @@ def test_a_target_is_a_promise_for_a_picture_of_noise() -> None:
     assert metrics.bits_per_pixel(data, noise) <= 4.0
 
 
-@pytest.mark.parametrize("name", LEARNED)
+@pytest.mark.parametrize("name", NETWORKS)
 def test_every_byte_is_counted(name: str) -> None:
     for data in (encoded(name), float16_file()):
         anatomy = bitstream.anatomy(data)
@@ -89,7 +89,7 @@ def test_every_byte_is_counted(name: str) -> None:
         assert anatomy["header"] + anatomy["checksum"] <= 40
 
 
-@pytest.mark.parametrize("name", LEARNED)
+@pytest.mark.parametrize("name", NETWORKS)
 def test_nothing_but_the_file_is_needed(name: str) -> None:
     """Every section counts: its bytes are read, and others give another picture or none."""
     data = encoded(name)
@@ -102,14 +102,14 @@ def test_nothing_but_the_file_is_needed(name: str) -> None:
             codecs.decode(shorter)
 
 
-@pytest.mark.parametrize("name", LEARNED)
+@pytest.mark.parametrize("name", NETWORKS)
 @pytest.mark.parametrize("size", [(50, 75), (100, 150), (25, 37), (1, 1), (7, 300)])
 def test_decoding_at_another_size(name: str, size: tuple[int, int]) -> None:
     decoded = codecs.decode(encoded(name), size=size)
     assert decoded.shape == (3, *size) and 0 <= float(decoded.min()) <= float(decoded.max()) <= 1
 
 
-@pytest.mark.parametrize("name", LEARNED)
+@pytest.mark.parametrize("name", NETWORKS)
 def test_a_zoom_passes_through_the_pixels(name: str) -> None:
     data = encoded(name)
     own, tripled = codecs.decode(data), codecs.decode(data, size=(150, 225))
@@ -123,7 +123,7 @@ def test_decode_refuses_sizes(size: object) -> None:
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 7), (7, 1), (2, 2), (20, 20)])
-@pytest.mark.parametrize("name", LEARNED)
+@pytest.mark.parametrize("name", NETWORKS)
 def test_tiny_pictures_without_options(name: str, size: tuple[int, int]) -> None:
     tiny = torch.rand(3, *size, generator=torch.Generator().manual_seed(0))
     data = codecs.get(name).encode(tiny, budget="quick", progress=False)
@@ -155,7 +155,7 @@ def several(*sizes: tuple[int, int]) -> list[Tensor]:
     ]
 
 
-@pytest.mark.parametrize("name", LEARNED)
+@pytest.mark.parametrize("name", NETWORKS)
 @pytest.mark.usefixtures("brief")
 def test_pictures_of_mixed_sizes_in_order(name: str) -> None:
     pictures = several((12, 16), (16, 12), (12, 16))
@@ -177,7 +177,7 @@ def test_several_files_keep_the_target_too() -> None:
         assert len(set(files)) == 3
 
 
-@pytest.mark.parametrize("name", LEARNED)
+@pytest.mark.parametrize("name", NETWORKS)
 @pytest.mark.usefixtures("brief")
 def test_a_picture_by_itself_is_encoded_as_ever(name: str) -> None:
     codec, (only,) = codecs.LEARNED[name], several((10, 13))
@@ -211,7 +211,7 @@ def test_several_float16_files() -> None:
     assert all(codecs.decode(data).shape == (3, 9, 9) for data in files)
 
 
-@pytest.mark.parametrize("name", LEARNED)
+@pytest.mark.parametrize("name", NETWORKS)
 def test_several_stopped_before_their_first_step(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
@@ -237,7 +237,7 @@ def test_every_one_of_several_is_looked_at(place: int) -> None:
 # ------------------------------------------------------------------------------------------ what a file says
 
 
-@pytest.mark.parametrize("name", LEARNED)
+@pytest.mark.parametrize("name", NETWORKS)
 def test_tensors_and_their_description(name: str) -> None:
     codec, data = codecs.get(name), encoded(name)
     tensors, rows = codec.tensors(data), codec.describe(data)
@@ -283,7 +283,7 @@ def test_a_file_of_another_codec() -> None:
 # ------------------------------------------------------------------------------------------ plans
 
 
-@pytest.mark.parametrize("name", LEARNED)
+@pytest.mark.parametrize("name", NETWORKS)
 @pytest.mark.parametrize("bpp", [1.0, 2.0, 6.0])
 def test_a_plan_says_what_will_be_made(name: str, bpp: float) -> None:
     plan = codecs.get(name).plan(large(100, 150), bpp=bpp, budget="quick")
@@ -294,7 +294,7 @@ def test_a_plan_says_what_will_be_made(name: str, bpp: float) -> None:
 
 
 def test_a_higher_rate_buys_a_larger_network() -> None:
-    for name in LEARNED:
+    for name in NETWORKS:
         plans = [codecs.get(name).plan(large(200, 300), bpp=bpp, budget="quick") for bpp in (0.5, 1, 2, 4)]
         weights = [plan.config.weights for plan in plans]
         assert weights == sorted(set(weights))
@@ -309,7 +309,7 @@ def test_by_default_one_bit_a_pixel_or_what_the_budget_can_do(budget: str) -> No
     assert phone.target_bytes == codecs.BUDGETS[budget].default_bytes
 
 
-@pytest.mark.parametrize("name", LEARNED)
+@pytest.mark.parametrize("name", NETWORKS)
 @pytest.mark.parametrize("size", [(1, 1), (50, 75), (3000, 4000), (1, 100_000), (1 << 14, 1 << 13)])
 @pytest.mark.parametrize("budget", codecs.BUDGETS)
 def test_what_is_planned_by_default_can_be_decoded(
@@ -412,7 +412,7 @@ def test_published_struempler() -> None:
     assert first.weight_penalty == second.weight_penalty == 1e-5
 
 
-@pytest.mark.parametrize("name", LEARNED)
+@pytest.mark.parametrize("name", NETWORKS)
 def test_published_methods_make_files(name: str) -> None:
     codec = codecs.LEARNED[name]
     plan = codec.plan(picture(), method="published")

@@ -150,7 +150,8 @@ def test_contexts_are_the_neighbours(name: str, size: tuple[int, int]) -> None:
 @pytest.mark.parametrize("name", ["v2", "parents"])
 def test_contexts_have_the_right_gradient(name: str) -> None:
     config = CONFIGS[name]
-    representation = untrained(config, 7, 5)
+    representation = untrained(replace(config, grids=3), 5, 4)
+    config = representation.config
     grids = [grid.double().requires_grad_() for grid in representation.symbols()]
     bands = [band for piece in representation.bands(20) for band in piece]
     assert torch.autograd.gradcheck(lambda *each: contexts_of(config, each, bands), grids)
@@ -343,7 +344,7 @@ def test_hash_grid_learns_and_collides_only_where_it_must(coffee: Tensor) -> Non
         loss = F.mse_loss(grid.colours(features).movedim(-1, 0), coffee)
         loss.backward()
         optimizer.step()
-    assert float(loss) < 0.2 * float(coffee.var())
+    assert float(loss.detach()) < 0.2 * float(coffee.var())
     assert grid.render(10, 12).shape == (3, 10, 12) and grid.weights == sum(p.numel() for p in grid.parameters())
     with pytest.raises(ValueError, match="power of two"):
         HashGrid(HashGridConfig(entries=1000), 4, 4)

@@ -98,8 +98,8 @@ def brief(recipe: GridRecipe, iterations: int) -> GridRecipe:
 @pytest.mark.parametrize(
     ("codec", "recipe"),
     [
-        (COOLCHIC_V1, published_v1(300)),
-        (COOLCHIC_V2, brief(published_v2(200), 20)),
+        (COOLCHIC_V1, published_v1(200)),
+        (COOLCHIC_V2, brief(published_v2(200), 12)),
         (COOLCHIC_V1, modern(120)),
         (COOLCHIC_V2, modern(120)),
         (COOLCHIC_SMALL, modern(250)),
@@ -125,7 +125,7 @@ def test_a_fit_gets_better_and_its_file_says_the_same(codec: CoolChicCodec, reci
 
 def test_the_estimated_rate_is_that_of_the_bytes(coffee: Tensor) -> None:
     representation = new(SMALL, coffee)
-    report = fit(representation, coffee, modern(300), lmbda=3e-4, progress=False)
+    report = fit(representation, coffee, modern(150), lmbda=3e-4, progress=False)
     estimated = report.bpp * coffee[0].numel() / 8
     assert estimated > 1000
     assert len(encode_latents(representation)) == pytest.approx(estimated, rel=0.01)
@@ -139,10 +139,10 @@ def test_a_larger_lambda_is_a_smaller_file(small: Tensor) -> None:
 
 
 def test_the_target_rate_is_met(chelsea: Tensor) -> None:
-    picture = chelsea[:, :96, :128].contiguous()
-    for bpp in (0.6, 1.5, 3.0):
+    picture = chelsea[:, :80, :96].contiguous()
+    for bpp in (1.2, 3.0):
         data = COOLCHIC_SMALL.execute(
-            replace(COOLCHIC_SMALL.plan(picture, bpp=bpp), recipe=modern(300)), picture, progress=False, device="cpu"
+            replace(COOLCHIC_SMALL.plan(picture, bpp=bpp), recipe=modern(200)), picture, progress=False, device="cpu"
         ).data
         assert bits_per_pixel(data, picture) == pytest.approx(bpp, rel=0.05)
 

@@ -13,6 +13,7 @@ from dataclasses import replace
 import pytest
 import torch
 import torch.nn.functional as F
+from codec_files import NETWORKS
 from torch import Tensor, nn
 
 from tutorial_lib import codecs, losses, training
@@ -195,7 +196,7 @@ def interrupt(*_: object) -> None:
     raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("name", codecs.LEARNED)
+@pytest.mark.parametrize("name", NETWORKS)
 @pytest.mark.parametrize("moment", ["before", 0, 100, "end"])
 def test_a_stopped_encode_is_packed(
     coffee: Tensor, name: str, moment: str | int, monkeypatch: pytest.MonkeyPatch
@@ -773,7 +774,7 @@ def test_a_loss_of_one_s_own_by_name(coffee: Tensor, monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize("loss", losses.LOSSES)
-@pytest.mark.parametrize("name", codecs.LEARNED)
+@pytest.mark.parametrize("name", NETWORKS)
 def test_every_codec_can_be_fitted_with_every_loss(coffee: Tensor, name: str, loss: str) -> None:
     if "lpips" in loss:
         try:

@@ -52,7 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     encode = commands.add_parser("encode", help="fit a network to a picture and write it as a file")
     encode.add_argument("picture", help="a picture file, a sample's name (coffee), or kodak:1 … kodak:24")
     encode.add_argument("-o", "--output", metavar="FILE", help="default: the picture's name with .inr, here")
-    encode.add_argument("--codec", default="siren", metavar="NAME", help="siren (default), nif, coin or struempler")
+    encode.add_argument("--codec", default="siren", metavar="NAME", help="siren (default), nif, coolchic-small, coolchic-v2, …")
     encode.add_argument("--bpp", type=float, metavar="X", help="target in bits per pixel; siren and coin stay within it")
     encode.add_argument("--loss", metavar="NAME", help="l1, mse (default), log-cosh, log-cosh+ssim, l1+ssim, mse+lpips")
     encode.add_argument("--budget", choices=BUDGET_NAMES, help="how long to compute (default: by device)")
@@ -103,7 +103,8 @@ def _encode(options: argparse.Namespace) -> int:
         raise UsageError(f"{output} is the picture itself; name another file to write")
     height, width = picture.shape[1:]
     device = choose_device(options.device)
-    plan = codec.plan(picture, bpp=options.bpp, budget=options.budget, loss=options.loss, device=device)
+    loss = {} if options.loss is None else {"loss": options.loss}
+    plan = codec.plan(picture, bpp=options.bpp, budget=options.budget, device=device, **loss)
     if not options.json:
         # the estimate takes a moment: say first what is being read
         print(f"{options.picture}: {width}×{height} pixels", flush=True)

@@ -410,18 +410,34 @@ def decode_latents(representation: LatentGrids, data: bytes) -> None:
     if len(stream) % 4:
         raise BitstreamError(f"a range-coder stream is made of 4-byte words, this one has {len(stream)} bytes")
     decoder = constriction.stream.queue.RangeDecoder(np.frombuffer(stream, dtype="<u4").astype(np.uint32))
-    model = IntegerContextModel(representation.context)
+    model, budget = IntegerContextModel(representation.context), _Budget(len(stream))
     grids: list[Tensor] = []  # finest first
     for level in range(len(sizes) - 1, -1, -1):
         if bounds[level]:
-            grid = _decode_grid(config, model, decoder, sizes[level], grids, bounds[level] - 1)
+            grid = _decode_grid(config, model, decoder, sizes[level], grids, bounds[level] - 1, budget)
         else:
             grid = torch.zeros(sizes[level], dtype=torch.float64)
         grids.insert(0, grid)
-    if not decoder.maybe_exhausted():
+    if budget.left > _SLACK_BITS or not decoder.maybe_exhausted():
         raise BitstreamError("the latents' stream does not fit its grids: it is too long or foreign")
     with torch.no_grad():
         representation.latents.copy_(torch.cat([grid.flatten() for grid in grids]).div_(GAIN))
+
+
+_SLACK_BITS = 96  # the coder's last two words, and a little
+
+
+class _Budget:
+    """Bits of a stream that the decoded symbols have not used up. A range decoder itself reads on beyond the end, for ever."""
+
+    def __init__(self, stream_bytes: int) -> None:
+        self.left = 8.0 * stream_bytes
+
+    def spend(self, frequencies: np.ndarray) -> None:
+        """Take what symbols of these frequencies (units of 2⁻²⁴, less the one that each is given) cost."""
+        self.left -= float(np.sum(PRECISION - np.log2(frequencies + 1)))
+        if self.left < -_SLACK_BITS:
+            raise BitstreamError("the latents' stream ends early: it is too short for its grids, or foreign")
 
 
 def _decode_grid(
@@ -431,6 +447,7 @@ def _decode_grid(
     size: tuple[int, int],
     coarser: Sequence[Tensor],
     bound: int,
+    budget: _Budget,
 ) -> Tensor:
     """One grid (rows, columns), float64, after the ``coarser`` ones, finest of them first."""
     rows, columns = size
@@ -450,10 +467,12 @@ def _decode_grid(
         whole, fractions = _split(locations)
         if bound:
             try:
-                residuals = decoder.decode(_CATEGORICAL, tables.rows(spreads, fractions)) - bound
+                frequencies = tables.rows(spreads, fractions)
+                symbols = decoder.decode(_CATEGORICAL, frequencies)
             except AssertionError as error:
                 raise BitstreamError("the latents' stream holds an impossible code word") from error
-            whole = whole + residuals
+            budget.spend(frequencies[np.arange(symbols.size), symbols])
+            whole = whole + symbols - bound
         padded[places] = whole
     grid = torch.from_numpy(padded.reshape(rows + above, stride)[above:, beside : beside + columns])
     if grid.abs().max() > MAX_LATENT:

@@ -123,6 +123,14 @@ class GridsConfig:
         """Inputs of the context model."""
         return len(self.context) + self.parents
 
+    @property
+    def weights(self) -> int:
+        """Weights of all networks of this shape; the latents are no weights."""
+        return sum(parameter.numel() for parameter in LatentGrids(self, 1, 1).networks().values())
+
+    def __str__(self) -> str:
+        return f"{self.grids} grids, {self.contexts} contexts"
+
 
 V1 = GridsConfig()
 """COOL-CHIC v1: 12 neighbours, bicubic upsampling, an MLP 7→12→12→3; 629 weights."""

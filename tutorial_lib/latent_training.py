@@ -835,13 +835,17 @@ def quantize_networks(trial: _Trial, *, refine: bool) -> list[int]:
     for group, symbols, exponent in zip(groups, rounded, exponents, strict=True):
         put(group, symbols, exponent)
     for index, group in enumerate(groups):
-        best = math.inf
-        for exponent in range(2, min(group.finest, 13) + 1):
+        best, worse = math.inf, 0
+        for exponent in range(min(group.finest, 12), 0, -1):
             symbols = to_group_symbols(exact[index], exponent, group)
             put(group, symbols, exponent)
             cost = trial.cost(group) + per_bit * symbols_bits(symbols)
             if cost < best:
-                best, exponents[index], rounded[index] = cost, exponent, symbols
+                best, exponents[index], rounded[index], worse = cost, exponent, symbols, 0
+            else:
+                worse += 1
+                if worse == 2:
+                    break
         put(group, rounded[index], exponents[index])
         trial.cost(group)  # features follow the upsampling
     weights = sum(symbols.size for symbols in rounded)

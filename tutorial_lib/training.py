@@ -308,7 +308,7 @@ def estimate_seconds(
                     calibration = _median_seconds(measure, 1)
             timed[kind] = step, evaluation, calibration
         step, evaluation, calibration = timed[kind]
-        calibrations = 1 + (phase.iterations - 1) // (phase.calibrate_every or phase.iterations)
+        calibrations = 1 + (phase.iterations - 1) // (phase.calibrate_every or max(phase.iterations, 1))
         seconds += phase.iterations * (step + evaluation / phase.evaluate_every) + calibrations * calibration
     return seconds
 
@@ -434,7 +434,7 @@ class _Fit:
             error = prediction - self.colours
             with torch.no_grad():
                 rise = self.loss(prediction + 0.01 * error, self.colours) - self.loss(prediction, self.colours)
-            self.worth = float(rise) / (0.0201 * float(error.square().mean()) + 1e-12)
+            self.worth = max(float(rise), 0.0) / (0.0201 * float(error.square().mean()) + 1e-12)
 
     @torch.no_grad()
     def _disturb(self, restart: WeightRestart) -> None:
@@ -525,8 +525,9 @@ class _Fit:
             self.best = self.best_of_phase
 
     def _record(self, error: float) -> None:
-        # NaN, far worse than the best, or worse than any constant colour once the first steps are over
-        limit = 10 * self.best.mse if self.iteration < 4 * EVALUATE_EVERY else min(10 * self.best.mse, self.hopeless)
+        # NaN, far worse than the phase's best, or worse than any constant colour once the first steps are over
+        first_steps = (self.index if self.phase.weight_restart else self.iteration) < 4 * EVALUATE_EVERY
+        limit = min(10 * self.best_of_phase.mse, math.inf if first_steps else self.hopeless)
         if self.best.state and not error <= max(limit, self.best.mse):
             self.representation.load_state_dict(self.best.state)
             self.optimizer = _optimizer(self.phase, self.representation)

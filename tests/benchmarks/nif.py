@@ -130,7 +130,8 @@ def practical() -> None:
     for number in PICTURES:
         picture, config = kodak(number, 4), nif.PUBLISHED["celeba-0_78"]
         theirs = encode(plan(picture, config=config, method="published"), picture)
-        compare(f"Kodak {number}, same network", theirs, encode(shorten(plan(picture, config=config, bpp=theirs.bpp), 500), picture))
+        same = shorten(plan(picture, config=config, bpp=theirs.bpp), 500)
+        compare(f"Kodak {number}, same network", theirs, encode(same, picture))
         compare(f"Kodak {number}, our network", theirs, encode(shorten(plan(picture, bpp=theirs.bpp), 500), picture))
     print(f"  Kodak 3, 0.95 bpp, default settings: {encode(plan(kodak(3, 4), bpp=0.95), kodak(3, 4))}", flush=True)
 

@@ -32,6 +32,7 @@ from tutorial_lib.codecs.common import (
     NetworkCodec,
     Plan,
 )
+from tutorial_lib.codecs.coolchic import COOLCHIC_SMALL, COOLCHIC_V1, COOLCHIC_V2, CoolChicCodec
 from tutorial_lib.codecs.nif import NIF, NifCodec
 from tutorial_lib.codecs.sirens import COIN, SIREN, STRUEMPLER, SirenCodec
 
@@ -39,6 +40,9 @@ __all__ = [
     "BUDGETS",
     "CLASSICAL",
     "COIN",
+    "COOLCHIC_SMALL",
+    "COOLCHIC_V1",
+    "COOLCHIC_V2",
     "LEARNED",
     "MAX_FREQUENCIES",
     "MAX_LAYERS",
@@ -50,7 +54,9 @@ __all__ = [
     "Budget",
     "ClassicalCodec",
     "CodecError",
+    "CoolChicCodec",
     "Encoding",
+    "LearnedCodec",
     "Method",
     "NetworkCodec",
     "NifCodec",
@@ -62,7 +68,11 @@ __all__ = [
     "names",
 ]
 
-LEARNED: dict[str, NetworkCodec] = {codec.name: codec for codec in (COIN, SIREN, STRUEMPLER, NIF)}
+LearnedCodec = NetworkCodec | CoolChicCodec
+
+LEARNED: dict[str, LearnedCodec] = {
+    codec.name: codec for codec in (COIN, SIREN, STRUEMPLER, NIF, COOLCHIC_SMALL, COOLCHIC_V1, COOLCHIC_V2)
+}
 
 
 def names() -> tuple[str, ...]:
@@ -70,7 +80,7 @@ def names() -> tuple[str, ...]:
     return (*LEARNED, *CLASSICAL)
 
 
-def get(name: str) -> NetworkCodec | ClassicalCodec:
+def get(name: str) -> LearnedCodec | ClassicalCodec:
     """The codec of that name.
 
     Raises:
@@ -83,7 +93,7 @@ def get(name: str) -> NetworkCodec | ClassicalCodec:
     raise CodecError(f"no codec {name!r}; there are {', '.join(names())}")
 
 
-def codec_of(data: bytes) -> NetworkCodec:
+def codec_of(data: bytes) -> LearnedCodec:
     """The codec that wrote an ``.inr`` file.
 
     Raises:

@@ -254,6 +254,8 @@ class NetworkCodec(abc.ABC):
         Returns:
             files in the order of ``pictures``.
         """
+        if problem := next(filter(None, map(images.picture_problem, pictures)), None):
+            raise ValueError(problem)
         where = choose_device(device)
         groups: dict[tuple[int, ...], list[int]] = {}
         for index, picture in enumerate(pictures):

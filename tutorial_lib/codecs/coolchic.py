@@ -104,7 +104,7 @@ class CoolChicCodec:
         height, width = picture.shape[1:]
         if problem := _undecodable(config, height, width):
             raise CodecError(problem)
-        least = HEADER_BYTES + math.ceil(_weights(config) * BITS_PER_WEIGHT / 8)
+        least = HEADER_BYTES + math.ceil(config.weights * BITS_PER_WEIGHT / 8)
         expected = math.ceil(DEFAULT_BPP * height * width / 8) + least
         if bpp is not None:
             target = bpp * height * width / 8
@@ -230,7 +230,8 @@ class CoolChicCodec:
         return rows
 
     def _iterations(self, config: GridsConfig, pixels: int, budget: Budget, method: str) -> int:
-        affordable = int(min(max(budget.operations / (_weights(config) * pixels), 20), ITERATIONS * budget.iterations))
+        step = config.weights * pixels + STEP_OVERHEAD
+        affordable = int(min(max(budget.operations / step, 20), ITERATIONS * budget.iterations))
         return affordable if method == "fast" else min(affordable, self.published_iterations)
 
     def _write(self, representation: LatentGrids, exponents: tuple[int, ...]) -> bytes:
@@ -265,6 +266,9 @@ class CoolChicCodec:
 DEFAULT_BPP = 0.5
 """What the latents take at the default λ = 10⁻³, about: between 0.3 and 0.8 on photographs."""
 
+STEP_OVERHEAD = 5e7
+"""What a step costs beside its arithmetic, in multiply-adds: a few hundred small operations."""
+
 ITERATIONS = 2
 """Steps of a fit, at most, for each that a budget grants networks on coordinates: 6,000 on a laptop."""
 
@@ -275,14 +279,9 @@ def _build(config: GridsConfig, height: int, width: int, seed: int) -> LatentGri
         return LatentGrids(config, height, width)
 
 
-def _weights(config: GridsConfig) -> int:
-    """Weights of all networks of this shape."""
-    return sum(parameter.numel() for parameter in LatentGrids(config, 1, 1).networks().values())
-
-
 def _undecodable(config: GridsConfig, height: int, width: int) -> str | None:
     """What keeps a decoder from a picture of this size: a sentence, or None."""
-    if _weights(config) * height * width > MAX_OPERATIONS:
+    if config.weights * height * width > MAX_OPERATIONS:
         return f"{width}×{height} pixels are more than this program decodes with {config.grids} grids"
     return None
 

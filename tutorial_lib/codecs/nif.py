@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
-from tutorial_lib import losses, nif
+from tutorial_lib import images, losses, nif
 from tutorial_lib.bitstream import Reader, varint
 from tutorial_lib.codecs.common import (
     MAX_FREQUENCIES,
@@ -41,7 +41,7 @@ class NifCodec(NetworkCodec):
         return None if picture else fitting
 
     def smallest(self) -> NifConfig:
-        return _of_width(MIN_WIDTH, 64, 64)
+        return _of_width(MIN_WIDTH, images.MAX_PIXELS, images.MAX_PIXELS)  # all 16 frequencies
 
     def published(self) -> NifConfig:
         return nif.PUBLISHED["120"]

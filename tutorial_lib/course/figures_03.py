@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 import matplotlib
 import torch
 import torch.nn.functional as F
+from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from tutorial_lib import images, metrics, nif, plots, siren
@@ -270,8 +271,7 @@ def in_steps(
 @matplotlib.rc_context(plots.STYLE)
 def steps_figure(runs: Mapping[str, Sequence[float]], factors: Mapping[str, Sequence[float]]) -> plots.Shown:
     """PSNR of some fits over their iterations, below their learning rates; each labelled with its best."""
-    made, _ = plots.figure(10, 5.6)
-    made.clear()
+    made = Figure(figsize=(10, 5.6), layout="constrained")
     low, high = made.subplots(2, 1, sharex=True, height_ratios=(1, 3))
     texts = ["Learning rate, and PSNR, of each iteration."]
     for (name, values), colour in zip(runs.items(), plots.COLOURS, strict=False):
@@ -279,7 +279,7 @@ def steps_figure(runs: Mapping[str, Sequence[float]], factors: Mapping[str, Sequ
         top = max(values)
         high.plot(values, color=colour, linewidth=1.8, label=f"{name}: {top:.1f} dB")
         texts.append(f"{name}: best {top:.1f} dB, at iteration {values.index(top)} of {len(values)}.")
-    low.set(ylabel="learning rate,\nshare of peak", ylim=(0, 1.08))
+    low.set(ylabel="learning\nrate", yticks=(0, 1), yticklabels=("0", "peak"), ylim=(0, 1.08))
     bottom = sorted(value for values in runs.values() for value in values)
     high.set(xlabel="iteration", ylabel="PSNR (dB)", ylim=(bottom[len(bottom) // 12], bottom[-1] + 0.6))
     high.legend(loc="lower right")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -12,7 +13,7 @@ from matplotlib.patches import Rectangle
 from torch import Tensor
 
 from tutorial_lib import images, plots
-from tutorial_lib.course.figures_02 import signed
+from tutorial_lib.course.figures_02 import plane, signed
 from tutorial_lib.latent_grids import repeat
 
 
@@ -170,8 +171,9 @@ def laplace_figure(laplace_bits: Callable[..., Tensor], laws: Sequence[tuple[flo
         b = 2.0**log2_scale
         axis.plot(x, np.exp(-np.abs(x - location) / b) / (2 * b), color=plots.BLUE)
         for integer, some in zip(integers.tolist(), bits.tolist(), strict=True):
-            axis.text(integer, 2**-some + 0.015, f"{some:.1f}", ha="center", fontsize=11, fontweight="bold")
-        axis.set(title=f"μ = {location:g}, b = {b:.2g}", xlabel="integer", xticks=range(-4, 5), yticks=[], ylim=(0, 1.05))
+            top = max(2**-some, math.exp(-abs(integer - location) / b) / (2 * b))
+            axis.text(integer, top + 0.02, f"{some:.1f}", ha="center", fontsize=11, fontweight="bold")
+        axis.set(title=f"μ = {location:g}, b = {b:.2g}", xlabel="integer", xticks=range(-4, 5), yticks=[], ylim=(0, 1.12))
         axis.grid(False)
         spelled = ", ".join(f"{int(i)}: {v:.1f}" for i, v in zip(integers.tolist(), bits.tolist(), strict=True))
         texts.append(f"μ = {location:g}, b = {b:.2g}: {spelled}.")
@@ -239,7 +241,7 @@ def fit_figure(noted: Sequence[tuple[float, float]], lmbda: float, owner: str) -
     ):
         axis.plot(steps, values, color=colour)
         axis.set(xlabel="step", title=name)
-    axes[2].set_yscale("log")
+    axes[2].set_ylim(bottom=0)
     made.suptitle(f"The fit ({owner}), latents softly rounded")
     return plots.show(
         made,
@@ -300,3 +302,9 @@ def next_integer(decoder: Any, family: Any, location: np.ndarray, scale: np.ndar
         return int(decoder.decode(family, location, scale)[0])
     except AssertionError:
         return 0
+
+
+__all__ = [
+    "bits_figure", "bits_per_pixel_map", "causal_figure", "fit_figure", "histogram_bits", "ladder_figure", "laplace_figure",
+    "neighbours_figure", "next_integer", "plane", "pyramid_figure", "rounding_figure", "shade", "signed", "verdict",
+]  # fmt: skip
