@@ -418,13 +418,14 @@ def decode_latents(representation: LatentGrids, data: bytes) -> None:
         else:
             grid = torch.zeros(sizes[level], dtype=torch.float64)
         grids.insert(0, grid)
-    if budget.left > _SLACK_BITS or not decoder.maybe_exhausted():
+    if budget.left > _SLACK_BITS + _WASTE * representation.latents.numel() or not decoder.maybe_exhausted():
         raise BitstreamError("the latents' stream does not fit its grids: it is too long or foreign")
     with torch.no_grad():
         representation.latents.copy_(torch.cat([grid.flatten() for grid in grids]).div_(GAIN))
 
 
 _SLACK_BITS = 96  # the coder's last two words, and a little
+_WASTE = 0.006  # bits a symbol may lose: a range of 2³² or more is divided by 2²⁴ and rounded down, log₂(1 + 2⁻⁸) at worst
 
 
 class _Budget:

@@ -39,7 +39,7 @@ BAND_PIXELS = 1 << 19
 """Pixels of a picture, or positions of grids, that are worked on at once; what lies between is computed again."""
 
 FRACTIONS = 32
-"""Parts of a step in which the coder takes a location μ. 1/16 would cost … bits; see `tutorial_lib.latent_coding`."""
+"""Parts of a step in which the coder takes a location μ; see `tutorial_lib.latent_coding`."""
 
 SPREADS = 113
 """Scales that the coder knows: b = 2^(index/8 − 4), from `MIN_LOG2_SCALE` to `MAX_LOG2_SCALE`."""

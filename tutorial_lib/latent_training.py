@@ -8,9 +8,7 @@ as the fit goes on (Agustsson and Theis, arXiv 2006.09952; C3, Kim et al., arXiv
 from __future__ import annotations
 
 import copy
-import ctypes
 import math
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -43,7 +41,7 @@ from tutorial_lib.latent_grids import (
 )
 from tutorial_lib.losses import LOSSES
 from tutorial_lib.quantization import laplace_entropy_bits
-from tutorial_lib.runtime import threads_for
+from tutorial_lib.runtime import ThreadTrial, keep_freed_memory, threads_for
 from tutorial_lib.training import Constant, Cosine, OneCycle
 
 EVALUATE_EVERY = 100
@@ -341,7 +339,8 @@ def fit(
         lmbda = 1e-3 if target is None else lambda_for(representation, picture.to(representation.latents.device), target.latents)
     with _Fit(representation, picture, recipe, lmbda, loss, seed, progress, callback, target) as run:
         interrupted = False
-        with threads_for(step_operations(representation)):
+        with threads_for(step_operations(representation)) as threads:
+            run.threads = ThreadTrial(threads)
             try:
                 run.all()
             except KeyboardInterrupt:
@@ -597,7 +596,8 @@ class _Fit:
             for optimizer, rate, schedule in self.optimizers:
                 for group in optimizer.param_groups:
                     group["lr"] = self.scale * rate * schedule(index, phase.iterations)
-            rate = self.step(phase, share)
+            with self.threads:
+                rate = self.step(phase, share)
             self.iteration += 1
             self.bar.update()
             if self.target and self.steering and self.moving_latents and STEER_FROM <= share <= STEER_UNTIL:
@@ -737,23 +737,6 @@ def _optimizer(phase: GridPhase, parameters: Sequence[nn.Parameter]) -> torch.op
 
 def _psnr(mse: float) -> float:
     return -10 * math.log10(mse) if mse > 0 else math.inf
-
-
-def keep_freed_memory() -> None:
-    """Ask glibc to keep freed memory for the next allocation instead of giving it back; elsewhere, nothing.
-
-    A step frees and allocates the same megabytes again and again. Given back each time, every page must be mapped and
-    cleared anew: at 768×512 v2 takes twice as long a step so (955 and 429 ms on one busy core).
-    """
-    if sys.platform != "linux":
-        return
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (OSError, AttributeError):  # another C library
-        return
-    trim_threshold, mmap_threshold = -1, -3  # malloc.h
-    mallopt(trim_threshold, (1 << 31) - 1)
-    mallopt(mmap_threshold, 1 << 30)
 
 
 # ------------------------------------------------------------------------------------------ the networks' bytes

@@ -9,6 +9,7 @@ import contextlib
 import ctypes
 import os
 import sys
+import time
 from collections.abc import Iterator
 
 import torch
@@ -73,12 +74,50 @@ def threads_for(operations: float) -> Iterator[int]:
         torch.set_num_threads(before)
 
 
+class ThreadTrial:
+    """Whether several threads are faster than one, tried while the work goes on.
+
+    With another program on the second core a step on two threads can take thirty times as long as on one (measured: 800
+    and 25 ms), since every operation waits for the thread that is not running. So of every 300 steps three are timed on each
+    number of threads, and the rest runs on the faster one.
+
+    Args:
+        most: the larger number of threads; with 1 there is nothing to try.
+    """
+
+    EVERY, TIMED = 300, 3
+
+    def __init__(self, most: int) -> None:
+        self.most, self._count = most, 0
+        self._seconds: dict[int, float] = {}
+
+    def __enter__(self) -> None:
+        if self.most == 1:
+            return
+        place = self._count % self.EVERY
+        if place == 0:
+            self._seconds = {1: float("inf"), self.most: float("inf")}
+        if place <= 2 * self.TIMED:
+            fastest = min(self._seconds, key=self._seconds.get)
+            self._threads = self.most if place < self.TIMED else 1 if place < 2 * self.TIMED else fastest
+            torch.set_num_threads(self._threads)
+        self._started = time.perf_counter()
+
+    def __exit__(self, *_) -> None:
+        if self.most == 1:
+            return
+        if self._count % self.EVERY < 2 * self.TIMED:
+            seconds = time.perf_counter() - self._started
+            self._seconds[self._threads] = min(seconds, self._seconds[self._threads])
+        self._count += 1
+
+
 def keep_freed_memory() -> None:
     """Let glibc hand freed memory to the next tensor instead of giving it back to the system at once.
 
-    By default every tensor above 128 KB to 32 MB is mapped anew and its pages are cleared on first touch, which costs more
-    than the arithmetic on them: a training step of NIF on 6,144 points takes 22 ms, and 16 ms with this. The process
-    keeps its peak memory until it ends. Elsewhere than on Linux with glibc this does nothing.
+    By default every large tensor is mapped anew and its pages are cleared on first touch, which costs more than the
+    arithmetic on them: a training step of NIF on 6,144 points takes 22 ms, and 16 ms with this; one of COOL-CHIC v2 at
+    768×512 955 and 429 ms. The process keeps its peak memory until it ends. Elsewhere than on Linux with glibc this does nothing.
     """
     if sys.platform != "linux":
         return
@@ -86,6 +125,6 @@ def keep_freed_memory() -> None:
         set_option = ctypes.CDLL("libc.so.6").mallopt
     except (OSError, AttributeError):  # another libc
         return
-    map_threshold, trim_threshold = -3, -1  # malloc.h; 32 MB is the largest threshold that it takes
-    set_option(map_threshold, 1 << 25)
+    map_threshold, trim_threshold = -3, -1  # malloc.h
+    set_option(map_threshold, 1 << 30)
     set_option(trim_threshold, (1 << 31) - 1)

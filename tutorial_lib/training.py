@@ -27,10 +27,12 @@ from tutorial_lib.images import canvas_axis
 from tutorial_lib.losses import LOSSES, Loss
 from tutorial_lib.quantization import Quantizer, quantized_parameters
 from tutorial_lib.rate_models import parameter_rate
-from tutorial_lib.runtime import keep_freed_memory, threads_for
+from tutorial_lib.runtime import ThreadTrial, keep_freed_memory, threads_for
 
 EVALUATE_EVERY = 25
 VALIDATION_POINTS = 1 << 16
+CALIBRATION_POINTS = 1 << 13
+"""Pixels on which a quantiser measures its tensors' sensitivities: one pass for each tensor, so few are taken."""
 STEP_BYTES = 1 << 30
 """A step's activations may take this much memory; above it the step sees a sub-canvas, whatever the phase asks for."""
 CACHE_BYTES = 1 << 28
@@ -258,9 +260,11 @@ def _fit(representations, pictures, recipe, quantizers, seed, progress, callback
             for stretch in _stretches(recipe):
                 group.start(stretch)
                 for phase in stretch:
-                    with threads_for(group.begin(phase)):
+                    with threads_for(group.begin(phase)) as threads:
+                        trial = ThreadTrial(threads)
                         for _ in range(phase.iterations):
-                            group.step()
+                            with trial:
+                                group.step()
                             if math.isfinite(group.psnr):
                                 bar.set_description(phase.name, refresh=False)
                                 bar.set_postfix_str(f"{group.psnr:.2f} dB", refresh=False)
@@ -279,7 +283,7 @@ def _fit(representations, pictures, recipe, quantizers, seed, progress, callback
 def calibrate(quantizer: Quantizer, representation: nn.Module, picture: Tensor) -> None:
     """Choose ``quantizer.steps`` for a fitted representation as it stands, without training."""
     run = _Fit(representation, picture, 0, quantizer, 0, None)
-    quantizer.calibrate(representation, run.render)
+    quantizer.calibrate(representation, run.render_sample)
 
 
 def estimate_seconds(
@@ -304,7 +308,7 @@ def estimate_seconds(
                 evaluation = _median_seconds(run.evaluate, 1)
                 calibration = 0.0
                 if phase.quantization:
-                    measure = functools.partial(quantizers[0].calibrate, run.representation, run.render)
+                    measure = functools.partial(quantizers[0].calibrate, run.representation, run.render_sample)
                     calibration = _median_seconds(measure, 1)
             timed[kind] = step, evaluation, calibration
         step, evaluation, calibration = timed[kind]
@@ -395,6 +399,9 @@ class _Fit:
             validation.rows // 2 * validation.columns + validation.columns // 2
         )
         self.whole_picture_scores = stride == 1
+        stride = _stride(*picture.shape[1:], CALIBRATION_POINTS)
+        sample = SubCanvases(representation, picture, stride, torch.Generator())
+        self.sample = sample.at(sample.rows // 2 * sample.columns + sample.columns // 2)[0]
         self.hopeless = 2 * float((self.colours - self.colours.mean((1, 2), keepdim=True)).square().mean())
         self.history: list[tuple[int, str, float]] = []
         self.best, self.best_of_phase, self.fallback = _Best(), _Best(), _Best()
@@ -427,7 +434,7 @@ class _Fit:
 
     def _calibrate(self) -> None:
         """Choose the steps, and what a unit of MSE is worth in units of the loss: λ counts bits in MSE."""
-        self.quantizer.calibrate(self.representation, self.render)
+        self.quantizer.calibrate(self.representation, self.render_sample)
         self.worth = 1.0
         if self.quantizer.rate_weight and self.phase.loss != "mse":
             prediction = self.render().movedim(-1, 0)
@@ -495,6 +502,11 @@ class _Fit:
     def render(self) -> Tensor:
         """Colours of the validation canvas, (h, w, 3)."""
         return self.representation.colours(self.features)
+
+    @torch.no_grad()
+    def render_sample(self) -> Tensor:
+        """Colours of a small canvas, for the quantiser's measurements."""
+        return self.representation.colours(self.sample)
 
     @torch.no_grad()
     def evaluate(self) -> float:

@@ -11,9 +11,7 @@ from pathlib import Path
 from torch import Tensor
 
 from tutorial_lib import codecs, images, metrics
-from tutorial_lib.codecs.coolchic import COOLCHIC_SMALL, COOLCHIC_V1, COOLCHIC_V2
 from tutorial_lib.latent_training import GridRecipe, modern, published_v1
-from tutorial_lib.training import Cosine
 
 FACE = (24, 120, 192, 240)
 """Chelsea the cat's face: top, left, height, width in the sample picture of scikit-image (CC0)."""
@@ -52,18 +50,13 @@ def cat() -> Tensor:
 def ladder(steps: int) -> dict[str, GridRecipe]:
     """Recipes from COOL-CHIC v1's to ours, of one change each, and of as many steps: no warm-ups."""
     noise = replace(published_v1(steps), candidates=(), warm_up=None)
-    main = replace(noise.phases[0], patience=None, network_schedule=Cosine(), latent_schedule=Cosine())
-    falling = replace(noise, phases=(main, replace(noise.phases[1], patience=None)))
-    gain = replace(falling, gains="fixed")
     ours = modern(steps)
-    tail = replace(ours.phases[1], optimizer="adam")
-    soft = replace(gain, phases=(replace(main, name="soft rounding", quantization="soft-round"), tail))
+    main = replace(noise.phases[0], name="soft rounding", quantization="soft-round", patience=None)
     return {
         "noise": noise,
-        "falling": falling,
-        "gain": gain,
-        "soft": soft,
-        "soap": replace(ours, pyramid=False),
+        "soft": replace(noise, phases=(main, replace(ours.phases[1], optimizer="adam"))),
+        "soap": replace(ours, gains="learned", pyramid=False),
+        "gain": replace(ours, pyramid=False),
         "pyramid": ours,
     }
 
@@ -71,18 +64,17 @@ def ladder(steps: int) -> dict[str, GridRecipe]:
 RUNGS = ladder(1000)
 GRIDS = {
     # notebook 04: the file that is opened, and the curve beside the reader's own point
-    "coffee-coolchic-0.5.inr": (COOLCHIC_SMALL, coffee, {"bpp": 0.5}, modern(2000)),
-    "coffee-coolchic-0.9.inr": (COOLCHIC_SMALL, coffee, {"bpp": 0.9}, modern(2000)),
-    "coffee-coolchic-1.4.inr": (COOLCHIC_SMALL, coffee, {"bpp": 1.4}, modern(2000)),
-    "coffee-coolchic-2.0.inr": (COOLCHIC_SMALL, coffee, {"bpp": 2.0}, modern(2000)),
+    "coffee-coolchic-0.5.inr": ("coolchic-small", coffee, {"bpp": 0.5}, modern(2000)),
+    "coffee-coolchic-0.9.inr": ("coolchic-small", coffee, {"bpp": 0.9}, modern(2000)),
+    "coffee-coolchic-1.4.inr": ("coolchic-small", coffee, {"bpp": 1.4}, modern(2000)),
+    "coffee-coolchic-2.0.inr": ("coolchic-small", coffee, {"bpp": 2.0}, modern(2000)),
     # and a ladder of one change a rung
-    "chelsea-1-v1.inr": (COOLCHIC_V1, cat, {"lmbda": 1e-3}, RUNGS["noise"]),
-    "chelsea-2-v2.inr": (COOLCHIC_V2, cat, {"lmbda": 1e-3}, RUNGS["noise"]),
-    "chelsea-3-falling.inr": (COOLCHIC_V2, cat, {"lmbda": 1e-3}, RUNGS["falling"]),
-    "chelsea-4-gain.inr": (COOLCHIC_V2, cat, {"lmbda": 1e-3}, RUNGS["gain"]),
-    "chelsea-5-soft.inr": (COOLCHIC_V2, cat, {"lmbda": 1e-3}, RUNGS["soft"]),
-    "chelsea-6-soap.inr": (COOLCHIC_V2, cat, {"lmbda": 1e-3}, RUNGS["soap"]),
-    "chelsea-7-pyramid.inr": (COOLCHIC_V2, cat, {"lmbda": 1e-3}, RUNGS["pyramid"]),
+    "chelsea-1-v1.inr": ("coolchic-v1", cat, {"lmbda": 1e-3}, RUNGS["noise"]),
+    "chelsea-2-v2.inr": ("coolchic-v2", cat, {"lmbda": 1e-3}, RUNGS["noise"]),
+    "chelsea-3-soft.inr": ("coolchic-v2", cat, {"lmbda": 1e-3}, RUNGS["soft"]),
+    "chelsea-4-soap.inr": ("coolchic-v2", cat, {"lmbda": 1e-3}, RUNGS["soap"]),
+    "chelsea-5-gain.inr": ("coolchic-v2", cat, {"lmbda": 1e-3}, RUNGS["gain"]),
+    "chelsea-6-pyramid.inr": ("coolchic-v2", cat, {"lmbda": 1e-3}, RUNGS["pyramid"]),
 }
 """File to codec, picture, options of `plan` and the recipe that is carried out; seed 0, on the CPU."""
 
@@ -93,8 +85,8 @@ def encode(name: str, picture: Tensor) -> bytes:
         codec, _, options = FILES[name]
         return codecs.get(codec).encode(picture, **options, budget="laptop", seed=0, device="cpu")
     codec, _, options, recipe = GRIDS[name]
-    plan = replace(codec.plan(picture, **options, budget="laptop"), recipe=recipe)
-    return codec.execute(plan, picture, seed=0, device="cpu", progress=False).data
+    plan = replace(codecs.get(codec).plan(picture, **options, budget="laptop"), recipe=recipe)
+    return codecs.get(codec).execute(plan, picture, seed=0, device="cpu", progress=False).data
 
 
 def main(names: list[str]) -> None:

@@ -265,12 +265,14 @@ def ladder_figure(rungs: Mapping[str, tuple[float, float]], lmbda: float, title:
     for cost, name in ((costs[0], "J of rung 1"), (costs[-1], f"J of rung {len(rungs)}")):
         inside = cost > lmbda * x
         axis.plot(x[inside], -10 * np.log10(cost - lmbda * x[inside]), color="0.65", linestyle="--", linewidth=1.5)
-        axis.annotate(name, (x[inside][-1], -10 * np.log10(cost - lmbda * x[inside][-1])), (-4, 7), color="0.4",
-                      textcoords="offset points", ha="right", fontsize=12)  # fmt: skip
+        start = (x[0], -10 * np.log10(cost - lmbda * x[0]))
+        axis.annotate(name, start, (22, -4), color="0.4", textcoords="offset points", fontsize=12)
     axis.plot(rates, decibels, color=plots.BLUE, marker="o", markersize=17)
     for index, (rate, quality) in enumerate(zip(rates, decibels, strict=True), 1):
         axis.text(rate, quality - 0.003, str(index), color="white", ha="center", va="center", fontweight="bold", fontsize=12)
+    lowest = -10 * np.log10(costs[0] - lmbda * x[0])
     axis.set(xlabel="bits per pixel", ylabel="PSNR (dB)", title="up and to the left is better")
+    axis.set_ylim(min(lowest, decibels.min()) - 0.3, decibels.max() + 0.8)
     names = [f"{index}  {name}" for index, name in enumerate(rungs, 1)]
     bars.barh(names, 1000 * costs, color=plots.BLUE)
     for index, cost in enumerate(costs):
