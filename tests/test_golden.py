@@ -50,6 +50,10 @@ def test_packed_again_they_are_the_same_bytes(name: str) -> None:
     codec = codecs.get(name)
     container = bitstream.read(data)
     assert bitstream.write(container) == data
+    if isinstance(codec, codecs.CoolChicCodec):
+        representation, groups = codec._read(container)
+        assert codec._write(representation, tuple(exponent for exponent, _ in groups)) == data
+        return
     steps = {key: tensor.step for key, tensor in codec.tensors(data).items()}
     assert codec._write(codec._read(container), steps) == data
 
