@@ -12,7 +12,7 @@ import torch
 from codec_files import one_thread
 
 from tutorial_lib import runtime
-from tutorial_lib.runtime import choose_budget, choose_device, keep_freed_memory, threads_for
+from tutorial_lib.runtime import ThreadTrial, choose_budget, choose_device, keep_freed_memory, threads_for
 
 # ------------------------------------------------------------------------------------------ device and budget
 
@@ -115,3 +115,32 @@ def test_another_libc(missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "linux")
     monkeypatch.setattr(ctypes, "CDLL", open_library)
     keep_freed_memory()
+
+
+# ------------------------------------------------------------------------------------------ threads by trial
+
+
+@pytest.mark.parametrize(("alone", "together", "best"), [(25.0, 800.0, 1), (9.0, 6.0, 2)])
+def test_the_faster_number_of_threads_is_found(
+    monkeypatch: pytest.MonkeyPatch, alone: float, together: float, best: int
+) -> None:
+    now, used = [0.0], [2]
+    monkeypatch.setattr(runtime.torch, "set_num_threads", lambda count: used.append(count))
+    monkeypatch.setattr(runtime.time, "perf_counter", lambda: now[0])
+    trial, steps = ThreadTrial(2), []
+    for _ in range(2 * ThreadTrial.EVERY):
+        with trial:
+            steps.append(used[-1])
+            now[0] += alone if used[-1] == 1 else together
+    timed = ThreadTrial.TIMED
+    for start in (0, ThreadTrial.EVERY):  # tried again: the other program may have ended
+        assert steps[start : start + 2 * timed] == [2] * timed + [1] * timed
+        assert set(steps[start + 2 * timed : start + ThreadTrial.EVERY]) == {best}
+
+
+def test_one_thread_needs_no_trial(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runtime.torch, "set_num_threads", lambda count: pytest.fail("nothing to choose"))
+    trial = ThreadTrial(1)
+    for _ in range(10):
+        with trial:
+            pass
