@@ -169,6 +169,21 @@ class GridRecipe:
 def modern(iterations: int) -> GridRecipe:
     """Ours, the default: soft rounding with Cool-chic 5's noise, SOAP on the networks, a tail for the networks alone.
 
+    What paid and what didn't, as J·10³ (λ = 10⁻³, 192×128, mean of Kodak 3 and 15, one seed; less than 2 % is no evidence),
+    after 700 iterations, networks' bytes not counted, unless said otherwise:
+
+    =====================================================================  =======================
+    start from a Laplacian pyramid instead of zeros                        1.296 → 1.139
+    SOAP at 10⁻² instead of 5·10⁻³, from zeros / from the pyramid          1.296 → 1.178 / 1.139 → 1.130
+    latents' rate 2·10⁻² / 5·10⁻³ instead of 10⁻²                          1.139 → 1.186 / 1.173
+    temperature 0.3 → 0.1, deviation 0.25 → 0.1                            1.140 → 1.160
+    bicubic instead of learned separable upsampling                        1.140 → 1.167
+    the next coarser grid as a context, 2,000 iterations, all bytes        1.144 → 1.165
+    one hidden layer in the context model, 2,000 iterations, all bytes     1.144 → 1.173
+    trying each weight one step up and down, all bytes                     1.453 → 1.440
+    noise on the weights and their rate in the loss, in the tail           1.440 → 1.452
+    =====================================================================  =======================
+
     Args:
         iterations: in all; the tail has a tenth of them.
     """
