@@ -103,8 +103,7 @@ def _encode(options: argparse.Namespace) -> int:
         raise UsageError(f"{output} is the picture itself; name another file to write")
     height, width = picture.shape[1:]
     device = choose_device(options.device)
-    loss = {} if options.loss is None else {"loss": options.loss}
-    plan = codec.plan(picture, bpp=options.bpp, budget=options.budget, device=device, **loss)
+    plan = codec.plan(picture, bpp=options.bpp, budget=options.budget, loss=options.loss, device=device)
     if not options.json:
         # the estimate takes a moment: say first what is being read
         print(f"{options.picture}: {width}×{height} pixels", flush=True)

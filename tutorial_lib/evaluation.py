@@ -104,9 +104,7 @@ def measure(job: Job) -> dict[str, Any]:
     codec = codecs.get(job.codec)
     options: dict[str, Any] = {"bpp": job.bpp}
     if job.codec in codecs.LEARNED:
-        options |= {"budget": job.budget, "seed": job.seed, "progress": False}
-        if job.loss is not None:
-            options["loss"] = job.loss
+        options |= {"budget": job.budget, "seed": job.seed, "loss": job.loss, "progress": False}
     started = time.perf_counter()
     data = codec.encode(picture, **options)
     encoded = time.perf_counter()

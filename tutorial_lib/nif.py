@@ -176,14 +176,8 @@ class Nif(nn.Module):
 
     def render(self, height: int | None = None, width: int | None = None) -> Tensor:
         """The picture (3, height, width) in [0, 1] at any size; its own size by default. See `siren.render_tiles`."""
-        size = (self.height, self.width)
-        return render_tiles(
-            self,
-            size[0] if height is None else height,
-            size[1] if width is None else width,
-            size,
-            max(*self.config.genesis, *self.config.modulation, sum(self.inputs)),
-        )
+        widest = max(*self.config.genesis, *self.config.modulation, sum(self.inputs))
+        return render_tiles(self, height, width, (self.height, self.width), widest)
 
 
 def _sine_network(sizes: tuple[int, ...], omega_0: float) -> nn.Sequential:

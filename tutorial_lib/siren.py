@@ -155,31 +155,25 @@ class Siren(nn.Module):
 
     def render(self, height: int | None = None, width: int | None = None) -> Tensor:
         """The picture (3, height, width) in [0, 1] at any size; its own size by default. See `render_tiles`."""
-        size = (self.height, self.width)
-        return render_tiles(
-            self,
-            size[0] if height is None else height,
-            size[1] if width is None else width,
-            size,
-            max(self.config.width, self.config.inputs),
-        )
+        return render_tiles(self, height, width, (self.height, self.width), max(self.config.width, self.config.inputs))
 
 
 @torch.no_grad()
 def render_tiles(
-    network: Callable[[Tensor], Tensor], height: int, width: int, source: tuple[int, int], features: int
+    network: Callable[[Tensor], Tensor], height: int | None, width: int | None, source: tuple[int, int], features: int
 ) -> Tensor:
     """Evaluate a coordinate network on a whole canvas, tile by tile, in bounded memory.
 
     Args:
         network: a module, coordinates (h, w, 2) to colours (h, w, 3).
-        height, width: the size to render, in pixels.
+        height, width: the size to render, in pixels; None for the source's.
         source: (height, width) of the picture the network stands for; see `images.canvas_axis`.
         features: activations a point takes at the widest layer; sets the tile's size.
 
     Returns:
         float32 (3, height, width), clamped to [0, 1], on the network's device.
     """
+    height, width = source[0] if height is None else height, source[1] if width is None else width
     device = next(network.parameters()).device
     points = max(TILE_VALUES // features, 1)
     columns = min(width, points)

@@ -248,8 +248,7 @@ class NetworkCodec(abc.ABC):
     ) -> list[bytes]:
         """The file of each picture; pictures of one size are fitted together (`training.fit_many`).
 
-        On a GPU, which a single small picture leaves idle, several take little longer than one; on a CPU nothing
-        is gained. Arguments: see `encode`.
+        Meant for a GPU, which a single small picture leaves idle (not measured there yet). Arguments: see `encode`.
 
         Returns:
             files in the order of ``pictures``.
@@ -283,7 +282,8 @@ class NetworkCodec(abc.ABC):
         Args:
             plan: from `plan`, for a picture of this size.
             picture: (3, H, W) in [0, 1].
-            seed: the same seed on the same machine gives the same file.
+            seed: the same seed on the same machine gives the same file with one thread (``OMP_NUM_THREADS=1``); with more,
+                `runtime.ThreadTrial` picks their number by the clock, and sums differ in their last digits.
             device: "cpu", "cuda", "mps"; default `runtime.choose_device`.
             progress: show a progress bar.
             callback: see `training.fit`.

@@ -18,6 +18,7 @@ from tutorial_lib.codecs.common import BUDGETS, MAX_OPERATIONS, Budget, Encoding
 from tutorial_lib.latent_coding import decode_latents, decode_networks, encode_latents, encode_networks, groups_of, symbols_bits
 from tutorial_lib.latent_grids import SMALL, V1, V2, GridsConfig, LatentGrids
 from tutorial_lib.latent_training import BITS_PER_WEIGHT, GridProgress, GridRecipe, fit, modern, published_v1, published_v2
+from tutorial_lib.losses import LOSSES
 from tutorial_lib.quantization import QuantizedTensor
 from tutorial_lib.runtime import choose_budget, choose_device
 
@@ -69,7 +70,7 @@ class CoolChicCodec:
         *,
         bpp: float | None = None,
         lmbda: float | None = None,
-        loss: str = "mse",
+        loss: str | None = None,
         budget: str | None = None,
         method: str = "fast",
         config: GridsConfig | None = None,
@@ -82,7 +83,7 @@ class CoolChicCodec:
             bpp: target in bits per pixel; the file comes within 5 % of it, networks and header counted. Default: none, what λ
                 leads to.
             lmbda: λ in D + λR; default 10⁻³, about 34 dB. With ``bpp`` it is only where the fit begins.
-            loss: a name in `losses.LOSSES`.
+            loss: a name in `losses.LOSSES`; default "mse".
             budget: "quick", "laptop" or "gpu"; default `runtime.choose_budget`.
             method: "fast" (the recipe `latent_training.modern`) or, for v1 and v2, "published".
             config: this shape; of the family, but for the number of grids.
@@ -95,6 +96,8 @@ class CoolChicCodec:
             raise ValueError(problem)
         if method not in self.methods:
             raise CodecError(f"{self.name} has no method {method!r}; there are {', '.join(self.methods)}")
+        if loss is not None and loss not in LOSSES:
+            raise CodecError(f"no loss {loss!r}; there are {', '.join(LOSSES)}")
         for what, value in (("a rate", bpp), ("λ", lmbda)):
             if value is not None and not (math.isfinite(value) and value > 0):
                 raise CodecError(f"{what} is a positive number, not {value}")
@@ -114,7 +117,7 @@ class CoolChicCodec:
                 )
             expected = math.ceil(target)
         iterations = self._iterations(config, height * width, BUDGETS[choose_budget(budget, device)], method)
-        return GridPlan(self.name, config, height, width, self.methods[method](iterations), bpp, lmbda, loss, expected)
+        return GridPlan(self.name, config, height, width, self.methods[method](iterations), bpp, lmbda, loss or "mse", expected)
 
     def encode(
         self,
@@ -122,7 +125,7 @@ class CoolChicCodec:
         *,
         bpp: float | None = None,
         lmbda: float | None = None,
-        loss: str = "mse",
+        loss: str | None = None,
         budget: str | None = None,
         method: str = "fast",
         seed: int = 0,
@@ -150,7 +153,8 @@ class CoolChicCodec:
         Args:
             plan: from `plan`, for a picture of this size.
             picture: (3, H, W) in [0, 1].
-            seed: the same seed on the same machine gives the same file.
+            seed: the same seed on the same machine gives the same file with one thread (``OMP_NUM_THREADS=1``); with more,
+                `runtime.ThreadTrial` picks their number by the clock, and sums differ in their last digits.
             device: "cpu", "cuda", "mps"; default `runtime.choose_device`. Coding happens on the CPU.
             progress: show a progress bar.
             callback: see `latent_training.fit`.
