@@ -362,6 +362,21 @@ def test_what_is_no_picture(bad: Tensor) -> None:
         codecs.get("siren").encode(bad, budget="quick", progress=False)
 
 
+@pytest.mark.parametrize("name", LEARNED)
+def test_a_fit_of_so_many_iterations(name: str) -> None:
+    for iterations in (12, 1000):
+        plan = codecs.LEARNED[name].plan(picture(), bpp=6.0, budget="quick", iterations=iterations)
+        recipe = plan.recipe if name in NETWORKS else plan.recipe.phases
+        assert sum(phase.iterations for phase in recipe) == iterations
+    with pytest.raises(CodecError, match="12"):
+        codecs.LEARNED[name].plan(picture(), bpp=6.0, iterations=11)
+
+
+def test_published_recipes_of_networks_have_their_own_iterations() -> None:
+    with pytest.raises(CodecError, match="published"):
+        codecs.NIF.plan(picture(), method="published", iterations=100)
+
+
 def test_an_estimate_of_seconds() -> None:
     codec = codecs.get("siren")
     plan = codec.plan(picture(), bpp=2.0, budget="quick")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -34,7 +35,7 @@ def test_a_learned_run_takes_loss_budget_and_seed(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(type(codec), "encode", encode)
     row = measure(Job("coffee", "siren", 2.0, (32, 48), "l1", "quick", 7))
-    assert seen == {"bpp": 2.0, "budget": "quick", "seed": 7, "progress": False, "loss": "l1"}
+    assert seen == {"bpp": 2.0, "budget": "quick", "seed": 7, "progress": False, "loss": "l1", "iterations": None}
     assert row["loss"] == "l1" and 0 < row["bpp_real"] <= 2.0
 
 
@@ -92,10 +93,24 @@ def test_the_papers_grid_of_runs() -> None:
     assert {job.codec for job in jobs if not job.loss} == {"jpeg", "avif"}
 
 
+def test_equal_lambda_is_for_latent_grids_alone() -> None:
+    jobs = loss_jobs(["coffee"], ["nif", "coolchic-v1"], [1.0], lambdas=[1e-3, 1e-2], budget="quick", iterations=12)
+    steered = [job for job in jobs if job.lmbda is not None]
+    assert {(job.codec, job.bpp) for job in steered} == {("coolchic-v1", None)} and len(steered) == 2 * 5
+    assert "λ = 0.001" in str(steered[0]) and "1 bpp" in str(jobs[0])
+
+
+def test_the_loss_is_minimised_as_it_is_at_equal_lambda() -> None:
+    job = Job("coffee", "coolchic-small", None, (32, 48), "mse", "quick", iterations=150, lmbda=1e-4)
+    fine, coarse = (measure(replace(job, lmbda=lmbda)) for lmbda in (1e-5, 1e-2))
+    assert fine["bpp"] is None and fine["bpp_real"] > 1.2 * coarse["bpp_real"] and fine["psnr"] > coarse["psnr"]
+
+
 def test_the_command_runs_a_sweep_and_names_failures(tmp_path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["losses", "--pictures", "coffee", "--size", "48x32", "--codecs", "nif", "--losses", "l1", "--budget", "quick"]
     evaluation.main([*arguments, "--rates", "3", "0.0001", "-o", str(tmp_path)])
     out = capsys.readouterr().out
     assert "6 runs" in out and "0.0001 bpp" in out
+    assert "<img" in (tmp_path / "curves.html").read_text(encoding="utf-8")
     row = next(row for row in Results(tmp_path).rows() if row["codec"] == "nif" and row["bpp"] == 3)
     assert row["bpp_real"] <= 3 and row["psnr"] > 15

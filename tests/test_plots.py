@@ -51,6 +51,44 @@ def test_a_figure_says_its_numbers(shown: object, words: str) -> None:
     assert figure._repr_mimebundle_() == {"text/html": figure.html, "text/plain": figure.text}
 
 
+def sweep_rows() -> list[dict]:
+    """Two learned codecs with two losses and JPEG, at two rates, on two pictures; quality grows by 10 dB a bit."""
+    rows = []
+    for picture in ("cup", "cat"):
+        for bpp in (0.5, 1.0):
+            quality = 25 + 10 * bpp + 2 * (picture == "cat")
+            row = {"picture": picture, "bpp": bpp, "bpp_real": bpp + 0.02 * (picture == "cat"), "error": None, "lpips_alex": None}
+            measured = {"psnr": quality, "ms_ssim_db": quality / 2}
+            rows.append(row | measured | {"codec": "jpeg", "loss": None})
+            for codec in ("grids", "net"):
+                rows += [row | measured | {"codec": codec, "loss": loss, "psnr": quality + len(loss)} for loss in ("l1", "mse")]
+    return rows
+
+
+def test_loss_curves_are_means_over_pictures() -> None:
+    shown = plots.loss_curves(sweep_rows(), title="two pictures")
+    assert "means over 2 pictures" in shown.text and alts(shown) == [shown.text]
+    assert "PSNR (dB), grids: l1 38 at 1.01, mse 39 at 1.01, JPEG 36 at 1.01." in shown.text
+    assert "MS-SSIM (dB), net: l1 18 at 1.01" in shown.text
+    assert "LPIPS (less is better), net: n/a." in shown.text  # no weights: all of them are None
+    (image,) = decoded(shown)
+    assert image.height > image.width / 2 and len(shown.html) < 150_000
+
+
+def test_loss_curves_draw_what_there_is() -> None:
+    rows = sweep_rows()
+    gone = ("cat", 1.0, "mse")
+    partial = [row for row in rows if row["codec"] != "net" and (row["picture"], row["bpp"], row["loss"]) != gone]
+    partial += [{"picture": "cat", "codec": "grids", "loss": "mse", "bpp": 1.0, "error": "OSError: full"}]
+    partial += [rows[1] | {"bpp": None, "lmbda": 1e-3, "psnr": 99.0}]
+    text = plots.loss_curves(partial).text
+    # the point that lacks a picture is left out, and the line is what remains of it
+    assert "grids: l1 38 at 1.01, mse 34 at 0.51" in text and "net" not in text and "99" not in text
+    for some, words in (([], "no learned"), (rows[:1], "no learned"), ([rows[0], rows[-1]], "no picture")):
+        with pytest.raises(ValueError, match=words):
+            plots.loss_curves(some)
+
+
 def test_a_figure_without_alternative_text_is_refused() -> None:
     figure, axes = plots.figure()
     axes.plot([1, 2])

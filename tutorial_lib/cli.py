@@ -56,6 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     encode.add_argument("--bpp", type=float, metavar="X", help="target in bits per pixel; siren and coin stay within it")
     encode.add_argument("--loss", metavar="NAME", help="l1, mse (default), log-cosh, log-cosh+ssim, l1+ssim, mse+lpips")
     encode.add_argument("--budget", choices=BUDGET_NAMES, help="how long to compute (default: by device)")
+    encode.add_argument("--iterations", type=int, metavar="N", help="steps of the fit (default: what the budget affords)")
     encode.add_argument("--seed", type=_seed, default=0, metavar="N", help="default 0")
     encode.add_argument("--device", metavar="D", help="cpu, cuda or mps (default: the fastest there is)")
     encode.add_argument("--json", action="store_true", help="print the result as JSON")
@@ -103,7 +104,8 @@ def _encode(options: argparse.Namespace) -> int:
         raise UsageError(f"{output} is the picture itself; name another file to write")
     height, width = picture.shape[1:]
     device = choose_device(options.device)
-    plan = codec.plan(picture, bpp=options.bpp, budget=options.budget, loss=options.loss, device=device)
+    wishes = {"bpp": options.bpp, "budget": options.budget, "loss": options.loss, "iterations": options.iterations}
+    plan = codec.plan(picture, device=device, **wishes)
     if not options.json:
         # the estimate takes a moment: say first what is being read
         print(f"{options.picture}: {width}×{height} pixels", flush=True)

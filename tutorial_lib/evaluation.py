@@ -27,6 +27,7 @@ import torch
 from tqdm.auto import tqdm
 
 from tutorial_lib import codecs, images, metrics
+from tutorial_lib.codecs.coolchic import CoolChicCodec
 from tutorial_lib.losses import LOSSES
 from tutorial_lib.runtime import choose_budget, choose_device
 
@@ -42,24 +43,32 @@ class Job:
         picture: as `images.open_picture` takes it.
         size: (height, width) to reduce it to; None for its own.
         codec: a name in `codecs.names`.
-        bpp: the rate asked for.
+        bpp: the rate asked for; None where λ decides.
         loss: a name in `losses.LOSSES`; None for classical codecs, and for a recipe's own.
         budget: "quick", "laptop" or "gpu"; None for classical codecs.
         seed: of the fit.
+        iterations: of the fit; None for what the budget affords.
+        lmbda: λ in D + λR, D being the loss as it is; latent grids only.
     """
 
     picture: str
     codec: str
-    bpp: float
+    bpp: float | None
     size: tuple[int, int] | None = None
     loss: str | None = None
     budget: str | None = None
     seed: int = 0
+    iterations: int | None = None
+    lmbda: float | None = None
 
     @property
     def key(self) -> str:
         """Equal for equal jobs, in one process or another."""
         return json.dumps(asdict(self), sort_keys=True)
+
+    def __str__(self) -> str:
+        aim = f"λ = {self.lmbda:g}" if self.bpp is None else f"{self.bpp:g} bpp"
+        return " ".join(filter(None, (self.picture, self.codec, self.loss, aim)))
 
 
 class Results:
@@ -104,7 +113,9 @@ def measure(job: Job) -> dict[str, Any]:
     codec = codecs.get(job.codec)
     options: dict[str, Any] = {"bpp": job.bpp}
     if job.codec in codecs.LEARNED:
-        options |= {"budget": job.budget, "seed": job.seed, "loss": job.loss, "progress": False}
+        options |= {"budget": job.budget, "iterations": job.iterations, "seed": job.seed, "loss": job.loss, "progress": False}
+    if job.lmbda is not None:
+        options["lmbda"] = job.lmbda
     started = time.perf_counter()
     data = codec.encode(picture, **options)
     encoded = time.perf_counter()
@@ -165,7 +176,7 @@ def sweep(jobs: Iterable[Job], results: Results, *, retry: bool = False, progres
     missing = [job for key, job in wanted.items() if key not in there or (retry and there[key]["error"])]
     with tqdm(missing, unit="run", disable=not progress) as bar:
         for job in bar:
-            bar.set_postfix_str(f"{job.picture} {job.codec} {job.loss or ''} {job.bpp:g} bpp", refresh=True)
+            bar.set_postfix_str(str(job), refresh=True)
             try:
                 row = measure(job)
             except (ValueError, OSError, RuntimeError, MemoryError) as error:
@@ -197,23 +208,49 @@ def loss_jobs(
     learned: Sequence[str],
     rates: Sequence[float],
     *,
+    lambdas: Sequence[float] = (),
     size: tuple[int, int] | None = None,
     losses: Sequence[str] = PAPER_LOSSES,
     classical: Sequence[str] = ("jpeg", "avif"),
     budget: str | None = None,
+    iterations: int | None = None,
     seed: int = 0,
 ) -> list[Job]:
-    """Loss × architecture × rate × picture, as in the loss paper's Fig. 2, with classical codecs beside them."""
-    budget = choose_budget(budget)
-    jobs = [Job(picture, codec, bpp, size) for picture in pictures for codec in classical for bpp in rates]
-    jobs += [
-        Job(picture, codec, bpp, size, loss, budget, seed)
-        for picture in pictures
-        for codec in learned
-        for bpp in rates
-        for loss in losses
-    ]
+    """Loss × architecture × rate × picture, as in the loss paper's Fig. 2, with classical codecs beside them.
+
+    Args:
+        pictures: as `images.open_picture` takes them.
+        learned, classical: names of codecs; learned ones are fitted with each loss.
+        rates: in bits per pixel.
+        lambdas: fit latent grids at these λ as well, to compare losses as the paper does.
+        size, losses, budget, iterations, seed: see `Job`.
+
+    Returns:
+        jobs, a picture and a rate after the other, so that a sweep cut short has whole comparisons.
+    """
+    fitted = {"size": size, "budget": choose_budget(budget), "iterations": iterations, "seed": seed}
+    grids = [name for name in learned if isinstance(codecs.get(name), CoolChicCodec)]
+    jobs = []
+    for picture in pictures:
+        for bpp in rates:
+            jobs += [Job(picture, codec, bpp, size) for codec in classical]
+            jobs += [Job(picture, codec, bpp, loss=loss, **fitted) for codec in learned for loss in losses]
+        for lmbda in lambdas:
+            jobs += [Job(picture, codec, None, loss=loss, lmbda=lmbda, **fitted) for codec in grids for loss in losses]
     return jobs
+
+
+def _draw(rows: Sequence[dict[str, Any]], file: Path, title: str) -> None:
+    """The figure of a sweep of losses, as a page that opens from disk."""
+    from tutorial_lib.plots import loss_curves
+
+    try:
+        drawn = loss_curves(rows, title=title)
+    except ValueError as error:  # too little is there yet
+        print(f"no figure: {error}")
+        return
+    images.write_atomically(file, f'<!doctype html><meta charset="utf-8"><title>Losses</title>{drawn.html}'.encode())
+    print(f"→ {file}")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -225,7 +262,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     losses.add_argument("--codecs", nargs="+", default=["nif", "coolchic-v1", "coolchic-v2"], choices=list(codecs.LEARNED))
     losses.add_argument("--losses", nargs="+", default=list(PAPER_LOSSES), choices=list(LOSSES))
     losses.add_argument("--rates", nargs="+", type=float, default=[0.4, 0.8, 1.4], metavar="BPP")
+    losses.add_argument("--lambdas", nargs="*", type=float, default=[], help="also fit latent grids at these λ")
     losses.add_argument("--budget", choices=tuple(codecs.BUDGETS))
+    losses.add_argument("--iterations", type=int, help="of every fit; default: what the budget affords")
     losses.add_argument("--seed", type=int, default=0)
     losses.add_argument("--retry", action="store_true", help="run failed runs again")
     losses.add_argument("-o", "--output", default="results/losses", metavar="FOLDER")
@@ -235,13 +274,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
         width, height = (int(side) for side in chosen.size.lower().replace("×", "x").split("x"))
         size = height, width
     jobs = loss_jobs(
-        chosen.pictures, chosen.codecs, chosen.rates, size=size, losses=chosen.losses, budget=chosen.budget, seed=chosen.seed
+        chosen.pictures,
+        chosen.codecs,
+        chosen.rates,
+        lambdas=chosen.lambdas,
+        size=size,
+        losses=chosen.losses,
+        budget=chosen.budget,
+        iterations=chosen.iterations,
+        seed=chosen.seed,
     )
-    rows = sweep(jobs, Results(chosen.output), retry=chosen.retry)
+    results = Results(chosen.output)
+    rows = sweep(jobs, results, retry=chosen.retry)
+    _draw(rows, results.folder / "curves.html", f"pictures at {chosen.size}" if chosen.size else "")
     failed = [row for row in rows if row["error"]]
     print(f"{len(rows)} runs in {chosen.output}, {len(failed)} of them failed")
     for row in failed[:5]:
-        print(f"  {row['picture']} {row['codec']} {row['loss']} {row['bpp']:g} bpp: {row['error']}")
+        print(f"  {row['picture']} {row['codec']} {row['loss']} {row['bpp']} bpp, λ {row['lmbda']}: {row['error']}")
 
 
 if __name__ == "__main__":

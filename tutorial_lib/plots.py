@@ -224,6 +224,81 @@ def rate_distortion(
 
 
 @matplotlib.rc_context(STYLE)
+def loss_curves(
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    measures: Mapping[str, str] | None = None,
+    title: str = "",
+    alt: str = "",
+) -> Shown:
+    """Losses on architectures, quality against rate: the form of the loss paper's Fig. 2 (Catania and Allegra, ICIP 2024).
+
+    A row of panels for each measure, a column for each learned codec, a line for each loss; classical codecs dashed in
+    every panel. A point is a mean over pictures at one rate asked for, and the pictures are those that all lines share.
+
+    Args:
+        rows: mappings with "codec", "loss" (None for classical codecs), "picture", "bpp" (asked for), "bpp_real" and the
+            measures, which may be None; failed runs and rows of equal λ, without "bpp", are left out.
+        measures: field to what its axis says; default PSNR, MS-SSIM in dB and LPIPS, which is drawn downwards: up is better.
+        title: above all, with the pictures and their size.
+        alt: a sentence on what to see; the middle points are added.
+
+    Raises:
+        ValueError: no row of a learned codec, or no picture that all lines share.
+    """
+    measures = measures or {"psnr": "PSNR (dB)", "ms_ssim_db": "MS-SSIM (dB)", "lpips_alex": "LPIPS (less is better)"}
+    kept = [row for row in rows if row.get("bpp") and row.get("bpp_real") and not row.get("error")]
+    codecs = list(dict.fromkeys(row["codec"] for row in kept if row.get("loss")))
+    losses = list(dict.fromkeys(row["loss"] for row in kept if row.get("loss")))
+    classical = list(dict.fromkeys(row["codec"] for row in kept if not row.get("loss")))
+    lines: dict[tuple[str, str | None], list[Mapping[str, Any]]] = {}
+    for row in kept:
+        lines.setdefault((row["codec"], row.get("loss")), []).append(row)
+    shared = set.intersection(*({row["picture"] for row in some} for some in lines.values())) if codecs else set()
+    if not shared:
+        raise ValueError("there is no learned codec in these rows" if not codecs else "no picture was measured with all of them")
+
+    def points(line: tuple[str, str | None], measure: str) -> list[tuple[float, float]]:
+        found = []
+        for bpp in sorted({row["bpp"] for row in lines.get(line, [])}):
+            there = {row["picture"]: row for row in lines[line] if row["bpp"] == bpp and row["picture"] in shared}
+            some = [(row["bpp_real"], row[measure]) for row in there.values() if row.get(measure) is not None]
+            if len(some) == len(shared):
+                found.append(tuple(sum(column) / len(some) for column in zip(*some, strict=True)))
+        return found
+
+    made = Figure(figsize=(1.5 + 4.2 * len(codecs), 0.8 + 3.4 * len(measures)), layout="constrained")
+    panels = made.subplots(len(measures), len(codecs), sharex=True, sharey="row", squeeze=False)
+    texts = [alt or f"Panels of quality against bits per pixel, means over {len(shared)} pictures."]
+    handles: dict[str, Any] = {}
+    for (measure, says), across in zip(measures.items(), panels, strict=True):
+        down = "less is better" in says
+        for codec, axes in zip(codecs, across, strict=True):
+            middles = []
+            looks = [((codec, loss), {"color": COLOURS[i % 7], "marker": MARKERS[i % 7]}) for i, loss in enumerate(losses)]
+            for i, name in enumerate(classical):
+                looks.append(((name, None), {"color": ("0.55", "0.15")[i % 2], "linestyle": ("--", ":")[i % 2], "zorder": 1}))
+            for line, look in looks:
+                if some := points(line, measure):
+                    name = line[1] or line[0].upper()
+                    (handles[name],) = axes.plot(*zip(*some, strict=True), **{"linewidth": 2, "markersize": 6} | look)
+                    middles.append(f"{name} {some[len(some) // 2][1]:.3g} at {some[len(some) // 2][0]:.2f}")
+            if not middles:
+                axes.text(0.5, 0.5, "n/a", transform=axes.transAxes, ha="center", va="center", color="0.4", fontsize=22)
+            texts.append(f"{says}, {codec}: {', '.join(middles) or 'n/a'}.")
+        across[0].set_ylabel(says)
+        if down and any(axes.lines for axes in across):
+            across[0].invert_yaxis()
+    for codec, top, bottom in zip(codecs, panels[0], panels[-1], strict=True):
+        top.set_title(codec)
+        bottom.set_xlabel("bits per pixel")
+    made.legend(handles.values(), handles, loc="outside lower center", ncols=min(len(handles), 7))
+    if title:
+        made.suptitle(title)
+    return show(made, " ".join(texts))
+
+
+@matplotlib.rc_context(STYLE)
 def histograms(
     values: Mapping[str, Any],
     x: str = "value",
@@ -309,6 +384,6 @@ def _course(x: np.ndarray, y: np.ndarray) -> str:
 
 
 __all__ = [
-    "Axes", "COLOURS", "STYLE", "Shown", "curves", "figure", "histograms", "pictures", "rate_distortion",
+    "Axes", "COLOURS", "STYLE", "Shown", "curves", "figure", "histograms", "loss_curves", "pictures", "rate_distortion",
     "show", "target_and_yours", "zoomed",
 ]  # fmt: skip

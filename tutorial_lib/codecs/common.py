@@ -160,6 +160,7 @@ class NetworkCodec(abc.ABC):
         budget: str | None = None,
         method: str = "fast",
         loss: str | None = None,
+        iterations: int | None = None,
         config: Any | None = None,
         device: torch.device | None = None,
     ) -> Plan:
@@ -173,6 +174,7 @@ class NetworkCodec(abc.ABC):
             method: "fast" or "published".
             loss: a name in `losses.LOSSES`, for all phases; the best state is then the one of least loss. Default: the
                 recipe's own ("mse" for "fast").
+            iterations: steps of "fast", at least 12; default what the budget affords.
             config: take this network (a `SirenConfig`, `NifConfig`, …) instead of choosing one.
 
         Raises:
@@ -186,6 +188,10 @@ class NetworkCodec(abc.ABC):
         if loss is not None and loss not in LOSSES:
             raise CodecError(f"no loss {loss!r}; there are {', '.join(LOSSES)}")
         how, limits = self.methods[method], BUDGETS[choose_budget(budget, device)]
+        if iterations is not None:
+            if method != "fast" or iterations < 12:
+                raise CodecError(f"only the method fast takes a number of iterations, 12 or more; not {method} {iterations}")
+            limits = replace(limits, operations=math.inf, iterations=iterations)
         height, width = picture.shape[1:]
         pixels = height * width
         target = None
@@ -220,6 +226,7 @@ class NetworkCodec(abc.ABC):
         budget: str | None = None,
         method: str = "fast",
         loss: str | None = None,
+        iterations: int | None = None,
         seed: int = 0,
         device: str | None = None,
         progress: bool = True,
@@ -231,7 +238,8 @@ class NetworkCodec(abc.ABC):
             the whole file. With "fast" it holds ``bpp`` · H · W / 8 bytes at the most.
         """
         where = choose_device(device)
-        plan = self.plan(picture, bpp=bpp, budget=budget, method=method, loss=loss, device=where)
+        options = {"budget": budget, "method": method, "loss": loss, "iterations": iterations}
+        plan = self.plan(picture, bpp=bpp, device=where, **options)
         return self.execute(plan, picture, seed=seed, device=device, progress=progress, callback=callback).data
 
     def encode_many(

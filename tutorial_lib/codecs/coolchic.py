@@ -73,6 +73,7 @@ class CoolChicCodec:
         loss: str | None = None,
         budget: str | None = None,
         method: str = "fast",
+        iterations: int | None = None,
         config: GridsConfig | None = None,
         device: torch.device | None = None,
     ) -> GridPlan:
@@ -86,6 +87,7 @@ class CoolChicCodec:
             loss: a name in `losses.LOSSES`; default "mse".
             budget: "quick", "laptop" or "gpu"; default `runtime.choose_budget`.
             method: "fast" (the recipe `latent_training.modern`) or, for v1 and v2, "published".
+            iterations: of the recipe's main phases, at least 12; default what the budget affords.
             config: this shape; of the family, but for the number of grids.
 
         Raises:
@@ -116,7 +118,10 @@ class CoolChicCodec:
                     f"{bpp:g} bpp is {int(target):,} bytes for this picture; {self.name}'s networks alone take about {least}"
                 )
             expected = math.ceil(target)
-        iterations = self._iterations(config, height * width, BUDGETS[choose_budget(budget, device)], method)
+        if iterations is None:
+            iterations = self._iterations(config, height * width, BUDGETS[choose_budget(budget, device)], method)
+        elif iterations < 12:
+            raise CodecError(f"a fit takes 12 iterations or more, not {iterations}")
         return GridPlan(self.name, config, height, width, self.methods[method](iterations), bpp, lmbda, loss or "mse", expected)
 
     def encode(
@@ -128,6 +133,7 @@ class CoolChicCodec:
         loss: str | None = None,
         budget: str | None = None,
         method: str = "fast",
+        iterations: int | None = None,
         seed: int = 0,
         device: str | None = None,
         progress: bool = True,
@@ -135,7 +141,8 @@ class CoolChicCodec:
     ) -> bytes:
         """Fit latent grids to ``picture`` and return them as the bytes of a file. Arguments: `plan` and `execute`."""
         where = choose_device(device)
-        plan = self.plan(picture, bpp=bpp, lmbda=lmbda, loss=loss, budget=budget, method=method, device=where)
+        options = {"budget": budget, "method": method, "loss": loss, "iterations": iterations}
+        plan = self.plan(picture, bpp=bpp, lmbda=lmbda, device=where, **options)
         return self.execute(plan, picture, seed=seed, device=device, progress=progress, callback=callback).data
 
     def execute(
