@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from tutorial_lib import bitstream, latent_training
+from tutorial_lib import bitstream, latent_rounding, latent_training
 from tutorial_lib.bitstream import BitstreamError
 from tutorial_lib.classical_codecs import CodecError
 from tutorial_lib.codecs.coolchic import COOLCHIC_SMALL, COOLCHIC_V1, COOLCHIC_V2, CoolChicCodec
@@ -22,18 +23,20 @@ from tutorial_lib.latent_training import (
     fit,
     lambda_for,
     modern,
+    mse_lambda,
     noisy_soft_round,
     published_v1,
     published_v2,
     soft_round,
+    worth_of_mse,
 )
 from tutorial_lib.metrics import bits_per_pixel, psnr
 
 
 @pytest.fixture(autouse=True)
-def unrefined(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave out the slow trial of every weight; the test that is about it brings it back."""
-    monkeypatch.setattr(latent_training, "REFINED_OPERATIONS", 0)
+def quick_rounding(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out the slow rounding by curvature; the tests that are about it bring it back."""
+    monkeypatch.setattr(latent_rounding, "CURVATURE_OPERATIONS", 0)
 
 
 def new(config: GridsConfig, picture: Tensor) -> LatentGrids:
@@ -209,7 +212,7 @@ def test_bands_train_as_the_whole(small: Tensor, monkeypatch: pytest.MonkeyPatch
 
 
 def test_quantised_networks_are_worth_their_bits(small: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Trying every weight lowers J; so does choosing the steps, against finer or coarser ones for all."""
+    """Rounding by curvature lowers J; so does choosing the steps, against finer or coarser ones for all."""
     representation = new(SMALL, small)
     fit(representation, small, modern(150), progress=False)
     exact = {name: parameter.detach().clone() for name, parameter in representation.networks().items()}
@@ -217,26 +220,52 @@ def test_quantised_networks_are_worth_their_bits(small: Tensor, monkeypatch: pyt
         for parameter in exact.values():
             parameter.add_(torch.randn(parameter.shape, generator=torch.Generator().manual_seed(0)), alpha=1e-3)
 
-    def cost(exponents: list[int] | None, refine: bool) -> float:
+    def cost(exponents: list[int] | None, by_curvature: bool) -> float:
         with torch.no_grad():
             for name, parameter in representation.networks().items():
                 parameter.copy_(exact[name])
-        trial = latent_training._Trial(representation, small, 1e-3, "mse")
+        trial = latent_rounding.Trial(representation, small, 1e-3, "mse")
         if exponents is None:
-            exponents = latent_training.quantize_networks(trial, refine=refine)
+            exponents = latent_rounding.quantize_networks(trial, by_curvature=by_curvature)
         else:
             for group, exponent in zip(groups_of(representation), exponents, strict=True):
                 symbols = torch.from_numpy(to_group_symbols(gather(representation, group), exponent, group))
                 scatter(representation, group, symbols.float() * 2.0**-exponent)
         networks = 8 * len(encode_networks(representation, exponents))
-        fresh = latent_training._Trial(representation, small, 1e-3, "mse")
+        fresh = latent_rounding.Trial(representation, small, 1e-3, "mse")
         return fresh.distortion() + 1e-3 * (fresh.bits() + networks) / fresh.pixels
 
     groups = len(groups_of(representation))
     chosen = cost(None, False)
     assert chosen < min(cost([exponent] * groups, False) for exponent in (2, 4, 6, 8, 10, 12))
-    monkeypatch.setattr(latent_training, "REFINED_OPERATIONS", 10**9)
+    monkeypatch.setattr(latent_rounding, "CURVATURE_OPERATIONS", 10**12)
     assert cost(None, True) < chosen
+
+
+def test_rounding_one_weight_moves_the_others() -> None:
+    """With a diagonal H it is rounding to the nearest; with a full one the quadratic ends lower than there."""
+    generator = np.random.default_rng(0)
+    ideal, steps = generator.normal(0, 3, 40), generator.choice([0.5, 1.0], 40)
+    nearest = np.round(ideal / steps)
+    assert (latent_rounding.surgery(ideal, np.diag(generator.uniform(1, 2, 40)), steps) == nearest).all()
+    features = generator.normal(size=(60, 40)) + 2 * generator.normal(size=(60, 1))
+    hessian = features.T @ features
+    symbols = latent_rounding.surgery(ideal, np.linalg.inv(hessian), steps)
+
+    def rise(symbols: np.ndarray) -> float:
+        away = symbols * steps - ideal
+        return away @ hessian @ away
+
+    assert rise(symbols) < 0.8 * rise(nearest)
+
+
+@pytest.mark.parametrize("loss", ["l1", "log-cosh", "log-cosh+ssim", "l1+ssim"])
+def test_what_mse_is_worth_in_a_loss(loss: str, small: Tensor) -> None:
+    worth = worth_of_mse(loss, small, 1e-3)
+    if loss == "log-cosh":
+        assert worth == pytest.approx(0.5, rel=0.02)
+    assert mse_lambda(loss, small, 1e-3 / 0.4 * worth) == pytest.approx(1e-3 / 0.4, rel=0.05)
+    assert math.isfinite(worth_of_mse(loss, torch.full((3, 4, 5), 0.5), 1e-3))
 
 
 @pytest.mark.parametrize("wrong", [{"lmbda": -1.0}, {"bpp": 0.0}, {"bpp": math.nan}, {"loss": "nonsense"}])

@@ -49,6 +49,7 @@ class Job:
         seed: of the fit.
         iterations: of the fit; None for what the budget affords.
         lmbda: λ in D + λR, D being the loss as it is; latent grids only.
+        steer: False for latent grids whose λ is not to move: a rate near ``bpp``, in less time.
     """
 
     picture: str
@@ -60,6 +61,7 @@ class Job:
     seed: int = 0
     iterations: int | None = None
     lmbda: float | None = None
+    steer: bool = True
 
     @property
     def key(self) -> str:
@@ -116,6 +118,8 @@ def measure(job: Job) -> dict[str, Any]:
         options |= {"budget": job.budget, "iterations": job.iterations, "seed": job.seed, "loss": job.loss, "progress": False}
     if job.lmbda is not None:
         options["lmbda"] = job.lmbda
+    if not job.steer:
+        options["steer"] = False
     started = time.perf_counter()
     data = codec.encode(picture, **options)
     encoded = time.perf_counter()
@@ -215,6 +219,7 @@ def loss_jobs(
     budget: str | None = None,
     iterations: int | None = None,
     seed: int = 0,
+    steer: bool = True,
 ) -> list[Job]:
     """Loss × architecture × rate × picture, as in the loss paper's Fig. 2, with classical codecs beside them.
 
@@ -223,7 +228,7 @@ def loss_jobs(
         learned, classical: names of codecs; learned ones are fitted with each loss.
         rates: in bits per pixel.
         lambdas: fit latent grids at these λ as well, to compare losses as the paper does.
-        size, losses, budget, iterations, seed: see `Job`.
+        size, losses, budget, iterations, seed, steer: see `Job`.
 
     Returns:
         jobs, a picture and a rate after the other, so that a sweep cut short has whole comparisons.
@@ -234,7 +239,9 @@ def loss_jobs(
     for picture in pictures:
         for bpp in rates:
             jobs += [Job(picture, codec, bpp, size) for codec in classical]
-            jobs += [Job(picture, codec, bpp, loss=loss, **fitted) for codec in learned for loss in losses]
+            for codec in learned:
+                moving = steer or codec not in grids
+                jobs += [Job(picture, codec, bpp, loss=loss, steer=moving, **fitted) for loss in losses]
         for lmbda in lambdas:
             jobs += [Job(picture, codec, None, loss=loss, lmbda=lmbda, **fitted) for codec in grids for loss in losses]
     return jobs
@@ -266,6 +273,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     losses.add_argument("--budget", choices=tuple(codecs.BUDGETS))
     losses.add_argument("--iterations", type=int, help="of every fit; default: what the budget affords")
     losses.add_argument("--seed", type=int, default=0)
+    losses.add_argument("--no-steering", action="store_true", help="latent grids: keep λ, come only near the rates, sooner")
     losses.add_argument("--retry", action="store_true", help="run failed runs again")
     losses.add_argument("-o", "--output", default="results/losses", metavar="FOLDER")
     chosen = parser.parse_args(arguments)
@@ -283,6 +291,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         budget=chosen.budget,
         iterations=chosen.iterations,
         seed=chosen.seed,
+        steer=not chosen.no_steering,
     )
     results = Results(chosen.output)
     rows = sweep(jobs, results, retry=chosen.retry)

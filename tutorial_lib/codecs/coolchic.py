@@ -40,6 +40,7 @@ class GridPlan:
     lmbda: float | None
     loss: str
     expected_bytes: int
+    steer: bool = True
 
     @property
     def bpp(self) -> float:
@@ -74,6 +75,7 @@ class CoolChicCodec:
         budget: str | None = None,
         method: str = "fast",
         iterations: int | None = None,
+        steer: bool = True,
         config: GridsConfig | None = None,
         device: torch.device | None = None,
     ) -> GridPlan:
@@ -88,6 +90,7 @@ class CoolChicCodec:
             budget: "quick", "laptop" or "gpu"; default `runtime.choose_budget`.
             method: "fast" (the recipe `latent_training.modern`) or, for v1 and v2, "published".
             iterations: of the recipe's main phases, at least 12; default what the budget affords.
+            steer: with False, λ is chosen before the fit and kept; the rate is only near ``bpp``. Quicker, for curves.
             config: this shape; of the family, but for the number of grids.
 
         Raises:
@@ -122,7 +125,8 @@ class CoolChicCodec:
             iterations = self._iterations(config, height * width, BUDGETS[choose_budget(budget, device)], method)
         elif iterations < 12:
             raise CodecError(f"a fit takes 12 iterations or more, not {iterations}")
-        return GridPlan(self.name, config, height, width, self.methods[method](iterations), bpp, lmbda, loss or "mse", expected)
+        recipe = self.methods[method](iterations)
+        return GridPlan(self.name, config, height, width, recipe, bpp, lmbda, loss or "mse", expected, steer)
 
     def encode(
         self,
@@ -134,6 +138,7 @@ class CoolChicCodec:
         budget: str | None = None,
         method: str = "fast",
         iterations: int | None = None,
+        steer: bool = True,
         seed: int = 0,
         device: str | None = None,
         progress: bool = True,
@@ -141,7 +146,7 @@ class CoolChicCodec:
     ) -> bytes:
         """Fit latent grids to ``picture`` and return them as the bytes of a file. Arguments: `plan` and `execute`."""
         where = choose_device(device)
-        options = {"budget": budget, "method": method, "loss": loss, "iterations": iterations}
+        options = {"budget": budget, "method": method, "loss": loss, "iterations": iterations, "steer": steer}
         plan = self.plan(picture, bpp=bpp, lmbda=lmbda, device=where, **options)
         return self.execute(plan, picture, seed=seed, device=device, progress=progress, callback=callback).data
 
@@ -175,6 +180,7 @@ class CoolChicCodec:
             plan.recipe,
             lmbda=plan.lmbda,
             bpp=plan.target,
+            steer=plan.steer,
             header_bytes=HEADER_BYTES,
             loss=plan.loss,
             seed=seed,
