@@ -40,6 +40,9 @@ CURVATURE_STEP = 2.0**-7
 DAMPING = 0.01
 """Least eigenvalue of H as a share of its mean diagonal: ReLUs and Laplace's |y − μ| make the smallest ones mere guesses."""
 
+SAVING = 0.2
+"""What rounding by curvature takes off the networks' bytes, about."""
+
 SWEEPS = 6
 """How often every symbol may move, at most."""
 
@@ -138,8 +141,7 @@ def quantize_networks(trial: Trial, *, by_curvature: bool = True) -> list[int]:
         the exponents e of the groups' steps 2⁻ᵉ, in the order of `latent_coding.groups_of`.
     """
     groups = groups_of(trial.representation)
-    count = sum(gather(trial.representation, group).numel() for group in groups)
-    if not (by_curvature and trial.small and count * count * trial.pixels <= CURVATURE_OPERATIONS):
+    if not (by_curvature and trial.small and affordable(trial.representation)):
         return _by_steps(trial, groups)
     exact = [gather(trial.representation, group) for group in groups]
     plain = _by_steps(trial, groups)
@@ -158,6 +160,12 @@ def quantize_networks(trial: Trial, *, by_curvature: bool = True) -> list[int]:
         scatter(trial.representation, group, values)
     trial.features = None
     return plain
+
+
+def affordable(representation: LatentGrids) -> bool:
+    """Whether H is measured for these networks on a picture of this size."""
+    weights = sum(parameter.numel() for parameter in representation.networks().values())
+    return weights**2 * representation.height * representation.width <= CURVATURE_OPERATIONS
 
 
 def _by_steps(trial: Trial, groups: Sequence[Group]) -> list[int]:

@@ -21,7 +21,7 @@ from tqdm.auto import tqdm
 
 from tutorial_lib.latent_coding import encode_networks, gather, groups_of
 from tutorial_lib.latent_grids import GAIN, MAX_LATENT, LatentGrids, start_from_pyramid
-from tutorial_lib.latent_rounding import CURVATURE_OPERATIONS, Trial, quantize_networks
+from tutorial_lib.latent_rounding import SAVING, Trial, affordable, quantize_networks
 from tutorial_lib.losses import LOSSES
 from tutorial_lib.quantization import laplace_entropy_bits
 from tutorial_lib.runtime import ThreadTrial, keep_freed_memory, threads_for
@@ -316,7 +316,8 @@ def fit(
             reached where the networks alone take most of it.
         steer: with False, only start from the λ that ``bpp`` leads to and keep it: a rate somewhere near.
         header_bytes: of the file, without networks and latents.
-        loss: a name in `losses.LOSSES`.
+        loss: a name in `losses.LOSSES`; on pictures larger than `latent_grids.BAND_PIXELS` the mean over bands of rows: an
+            SSIM's windows then end at a band's border.
         seed: of warm-ups and noise. The networks' start is the representation's own.
         progress: show a progress bar with PSNR and rate.
         callback: called at every evaluation.
@@ -425,8 +426,7 @@ def estimate_seconds(representation: LatentGrids, picture: Tensor, recipe: GridR
     # the networks' quantisation works on half of J at a time
     groups = groups_of(representation)
     weights = sum(gather(representation, group).numel() for group in groups)
-    measured = weights**2 * representation.height * representation.width <= CURVATURE_OPERATIONS
-    return seconds + once / 2 * (12 * len(groups) + (3 * weights if measured else 0))
+    return seconds + once / 2 * (12 * len(groups) + (3 * weights if affordable(representation) else 0))
 
 
 @dataclass
@@ -584,7 +584,8 @@ class _Fit:
         with torch.no_grad():
             trial.latents.copy_(self.integers().div_(GAIN))
         exponents = quantize_networks(Trial(trial, self.picture, self.lmbda, self.loss), by_curvature=False)
-        self.target.beside(len(encode_networks(trial, exponents)))
+        saving = SAVING if affordable(trial) else 0.0  # only the end is worth rounding by curvature
+        self.target.beside((1 - saving) * len(encode_networks(trial, exponents)))
 
     def warm_up(self) -> None:
         """Rounds of short fits from different networks; the best ones go on."""
