@@ -169,7 +169,7 @@ def test_interruption_keeps_the_best_state(small: Tensor) -> None:
     assert report.interrupted and len(report.history) == 2
     data = file_of(COOLCHIC_SMALL, representation, report.exponents)
     assert psnr(COOLCHIC_SMALL.decode(data, device="cpu"), small) == pytest.approx(report.best_psnr, abs=0.1)
-    assert report.best_psnr > max(row[2] for row in report.history) - 1.0
+    assert report.best_psnr > max(row[2] for row in report.history) - 1.5
 
 
 def test_interruption_before_anything(small: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
