@@ -11,12 +11,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from tutorial_lib import bitstream, codecs, images
 from tutorial_lib.bitstream import Container
+from tutorial_lib.entropy_coding import LAWS, pack_parameters, stored_laws
 from tutorial_lib.latent_training import modern
+from tutorial_lib.quantization import QuantizedTensor, storable_row_steps, storable_step
 
 LEARNED = tuple(codecs.LEARNED)
 NETWORKS = tuple(name for name, codec in codecs.LEARNED.items() if isinstance(codec, codecs.NetworkCodec))
@@ -45,6 +48,43 @@ def float16_file() -> bytes:
     plan = codecs.COIN.plan(picture(), bpp=8.0, budget="quick", method="published")
     network = codecs.COIN._network(plan.config, plan.height, plan.width, 0)
     return codecs.COIN._write(network, {})
+
+
+@functools.cache
+def meta_file() -> bytes:
+    """A file of struempler that starts from a meta-learned initialisation."""
+    return codecs.STRUEMPLER.encode(picture(), method="meta", budget="quick", progress=False, device="cpu")
+
+
+@functools.cache
+def mixed_file() -> bytes:
+    """A file of coin with everything that a quantiser section can hold: all laws, steps of rows, float16, ANS. Made up."""
+    config = codecs.COIN.plan(picture(), bpp=2.0, budget="quick").config
+    network = codecs.COIN._network(config, 50, 75, 0)
+    random = np.random.default_rng(0)
+    draws = (
+        lambda shape: random.laplace(0, 4, shape),
+        lambda shape: random.normal(0, 4, shape),
+        lambda shape: random.laplace(0, 0.6, shape) * np.where(random.random(shape) < 0.1, 40, 1),
+        lambda shape: random.choice([-3, -2, 2, 3], shape),
+    )
+    tensors: list[QuantizedTensor | Tensor] = []
+    for index, (name, parameter) in enumerate(network.named_parameters()):
+        if name.endswith("bias"):
+            tensors.append(parameter.detach())
+            continue
+        symbols = np.round(draws[index // 2 % len(draws)](tuple(parameter.shape))).astype(np.int32)
+        rows = storable_row_steps(np.linspace(0.002, 0.01, len(symbols)))
+        tensors.append(QuantizedTensor(symbols, rows if index % 4 == 0 else storable_step(0.01)))
+    quantiser, networks = pack_parameters(tensors, coder="ans")
+    laws = stored_laws(quantiser, [parameter.shape for parameter in network.parameters()])
+    assert {type(law) for law in laws} == {*LAWS, type(None)}
+    sections = {"configuration": codecs.COIN.write_config(config), "quantiser": quantiser, "networks": networks}
+    return bitstream.write(Container(codecs.COIN.number, 50, 75, sections))
+
+
+OTHER_FILES = {"float16": float16_file, "struempler-meta": meta_file, "mixed": mixed_file}
+"""Files that `encoded` doesn't make."""
 
 
 def seal(body: bytes) -> bytes:

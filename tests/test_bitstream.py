@@ -31,7 +31,7 @@ def seal(body: bytes) -> bytes:
 
 def test_layout_by_hand() -> None:
     data = bitstream.write(Container(7, 300, 5, {"configuration": b"xy", "networks": b"z"}))
-    by_hand = b"INR" + bytes([0, 7]) + b"\xac\x02" + b"\x05" + bytes([2, 1, 2, 3, 1]) + b"xyz"
+    by_hand = b"INR" + bytes([1, 7]) + b"\xac\x02" + b"\x05" + bytes([2, 1, 2, 3, 1]) + b"xyz"
     assert data == by_hand + zlib.crc32(by_hand).to_bytes(4, "little")
 
 
@@ -124,8 +124,9 @@ HEAD = b"INR\x00\x01\x05\x05"
         (b"INR", "ends early"),
         (b"INR\x00", "ends early: it has no checksum"),
         (b"INR\x00\x00\x00\x00", "ends early: it has no checksum"),
-        (b"INR\x01" + bytes(40), "version 1, newer than the version 0"),
+        (b"INR\x02" + bytes(40), "version 2, newer than the version 1 that this program reads"),
         (seal(b"INR\xff"), "version 255, newer"),
+        (b"INR\x01" + bytes(40), "checksum does not match"),
         (b"INR\x00" + bytes(40), "checksum does not match"),
         (seal(b"INR\x00"), "ends early"),
         (seal(b"INR\x00\x01\x05"), "ends early|malformed|left over|no pixels"),
@@ -147,6 +148,14 @@ def test_what_is_no_file(data: bytes, message: str) -> None:
     assert "\n" not in str(caught.value)
     with pytest.raises(BitstreamError):
         bitstream.anatomy(data)
+
+
+@given(containers)
+def test_version_0_is_read_as_ever(container: Container) -> None:
+    data = bitstream.write(container)
+    assert data[3] == bitstream.VERSION == 1
+    old = seal(data[:3] + b"\x00" + data[4:-4])
+    assert bitstream.read(old) == container and bitstream.anatomy(old) == bitstream.anatomy(data)
 
 
 def test_anything_behind_the_checksum_is_noticed() -> None:

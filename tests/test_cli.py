@@ -380,6 +380,31 @@ def test_info(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert all(len(line) <= 110 for line in lines)
 
 
+@pytest.mark.parametrize("name", [*codecs.LEARNED, "float16"])
+def test_info_anatomy(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    data = float16_file() if name == "float16" else encoded(name)
+    Path("cup.inr").write_bytes(data)
+    assert run("info", "--anatomy", "cup.inr", "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["bytes"] == len(data) == sum(part["bytes"] for part in found["parts"])
+    assert run("info", "--anatomy", "cup.inr") == 0
+    first, *lines, last = capsys.readouterr().out.splitlines()
+    assert first == f"cup.inr: {len(data):,} bytes" and "estimated" in last and len(lines) == len(found["parts"])
+    assert sum(int(line.split(" bytes")[0].split()[-1].replace(",", "")) for line in lines) == len(data)
+    assert all(len(line) <= 110 for line in lines)
+    # the bars lie behind one another, from one end to the other
+    bars = [line[max(line.find("█"), 0) :] for line in lines]
+    assert sum(bar.count("█") for bar in bars) == cli.BAR_WIDTH and {line[60] for line in lines} == {"%"}
+    assert max(map(len, lines)) == len(lines[-1]) == 61 + 2 + cli.BAR_WIDTH
+
+
+def test_info_anatomy_of_a_jpeg(capsys: pytest.CaptureFixture[str]) -> None:
+    images.save(picture(), "cup.jpg")
+    assert run("info", "--anatomy", "cup.jpg") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert any("scan 1" in line for line in lines) and any("quantisation tables" in line for line in lines)
+
+
 def test_info_refuses(capsys: pytest.CaptureFixture[str]) -> None:
     assert "not an .inr file" in refused(capsys, "info", "in/cup.png")
     assert "no file x.inr" in refused(capsys, "info", "x.inr")

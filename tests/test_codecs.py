@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+import io
 import math
 import time
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import fields, replace
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
-from codec_files import LEARNED, NETWORKS, encoded, float16_file, picture
+from codec_files import LEARNED, NETWORKS, OTHER_FILES, encoded, float16_file, meta_file, mixed_file, picture
+from PIL import Image
 from torch import Tensor
 
 from tutorial_lib import bitstream, codecs, images, metrics, training
 from tutorial_lib.bitstream import BitstreamError, Container, varint
 from tutorial_lib.classical_codecs import CODECS as CLASSICAL
 from tutorial_lib.classical_codecs import CodecError
+from tutorial_lib.codecs import initialisation
+from tutorial_lib.codecs import meta as meta_learning
+from tutorial_lib.codecs.anatomy import parts
 from tutorial_lib.codecs.common import NetworkConfig
 from tutorial_lib.images import ImageError
-from tutorial_lib.quantization import QuantizedTensor
-from tutorial_lib.siren import SirenConfig
+from tutorial_lib.quantization import AdaRound, MaxAbsQuantizer, QuantizedTensor, RateDistortionRounding
+from tutorial_lib.siren import Siren, SirenConfig
 from tutorial_lib.training import Constant, Cosine, OneCycle, Phase
 
 
@@ -87,6 +95,54 @@ def test_every_byte_is_counted(name: str) -> None:
         assert list(anatomy) == ["header", "configuration", "quantiser", "networks", "checksum"]
         assert sum(anatomy.values()) == len(data)
         assert anatomy["header"] + anatomy["checksum"] <= 40
+
+
+@pytest.mark.parametrize("name", [*LEARNED, *OTHER_FILES])
+def test_anatomy(name: str) -> None:
+    data = OTHER_FILES[name]() if name in OTHER_FILES else encoded(name)
+    found, sections = parts(data), bitstream.anatomy(data)
+    assert sum(part.bytes for part in found) == len(data) and all(part.bytes >= 0 for part in found)
+    assert list(dict.fromkeys(part.section for part in found)) == list(sections)
+    for section, count in sections.items():
+        assert sum(part.bytes for part in found if part.section == section) == count
+    assert sections["header"] + sections["checksum"] <= 40
+    codec = codecs.codec_of(data)
+    assert [part.name for part in found if part.name != part.section] == [
+        row["name"]
+        for row in sorted(codec.describe(data), key=lambda row: row["name"].startswith("grid "))
+    ]
+    for part in found:
+        for row in codec.describe(data):
+            if row["name"] == part.name:
+                assert part.bytes == pytest.approx(row["bits_per_weight"] * math.prod(row["shape"]) / 8, rel=0.1, abs=12)
+
+
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"optimize": True, "comment": b"hello"}])
+def test_anatomy_of_a_jpeg(options: dict) -> None:
+    buffer = io.BytesIO()
+    Image.fromarray(images.to_uint8(picture())).save(buffer, "JPEG", quality=80, **options)
+    data = buffer.getvalue()
+    found = parts(data)
+    assert sum(part.bytes for part in found) == len(data)
+    assert {part.section for part in found} == {"header", "tables", "scan"}
+    assert (found[0].name, found[-1].name) == ("start", "end")
+    assert sum(part.bytes for part in found if part.section == "scan") > 0.5 * len(data)
+    scans = sum(part.section == "scan" for part in found)
+    assert scans > 1 if "progressive" in options else scans == 1
+    assert ("comment" in [part.name for part in found]) == ("comment" in options)
+    assert parts(data + b"abc")[-1].name == "behind the end"
+    for length in range(len(data)):
+        try:
+            assert sum(part.bytes for part in parts(data[:length])) == length
+        except BitstreamError:
+            continue
+
+
+def test_anatomy_of_nothing_known() -> None:
+    with pytest.raises(BitstreamError, match="not an .inr file"):
+        parts(b"\x89PNG\r\n\x1a\n")
+    with pytest.raises(BitstreamError, match="no marker at byte 6"):
+        parts(b"\xff\xd8\xff\xe0\x00\x02abc")
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -186,6 +242,36 @@ def test_a_picture_by_itself_is_encoded_as_ever(name: str) -> None:
     assert codec.encode_many([], **options) == []
 
 
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize(
+    "quantizer",
+    [
+        lambda: MaxAbsQuantizer(3),
+        lambda: MaxAbsQuantizer(16),
+        lambda: MaxAbsQuantizer(6, rows=True),
+        lambda: MaxAbsQuantizer(6, rounding=AdaRound(20)),
+        lambda: MaxAbsQuantizer(6, rows=True, rounding=RateDistortionRounding(samples=2, rounds=2)),
+    ],
+)
+@pytest.mark.usefixtures("brief")
+def test_any_quantizer_in_any_codec(name: str, quantizer: Callable[[], MaxAbsQuantizer]) -> None:
+    codec, (shades,), chosen = codecs.LEARNED[name], several((12, 16)), quantizer()
+    plan = replace(codec.plan(shades, bpp=40.0, budget="quick"), storage="8 bits")
+    data = codec.execute(plan, shades, progress=False, device="cpu", quantizer=chosen).data
+    tensors = codec.tensors(data)
+    for key, tensor in tensors.items():
+        assert np.array_equal(tensor.step, chosen.steps[key])
+        # training goes on after the steps were chosen, so a weight may grow beyond them
+        assert abs(tensor.symbols).max() <= 2 * 2 ** (chosen.bits - 1)
+    assert metrics.psnr(codecs.decode(data), shades) > (15 if chosen.bits > 3 else 0)
+
+
+def test_a_quantizer_where_nothing_is_quantised() -> None:
+    plan = codecs.COIN.plan(picture(), bpp=8.0, budget="quick", method="published")
+    with pytest.raises(ValueError, match="float16 weights quantises nothing"):
+        codecs.COIN.execute(plan, picture(), quantizer=MaxAbsQuantizer(8))
+
+
 def test_several_as_one_by_one() -> None:
     """With Adam, since what rounding does to SOAP's basis is more than rounding."""
     phase = Phase("full precision", 80, "adam", 3e-3, OneCycle())
@@ -258,6 +344,14 @@ def test_tensors_and_their_description(name: str) -> None:
         for key, parameter in network.named_parameters():
             parameter.copy_(tensors[key].values())
     assert torch.equal(network.render(), codecs.decode(data))
+
+
+def test_a_file_with_everything() -> None:
+    rows = codecs.COIN.describe(mixed_file())
+    assert {row["law"] for row in rows} == {"Laplace", "Gaussian", "ExpGolomb", "Histogram", None}
+    assert codecs.decode(mixed_file()).shape == (3, 50, 75)
+    steps = codecs.COIN.tensors(mixed_file())[rows[0]["name"]].step
+    assert steps.shape == (rows[0]["shape"][0],) and rows[0]["step"] == steps.max()
 
 
 def test_float16_files() -> None:
@@ -425,6 +519,7 @@ def test_published_struempler() -> None:
     assert (first.iterations, first.optimizer, first.learning_rate) == (25_000, "adam", 5e-4)
     assert (second.iterations, second.learning_rate, second.quantization) == (300, 1e-6, "round")
     assert first.weight_penalty == second.weight_penalty == 1e-5
+    assert second.settle and plan.rounding == AdaRound(iterations=1000)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -432,12 +527,125 @@ def test_published_methods_make_files(name: str) -> None:
     codec = codecs.LEARNED[name]
     plan = codec.plan(picture(), method="published")
     brief = replace(plan, recipe=tuple(replace(phase, iterations=2) for phase in plan.recipe))
+    brief = replace(brief, rounding=plan.rounding and AdaRound(iterations=4))
     data = codec.execute(brief, picture(), progress=False).data
     assert codecs.decode(data).shape == picture().shape and codec.config_of(data) == plan.config
     if plan.storage == "float16":
         assert 2 * plan.config.weights < len(data) <= plan.expected_bytes
     else:
         assert len(data) < 1.1 * plan.config.weights + 100
+
+
+# ------------------------------------------------------------------------------------------ from an initialisation
+
+
+def test_a_meta_file_holds_the_difference() -> None:
+    data = meta_file()
+    config = codecs.STRUEMPLER.config_of(data)
+    assert config == initialisation.load(1).config and config.initialisation == 1
+    origin = initialisation.load(1)
+    network = codecs.STRUEMPLER._network(SirenConfig(**{f.name: getattr(config, f.name) for f in fields(SirenConfig)}), 50, 75, 0)
+    with torch.no_grad():
+        stored = codecs.STRUEMPLER.tensors(data).values()
+        for parameter, start, difference in zip(network.parameters(), origin.tensors(network), stored, strict=True):
+            parameter.copy_(start + difference.values())
+    torch.testing.assert_close(network.render(), codecs.decode(data), atol=1e-5, rtol=0)
+    assert metrics.psnr(codecs.decode(data), picture()) > 25
+    reference = bitstream.read(data).sections["configuration"][3:]
+    assert reference == b"\x01" + origin.checksum.to_bytes(4, "little")
+
+
+def test_meta_learning_helps_where_steps_are_few() -> None:
+    """Against the usual initialisation, with its own best learning rate, after 100 steps of Adam."""
+
+    def psnr_after(config: SirenConfig, rate: float) -> float:
+        network = codecs.STRUEMPLER._network(config, 50, 75, 0)
+        training.fit(network, picture(), (Phase("fit", 100, "adam", rate, Cosine()),), progress=False)
+        return metrics.psnr(network.render(), picture())
+
+    config = initialisation.load(1).config
+    plain = SirenConfig(**{f.name: getattr(config, f.name) for f in fields(SirenConfig)})
+    usual = max(psnr_after(plain, rate) for rate in (5e-4, 1e-3, 2e-3, 4e-3))
+    assert psnr_after(config, 2e-3) > usual + 1
+
+
+def test_a_missing_initialisation(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    data = meta_file()
+    monkeypatch.setattr(initialisation, "FOLDER", tmp_path)
+    initialisation.load.cache_clear()
+    try:
+        for read in (codecs.decode, codecs.STRUEMPLER.config_of, codecs.STRUEMPLER.describe):
+            with pytest.raises(BitstreamError, match="starts from initialisation 1, which this installation doesn't have"):
+                read(data)
+        (tmp_path / "struempler-1.f16").write_bytes(b"abc")
+        (tmp_path / "struempler-1.toml").write_text("[network]\nwidth = 32\nsine_layers = 4\nfrequencies = 12\n")
+        with pytest.raises(BitstreamError, match="struempler-1.f16 is damaged"):
+            codecs.decode(data)
+    finally:
+        initialisation.load.cache_clear()
+
+
+def test_another_initialisation() -> None:
+    data = meta_file()
+    body = bitstream.read(data).sections["configuration"]
+    container = bitstream.read(data)
+
+    def refused(configuration: bytes, message: str) -> None:
+        other = bitstream.write(replace(container, sections=container.sections | {"configuration": configuration}))
+        with pytest.raises(BitstreamError, match=message):
+            codecs.decode(other)
+
+    refused(body[:3] + b"\x02" + body[4:], "starts from initialisation 2, which")
+    refused(body[:4] + bytes(4), "an initialisation 1 with checksum 00000000, the one here has")
+    refused(bytes([body[0] + 1]) + body[1:], "1 is for a network of 4 layers of 32 .* not for a network of 4 layers of 33")
+    refused(body + b"\0", "left over")
+    refused(body[:-1], "ends early")
+    siren = bitstream.read(encoded("siren"))
+    with pytest.raises(BitstreamError, match="left over"):
+        own = siren.sections["configuration"] + body[3:]
+        codecs.decode(bitstream.write(replace(siren, sections=siren.sections | {"configuration": own})))
+
+
+def test_the_method_meta_has_one_network() -> None:
+    plan = codecs.STRUEMPLER.plan(large(100, 150), method="meta", bpp=3.0, budget="quick")
+    assert plan.config == initialisation.load(1).config and plan.storage == "7 bits" and plan.recipe[-1].settle
+    with pytest.raises(CodecError, match="0.5 bpp is 937 bytes for this picture; .* takes about"):
+        codecs.STRUEMPLER.plan(large(100, 150), method="meta", bpp=0.5, budget="quick")
+    with pytest.raises(CodecError, match="the method meta encodes with a network of 4 layers of 32 .* alone"):
+        codecs.STRUEMPLER.plan(large(100, 150), method="meta", config=SirenConfig(20), budget="quick")
+
+
+def test_pictures_of_meta_learning_are_none_of_the_evaluated() -> None:
+    assert not {"astronaut.png", "chelsea.png", "coffee.png"} & set(meta_learning.PICTURES)
+    assert all(meta_learning.PICTURES.values())
+    pool = meta_learning.pictures()
+    generator = torch.Generator().manual_seed(0)
+    drawn = [meta_learning.draw(pool, generator) for _ in range(20)]
+    assert all(each.shape == (3, meta_learning.ROWS, meta_learning.COLUMNS) for each in drawn)
+    assert len({each.mean().item() for each in drawn}) == 20
+
+
+def test_meta_learning_learns_and_saves(tmp_path: Path) -> None:
+    """Light pictures of one shade each: the error that four steps leave falls from picture to picture."""
+    config = initialisation.meta_config(7, {"width": 8, "sine_layers": 2, "frequencies": 2})
+    torch.manual_seed(0)
+    network, errors = Siren(config, 8, 8), []
+    generator = torch.Generator().manual_seed(0)
+
+    def light() -> Tensor:
+        return torch.full((3, 8, 8), 0.85 + 0.1 * float(torch.rand((), generator=generator)))
+
+    options = {"tasks": 100, "steps": 4, "learning_rate": 3e-3, "outer": 0.5}
+    meta_learning.reptile(network, light, report=lambda _, error: errors.append(error), **options)
+    assert len(errors) == 100 and sum(errors[-20:]) < 0.3 * sum(errors[:20])
+    meta_learning.save(network, 7, "made by a test", tmp_path)
+    assert (tmp_path / "struempler-7.f16").stat().st_size == 2 * config.weights
+    with pytest.raises(FileExistsError, match="take another number"):
+        meta_learning.save(network, 7, "again", tmp_path)
+    with torch.no_grad():
+        next(network.parameters()).fill_(1e6)
+    with pytest.raises(ValueError, match="float16"):
+        meta_learning.save(network, 8, "too large", tmp_path)
 
 
 # ------------------------------------------------------------------------------------------ limits

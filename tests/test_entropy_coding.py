@@ -1,4 +1,4 @@
-"""The integer Laplace law, the range coder around it, and the sections that hold a network's tensors."""
+"""The integer laws, the coders around them, and the sections that hold a network's tensors."""
 
 from __future__ import annotations
 
@@ -13,17 +13,31 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from tutorial_lib import entropy_coding
+from tutorial_lib import entropy_coding, latent_coding
 from tutorial_lib.bitstream import BitstreamError, varint
 from tutorial_lib.entropy_coding import (
+    LAWS,
+    MAX_ORDER,
     SPREADS,
+    ExpGolomb,
+    Gaussian,
+    Histogram,
     Laplace,
+    Law,
+    best_law,
     decode_symbols,
     encode_symbols,
     pack_parameters,
+    stored_laws,
     unpack_parameters,
 )
-from tutorial_lib.quantization import MAX_SYMBOL, QuantizedTensor, laplace_entropy_bits, storable_step
+from tutorial_lib.quantization import (
+    MAX_SYMBOL,
+    QuantizedTensor,
+    laplace_entropy_bits,
+    storable_row_steps,
+    storable_step,
+)
 
 UNITS = 1 << entropy_coding.PRECISION
 
@@ -51,6 +65,12 @@ def test_committed_constants() -> None:
             assert constant == round((-1 / (2 * b)).exp() * (1 << 48))
 
 
+    for j, constant in enumerate(entropy_coding._FIRST_GAUSSIAN_OCTAVE):
+        with decimal.localcontext(prec=60):
+            sigma = decimal.Decimal(2) ** (decimal.Decimal(j) / 8 - 2)
+            assert constant == round((-1 / (2 * sigma * sigma)).exp() * (1 << 48))
+
+
 @pytest.mark.parametrize(
     ("spread", "bound"), [(0, 1), (5, 3), (17, 4), (32, 30), (50, 200), (90, 500), (159, 50)]
 )
@@ -63,13 +83,51 @@ def test_law_is_laplace(spread: int, bound: int) -> None:
         assert abs(units - float(probability) * total) <= 2 + 1e-6 * units
 
 
-@given(st.integers(0, SPREADS - 1), st.integers(1, 300))
-def test_law_is_made_of_integers(spread: int, bound: int) -> None:
-    frequencies = Laplace(spread, bound).frequencies()
+@pytest.mark.parametrize(("scale", "bound"), [(0, 1), (9, 3), (16, 6), (40, 60), (60, 20), (100, 900)])
+def test_law_is_gaussian(scale: int, bound: int) -> None:
+    frequencies = Gaussian(scale, bound).frequencies()
+    with decimal.localcontext(prec=60):
+        sigma = decimal.Decimal(2) ** (decimal.Decimal(scale) / 8 - 2)
+        density = [(-decimal.Decimal(k * k) / (2 * sigma * sigma)).exp() for k in range(-bound, bound + 1)]
+        exact = [float(each / sum(density)) for each in density]
+    for units, probability in zip(frequencies, exact, strict=True):
+        assert abs(units - probability * (UNITS - (2 * bound + 1))) <= 2 * bound + 2 + 1e-6 * units
+    assert abs(frequencies[0] - exact[0] * UNITS) <= 2 + 1e-6 * frequencies[0]
+
+
+@pytest.mark.parametrize("order", [0, 1, 3, MAX_ORDER])
+def test_lengths_are_those_of_exp_golomb_codes(order: int) -> None:
+    law = ExpGolomb(order, 300)
+    numbers = latent_coding._unsigned(np.arange(-300, 301))
+    assert law.lengths().tolist() == [len(latent_coding._golomb(v, order)) for v in numbers.tolist()]
+    assert ExpGolomb(order, MAX_SYMBOL).lengths().max() <= 38
+    # a bit more in the code is half the probability, and the law never costs more than the code
+    mass = law.frequencies() * 2.0 ** law.lengths()
+    np.testing.assert_allclose(mass, mass[0], rtol=0.03)
+    assert law.bits(np.arange(-300, 301)) <= law.lengths().sum()
+
+
+@given(symbols_strategy)
+def test_a_histogram_has_the_entropy_of_the_symbols(symbols: np.ndarray) -> None:
+    law = Histogram.fitted(symbols)
+    counts = np.unique(symbols, return_counts=True)[1]
+    entropy = float(-(counts * np.log2(counts / symbols.size)).sum())
+    assert sum(law.counts) == symbols.size and law.bound == np.abs(symbols).max()
+    assert entropy - 1e-6 <= law.bits(symbols) <= entropy + 0.01 * symbols.size + 0.1
+
+
+def any_law(kind: int, parameter: int, bound: int) -> Law:
+    """A law of any kind that has a bound."""
+    return (Laplace(parameter, bound), Gaussian(parameter, bound), ExpGolomb(parameter % (MAX_ORDER + 1), bound))[kind]
+
+
+@given(st.integers(0, 2), st.integers(0, SPREADS - 1), st.integers(1, 300))
+def test_laws_are_made_of_integers(kind: int, parameter: int, bound: int) -> None:
+    frequencies = any_law(kind, parameter, bound).frequencies()
     assert frequencies.dtype == np.float64 and frequencies.shape == (2 * bound + 1,)
     assert np.all(frequencies >= 0) and np.all(frequencies == np.floor(frequencies))
-    assert np.array_equal(frequencies, frequencies[::-1])
     assert frequencies.sum() == UNITS - (2 * bound + 1)
+    assert kind == 2 or np.array_equal(frequencies, frequencies[::-1])
 
 
 def test_the_same_tables_and_bytes_everywhere() -> None:
@@ -87,27 +145,52 @@ def test_the_same_tables_and_bytes_everywhere() -> None:
     )
 
 
-@given(st.lists(symbols_strategy, max_size=5))
-def test_there_and_back(tensors: list[np.ndarray]) -> None:
-    laws = [Laplace.fitted(symbols) for symbols in tensors]
-    data = encode_symbols(tensors, laws)
-    decoded = decode_symbols(data, [symbols.size for symbols in tensors], laws)
+def test_the_same_tables_and_bytes_of_the_other_laws() -> None:
+    scales = [Gaussian(scale, bound) for scale in (0, 7, 8, 33, 80, 159) for bound in (1, 40, 3000)]
+    orders = [ExpGolomb(order, bound) for order in (0, 1, 12) for bound in (1, 40, 3000)]
+    laws: list[Law] = [*scales, *orders, Histogram((1, 0, 7)), Histogram(tuple(range(101)))]
+    tables = b"".join(law.frequencies().astype("<u4").tobytes() for law in laws)
+    symbols = [np.array([k * k % (2 * law.bound + 1) - law.bound for k in range(50)]) for law in laws]
+    found = [tables, encode_symbols(symbols, laws), encode_symbols(symbols, laws, "ans")]
+    assert [hashlib.sha256(each).hexdigest() for each in found] == [
+        "66feb2f03ddbdefe7ea43e3f40382ef968e13c0643ba0347bc2cb63f0ad5b992",
+        "94d4caae78b8203303ca56cb9b5f160f13f64b016e903d232119bcac5d3ff3ea",
+        "ea980c57ffdf00bfab7f0196ed080e5da647b76fe3c194c0e03ae9b13098e295",
+    ]
+
+
+def test_no_such_coder() -> None:
+    with pytest.raises(ValueError, match="no coder 'huffman'; there are range, ans"):
+        encode_symbols([], [], "huffman")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("coder", ["range", "ans"])
+@given(tensors=st.lists(st.tuples(symbols_strategy, st.sampled_from(LAWS)), max_size=5))
+def test_there_and_back(tensors: list[tuple[np.ndarray, type[Law]]], coder: entropy_coding.Coder) -> None:
+    laws = [kind.fitted(symbols) for symbols, kind in tensors]
+    tensors = [symbols for symbols, _ in tensors]
+    data = encode_symbols(tensors, laws, coder)
+    decoded = decode_symbols(data, [symbols.size for symbols in tensors], laws, coder)
     assert [part.tolist() for part in decoded] == [symbols.ravel().tolist() for symbols in tensors]
     assert all(part.dtype == np.int32 for part in decoded)
     bits = sum(law.bits(symbols) for law, symbols in zip(laws, tensors, strict=True))
-    assert bits - 1 <= 8 * len(data) <= bits + 64
+    assert 8 * len(data) <= bits + 64
+    # ANS takes the lowest symbols for nothing while its state is empty
+    assert bits - 1 <= 8 * len(data) or coder == "ans"
 
 
-@given(symbols_strategy, st.integers(0, SPREADS - 1), st.integers(0, 100))
-def test_any_law_codes_what_is_within_its_bound(symbols: np.ndarray, spread: int, more: int) -> None:
-    law = Laplace(spread, int(np.abs(symbols).max()) + more)
-    data = encode_symbols([symbols], [law])
-    assert np.array_equal(decode_symbols(data, [symbols.size], [law])[0], symbols.ravel())
+@given(symbols_strategy, st.integers(0, 2), st.integers(0, SPREADS - 1), st.integers(0, 100))
+def test_any_law_codes_what_is_within_its_bound(symbols: np.ndarray, kind: int, parameter: int, more: int) -> None:
+    law = any_law(kind, parameter, int(np.abs(symbols).max()) + more)
+    for coder in ("range", "ans"):
+        data = encode_symbols([symbols], [law], coder)
+        assert np.array_equal(decode_symbols(data, [symbols.size], [law], coder)[0], symbols.ravel())
 
 
-def test_the_largest_symbols() -> None:
+@pytest.mark.parametrize("kind", LAWS)
+def test_the_largest_symbols(kind: type[Law]) -> None:
     symbols = np.array([-MAX_SYMBOL, MAX_SYMBOL, 0, 1], dtype=np.int32)
-    law = Laplace.fitted(symbols)
+    law = kind.fitted(symbols)
     assert law.bound == MAX_SYMBOL
     assert np.array_equal(decode_symbols(encode_symbols([symbols], [law]), [4], [law])[0], symbols)
 
@@ -128,6 +211,43 @@ def test_fitted_takes_the_fewest_bits(symbols: np.ndarray) -> None:
     assert law.bits(symbols) <= 1.01 * min(every) + 0.1
 
 
+@settings(max_examples=60)
+@given(symbols_strategy)
+def test_fitted_takes_the_fewest_bits_of_its_kind(symbols: np.ndarray) -> None:
+    bound = int(np.abs(symbols).max())
+    scales = [Gaussian(scale, bound).bits(symbols) for scale in range(SPREADS)]
+    assert Gaussian.fitted(symbols).bits(symbols) <= 1.01 * min(scales) + 0.1
+    orders = [ExpGolomb(order, bound).bits(symbols) for order in range(MAX_ORDER + 1)]
+    assert ExpGolomb.fitted(symbols).bits(symbols) <= 1.01 * min(orders) + 0.1
+
+
+DRAWS = {
+    Laplace: lambda random: random.laplace(0, 5, 3000),
+    Gaussian: lambda random: random.normal(0, 5, 3000),
+    ExpGolomb: lambda random: random.laplace(0, 1.0, 3000) * np.where(random.random(3000) < 0.1, 30, 1),
+    Histogram: lambda random: random.choice([-3, -2, 2, 3], 3000),
+}
+
+
+@pytest.mark.parametrize("kind", LAWS)
+def test_the_best_law_is_the_one_the_symbols_come_from(kind: type[Law]) -> None:
+    symbols = np.round(DRAWS[kind](np.random.default_rng(0))).astype(np.int32)
+    law = best_law(symbols)
+    assert type(law) is kind
+    sections = {other: sum(map(len, pack_parameters([QuantizedTensor(symbols, 1.0)], laws=[other]))) for other in LAWS}
+    assert min(sections, key=sections.get) is kind
+    assert sum(map(len, pack_parameters([QuantizedTensor(symbols, 1.0)]))) == sections[kind]
+
+
+def test_a_histogram_counts_its_own_bytes() -> None:
+    """For a few symbols its law is the best and its table the most expensive."""
+    symbols = np.array([-9, 9, 9, -9, 9], dtype=np.int32)
+    assert Histogram.fitted(symbols).bits(symbols) < Laplace.fitted(symbols).bits(symbols)
+    assert type(best_law(symbols)) is not Histogram
+    with pytest.raises(ValueError, match="no laws to choose from; there are Laplace, Gaussian"):
+        best_law(symbols, [])
+
+
 @pytest.mark.parametrize("scale", [0.06, 0.1, 0.2, 0.5, 1.0, 10.0, 300.0])
 def test_cost_is_near_the_entropy(scale: float) -> None:
     """Sparse tensors as well: the price of the table and of the grid of spreads is below half a per cent."""
@@ -137,35 +257,41 @@ def test_cost_is_near_the_entropy(scale: float) -> None:
     assert ideal - 1 <= Laplace.fitted(symbols).bits(symbols) <= 1.005 * ideal + 16
 
 
-def test_streams_that_are_none() -> None:
+@pytest.mark.parametrize("coder", ["range", "ans"])
+def test_streams_that_are_none(coder: entropy_coding.Coder) -> None:
     law = Laplace(30, 20)
     symbols = np.random.default_rng(1).integers(-5, 6, 200).astype(np.int32)
-    data = encode_symbols([symbols], [law])
+    data = encode_symbols([symbols], [law], coder)
     for bad in (data[:-1], data + b"\0"):
         with pytest.raises(BitstreamError, match="4-byte words"):
-            decode_symbols(bad, [200], [law])
-    for bad in (data[:-4], data + bytes(4), data + b"\xff" * 4, b"", b"\xff" * len(data)):
+            decode_symbols(bad, [200], [law], coder)
+    # of ANS, every stream that is not too long is one of other symbols
+    others = [data[:-4], b"", data + b"\xff" * 4, b"\xff" * len(data)] if coder == "range" else []
+    for bad in (data + bytes(4), b"\xff" * 4000, *others):
         with pytest.raises(BitstreamError, match="does not fit|impossible"):
-            decode_symbols(bad, [200], [law])
-    for count in (199, 201, 0, 1000):
+            decode_symbols(bad, [200], [law], coder)
+    for count in (199, 0) if coder == "ans" else (199, 201, 0, 1000):
         with pytest.raises(BitstreamError):
-            decode_symbols(data, [count], [law])
+            decode_symbols(data, [count], [law], coder)
     with pytest.raises(BitstreamError):
-        decode_symbols(data, [200], [Laplace(0, 0)])
+        decode_symbols(data, [200], [Laplace(0, 0)], coder)
 
 
 @settings(max_examples=200)
 @given(
     st.binary(max_size=48),
-    st.lists(st.tuples(st.integers(0, 40), st.integers(0, SPREADS - 1), st.integers(0, 60)), max_size=4),
+    st.lists(st.tuples(st.integers(0, 40), st.integers(0, 2), st.integers(0, SPREADS - 1), st.integers(0, 60)), max_size=4),
+    st.sampled_from(["range", "ans"]),
 )
-def test_random_streams_decode_or_are_refused(data: bytes, tensors: list[tuple[int, int, int]]) -> None:
-    laws = [Laplace(spread, bound) for _, spread, bound in tensors]
+def test_random_streams_decode_or_are_refused(
+    data: bytes, tensors: list[tuple[int, int, int, int]], coder: entropy_coding.Coder
+) -> None:
+    laws = [any_law(*rest) for _, *rest in tensors]
     try:
-        decoded = decode_symbols(data, [count for count, _, _ in tensors], laws)
+        decoded = decode_symbols(data, [count for count, *_ in tensors], laws, coder)
     except BitstreamError:
         return
-    assert encode_symbols(decoded, laws) == data
+    assert encode_symbols(decoded, laws, coder) == data
     assert all(np.abs(part).max(initial=0) <= law.bound for part, law in zip(decoded, laws, strict=True))
 
 
@@ -175,22 +301,22 @@ SHAPES = [torch.Size(shape) for shape in [(4, 3), (4,), (2, 4), (2,)]]
 
 
 def tensors(kinds: str, seed: int = 0) -> list[QuantizedTensor | torch.Tensor]:
-    """For each shape "q", quantised, "0", quantised to nothing, or "f", floating point."""
+    """For each shape "q", quantised, "r", with steps of rows, "0", quantised to nothing, or "f", floating point."""
     generator = torch.Generator().manual_seed(seed)
     made: list[QuantizedTensor | torch.Tensor] = []
     for kind, shape in zip(kinds, SHAPES, strict=True):
         values = torch.randn(shape, generator=generator)
         symbols = (0 if kind == "0" else 30) * values
-        made.append(
-            values if kind == "f" else QuantizedTensor(symbols.round().int().numpy(), storable_step(0.037))
-        )
+        step = storable_row_steps(np.linspace(0.001, 0.037, len(symbols))) if kind == "r" else storable_step(0.037)
+        made.append(values if kind == "f" else QuantizedTensor(symbols.round().int().numpy(), step))
     return made
 
 
-@pytest.mark.parametrize("kinds", ["qqqq", "ffff", "0000", "q0q0", "qfqf", "f00q"])
-def test_sections_there_and_back(kinds: str) -> None:
+@pytest.mark.parametrize("coder", ["range", "ans"])
+@pytest.mark.parametrize("kinds", ["qqqq", "ffff", "0000", "q0q0", "qfqf", "f00q", "rqrq", "rfr0"])
+def test_sections_there_and_back(kinds: str, coder: entropy_coding.Coder) -> None:
     before = tensors(kinds)
-    quantiser, networks = pack_parameters(before)
+    quantiser, networks = pack_parameters(before, coder=coder)
     after = unpack_parameters(quantiser, networks, SHAPES)
     for kind, old, new in zip(kinds, before, after, strict=True):
         if kind == "f":
@@ -198,9 +324,31 @@ def test_sections_there_and_back(kinds: str) -> None:
             assert new.dtype == torch.float16 and torch.equal(new, old.half())
         else:
             assert isinstance(old, QuantizedTensor) and isinstance(new, QuantizedTensor)
-            assert new.step == old.step and np.array_equal(new.symbols, old.symbols)
+            assert np.array_equal(new.step, old.step) and np.array_equal(new.symbols, old.symbols)
             assert torch.equal(new.values(), old.values())
-    assert pack_parameters(after) == (quantiser, networks)
+    assert pack_parameters(after, coder=coder) == (quantiser, networks)
+    laws = stored_laws(quantiser, SHAPES)
+    assert [law is None for law in laws] == [kind == "f" for kind in kinds]
+    assert all(law is None or law == best_law(old.symbols) for law, old in zip(laws, before, strict=True))
+
+
+@pytest.mark.parametrize("kind", LAWS)
+def test_sections_of_every_law(kind: type[Law]) -> None:
+    before = tensors("rqr0")
+    sections = pack_parameters(before, laws=[kind])
+    assert all(type(law) is kind for law in stored_laws(sections[0], SHAPES))
+    for old, new in zip(before, unpack_parameters(*sections, SHAPES), strict=True):
+        assert np.array_equal(new.symbols, old.symbols)
+
+
+def test_entries_of_version_0_by_hand() -> None:
+    """Spread, step, bound: a Laplace law's entry is what it was."""
+    quantiser, _ = pack_parameters([QuantizedTensor(np.array([0, 3, -2]), 0.5)], laws=[Laplace])
+    (law,) = stored_laws(quantiser, [torch.Size([3])])
+    assert isinstance(law, Laplace) and quantiser == bytes([law.spread, 0x00, 0x3F, 3])
+    rows = QuantizedTensor(np.array([[0, 3], [-2, 1]]), np.float32([0.25, 0.5]))
+    quantiser, _ = pack_parameters([rows], laws=[Gaussian], coder="ans")
+    assert quantiser[:5] == bytes([201, 200, 127, 255, 160]) and quantiser[6:] == b"\x00\x3f\x03"
 
 
 def test_float16_takes_two_bytes_a_weight_and_zeros_none() -> None:
@@ -211,6 +359,8 @@ def test_float16_takes_two_bytes_a_weight_and_zeros_none() -> None:
 def test_a_step_that_a_file_cannot_hold() -> None:
     with pytest.raises(ValueError, match="not a bfloat16"):
         pack_parameters([QuantizedTensor(np.ones(3, dtype=np.int32), 0.1)])
+    with pytest.raises(ValueError, match="take quantization.storable_row_steps"):
+        pack_parameters([QuantizedTensor(np.ones((2, 3), dtype=np.int32), np.float32([0.1, 0.2]))])
 
 
 def test_sections_that_are_none() -> None:
@@ -232,7 +382,8 @@ def entry(spread: int, step: float, bound: int) -> bytes:
 @pytest.mark.parametrize(
     ("spread", "step", "bound"),
     [
-        (SPREADS, 1.0, 1),
+        (163, 1.0, 1),
+        (199, 1.0, 1),
         (254, 1.0, 1),
         (3, 1.0, MAX_SYMBOL + 1),
         (3, 1.0, 1 << 34),
@@ -246,6 +397,35 @@ def entry(spread: int, step: float, bound: int) -> bytes:
 def test_quantisers_that_are_none(spread: int, step: float, bound: int) -> None:
     with pytest.raises(BitstreamError, match="no quantiser has|impossible"):
         unpack_parameters(entry(spread, step, bound), b"", [torch.Size([2])])
+
+
+STEP_AND_BOUND = b"\x80\x3f\x01"
+
+
+@pytest.mark.parametrize(
+    ("quantiser", "message"),
+    [
+        (b"\xa0\xa0" + STEP_AND_BOUND, "no quantiser has the law 160 with the parameter 160"),
+        (b"\xa1\x0d" + STEP_AND_BOUND, "no quantiser has the law 161 with the parameter 13"),
+        (b"\xa2" + STEP_AND_BOUND + b"\x01\x02\x02", "a histogram counts 5 weights of 4"),
+        (b"\xa2" + STEP_AND_BOUND + b"\x01\x02", "ends early"),
+        (b"\xa2" + STEP_AND_BOUND + varint(1 << 34) + b"\x00\x00", "counts 17179869184 weights of 4"),
+        (b"\xc8\xff\xff\xff" + STEP_AND_BOUND, "no quantiser has the law 255"),
+        (b"\xc8\xff\xff\xc8" + STEP_AND_BOUND, "no quantiser has the law 200"),
+        (b"\xc8\xfe\x00\x10" + STEP_AND_BOUND, "none has the largest step"),
+        (b"\xc8\xff", "ends early"),
+        (b"\xc9\xc9\x10" + STEP_AND_BOUND, "no quantiser has"),
+        (b"\xc9", "ends early"),
+    ],
+)
+def test_entries_that_are_none(quantiser: bytes, message: str) -> None:
+    with pytest.raises(BitstreamError, match=message):
+        unpack_parameters(quantiser, b"", [torch.Size([2, 2])])
+
+
+def test_a_bias_has_no_rows() -> None:
+    with pytest.raises(BitstreamError, match="without rows"):
+        unpack_parameters(b"\xc8\xff\xff\x10" + STEP_AND_BOUND, b"", [torch.Size([2])])
 
 
 @pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan])

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from codec_files import LEARNED, NETWORKS, altered, encoded, float16_file, one_thread, picture, seal
+from codec_files import LEARNED, NETWORKS, OTHER_FILES, altered, encoded, mixed_file, one_thread, picture, seal
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -21,10 +21,11 @@ from tutorial_lib import bitstream, codecs, images
 from tutorial_lib.bitstream import BitstreamError, varint
 from tutorial_lib.classical_codecs import CODECS as CLASSICAL
 from tutorial_lib.classical_codecs import Avif
+from tutorial_lib.codecs.anatomy import parts
 from tutorial_lib.nif import NifConfig
 from tutorial_lib.siren import SirenConfig
 
-FILES = (*LEARNED, "float16")
+FILES = (*LEARNED, *OTHER_FILES)
 GRIDS = set(LEARNED) - set(NETWORKS)
 SIZE = (5, 7)
 settings.register_profile(
@@ -33,7 +34,7 @@ settings.register_profile(
 
 
 def file(name: str) -> bytes:
-    return float16_file() if name == "float16" else encoded(name)
+    return OTHER_FILES[name]() if name in OTHER_FILES else encoded(name)
 
 
 def refused_or_a_picture(data: bytes) -> None:
@@ -46,7 +47,7 @@ def refused_or_a_picture(data: bytes) -> None:
     assert images.picture_problem(decoded) is None and decoded.shape == (3, *SIZE)
     assert 0 <= float(decoded.min()) <= float(decoded.max()) <= 1
     assert len(codecs.codec_of(data).describe(data)) > 0
-    assert sum(bitstream.anatomy(data).values()) == len(data)
+    assert sum(bitstream.anatomy(data).values()) == sum(part.bytes for part in parts(data)) == len(data)
 
 
 # ------------------------------------------------------------------------------------------ accidents
@@ -95,7 +96,7 @@ def test_bursts_and_swaps(data: st.DataObject) -> None:
 
 
 @settings(max_examples=300)
-@given(st.binary(max_size=200), st.sampled_from([b"", b"INR", b"INR\x00", b"INR\x00\x01", b"INR\x00\x02"]))
+@given(st.binary(max_size=200), st.sampled_from([b"", b"INR", b"INR\x00", b"INR\x01", b"INR\x00\x02", b"INR\x01\x02"]))
 def test_random_bytes(data: bytes, start: bytes) -> None:
     with pytest.raises(BitstreamError):
         codecs.decode(start + data)
@@ -119,12 +120,12 @@ def test_foreign_files(start: bytes) -> None:
         codecs.decode(start + file("siren"))
 
 
-@pytest.mark.parametrize("version", [1, 2, 255])
+@pytest.mark.parametrize("version", [2, 3, 255])
 def test_newer_versions(version: int) -> None:
     data = file("siren")
     for body in (data[:3] + bytes([version]) + data[4:], seal(data[:3] + bytes([version]) + data[4:-4])):
         with pytest.raises(
-            BitstreamError, match=f"version {version}, newer than the version 0 that this program"
+            BitstreamError, match=f"version {version}, newer than the version 1 that this program"
         ):
             codecs.decode(body)
 
@@ -189,7 +190,8 @@ def counted(draw: st.DrawFn) -> bytes:
 
 NETWORKS = {
     "nif": st.tuples(counted(), counted(), numbers(70, 70)).map(b"".join),
-    **dict.fromkeys(("coin", "siren", "struempler"), numbers(600, 70, 70)),
+    **dict.fromkeys(("coin", "siren"), numbers(600, 70, 70)),
+    "struempler": st.tuples(numbers(600, 70, 70), st.just(b"") | st.binary(max_size=6)).map(b"".join),
 }
 
 
@@ -215,11 +217,21 @@ def test_honest_sections_with_wild_numbers(name: str, data: st.DataObject) -> No
         if data.draw(st.integers(0, 3)) == 0:
             quantiser += b"\xff"
             continue
-        quantiser += bytes([data.draw(st.integers(0, 161))])
+        law = data.draw(st.integers(0, 163) | st.sampled_from([200, 201, 254]))
+        quantiser += bytes([law])
+        if law == 200:  # steps of rows, the largest among them, and a law
+            quantiser += b"\xff" + data.draw(st.binary(max_size=5)) + bytes([data.draw(st.integers(0, 162))])
+        if law in (160, 161):
+            quantiser += bytes([data.draw(st.integers(0, 13) | st.integers(0, 255))])
         quantiser += data.draw(
             st.binary(min_size=2, max_size=2) | st.sampled_from([b"\x80\x3a", b"\x00\x3c"])
         )
-        quantiser += varint(data.draw(st.integers(0, 40) | st.integers(0, 1 << 16)))
+        bound = data.draw(st.integers(0, 40) | st.integers(0, 1 << 16))
+        quantiser += varint(bound)
+        if law == 162:
+            counts = data.draw(st.lists(st.integers(0, 40), min_size=min(2 * bound + 1, 81), max_size=81))
+            quantiser += b"".join(map(varint, counts))
+    quantiser = data.draw(st.sampled_from([b"", b"\xc9"])) + quantiser  # the range coder or ANS
     words = data.draw(st.lists(st.integers(0, 2**32 - 1), max_size=30))
     networks = np.array(words, dtype="<u4").tobytes()
     configuration = codecs.LEARNED[name].write_config(config)
@@ -299,6 +311,11 @@ def test_large_claims_in_bounded_time_and_memory(tmp_path: Path) -> None:
             quantiser = (bytes([spread]) + b"\x80\x38" + varint(bound)) * tensors
             files[f"q{bound}-{spread}"] = altered(data, quantiser=quantiser)
             files[f"w{bound}-{spread}"] = altered(data, configuration=wide, quantiser=quantiser)
+    for model in (b"\xa0\x9f", b"\xa1\x00", b"\xa2"):  # a large Gaussian, Exp-Golomb, a histogram without its counts
+        files[f"l{model[0]}"] = altered(data, configuration=wide, quantiser=(model + b"\x80\x38" + varint(32767)) * tensors)
+        files[f"r{model[0]}"] = altered(data, configuration=wide, quantiser=b"\xc8" + model + b"\xff" * 498)
+    files["ans"] = altered(mixed_file(), networks=b"\xff" * 400)
+    files["meta"] = altered(OTHER_FILES["struempler-meta"](), configuration=wide + b"\x01\0\0\0\0")
     files["float16"] = altered(data, configuration=wide, quantiser=b"\xff" * tensors)
     files["section"] = seal(data[:5] + varint(50) + varint(75) + b"\x01\x01" + varint(10**9) + b"abc")
     paths = []

@@ -158,6 +158,17 @@ def test_no_list_chooses_an_index(text: str) -> None:
     assert not re.search(r"https?://|file:|--(extra-)?index-url|--find-links|^-[fi]\b", text, re.MULTILINE)
 
 
+def test_data_of_the_package_is_in_the_wheel() -> None:
+    """The build takes everything under the package's folder that git does not ignore."""
+    project = tomllib.loads(PYPROJECT)
+    assert project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"] == ["tutorial_lib"]
+    folder = ROOT / "tutorial_lib" / "codecs" / "initialisations"
+    names = {path.name for path in folder.iterdir()}
+    assert {f"{Path(name).stem}.toml" for name in names} == {name for name in names if name.endswith(".toml")} and len(names) >= 2
+    ignored = [line.strip("/") for line in (ROOT / ".gitignore").read_text(encoding="utf-8").split()]
+    assert not {"f16", "toml", "initialisations", "*.f16", "*.toml"} & set(ignored)
+
+
 def test_citation_names_this_version() -> None:
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     assert str(citation["version"]) == tomllib.loads(PYPROJECT)["project"]["version"]

@@ -7,6 +7,7 @@ import io
 import re
 from pathlib import Path
 
+import codec_files
 import nbformat
 import numpy as np
 import pytest
@@ -15,7 +16,8 @@ from nbclient.exceptions import CellExecutionError
 from PIL import Image
 from torch import Tensor
 
-from tutorial_lib import images, plots, widgets
+from tutorial_lib import codecs, images, plots, widgets
+from tutorial_lib.codecs.anatomy import parts
 from tutorial_lib.course import builder, sample_file
 from tutorial_lib.course.journey import journey
 
@@ -87,6 +89,19 @@ def test_loss_curves_draw_what_there_is() -> None:
     for some, words in (([], "no learned"), (rows[:1], "no learned"), ([rows[0], rows[-1]], "no picture")):
         with pytest.raises(ValueError, match=words):
             plots.loss_curves(some)
+
+
+@pytest.mark.parametrize("name", [*codec_files.LEARNED, *codec_files.OTHER_FILES, "jpeg"])
+def test_the_anatomy_of_a_file(name: str, coffee: Tensor) -> None:
+    data = codecs.get("jpeg").encode(coffee) if name == "jpeg" else None
+    data = data or codec_files.OTHER_FILES.get(name, lambda: codec_files.encoded(name))()
+    shown = plots.file_anatomy(data, title=name)
+    assert alts(shown) == [shown.text] and shown.text.startswith(f"A file of {len(data):,} bytes as a bar.")
+    for section in dict.fromkeys(part.section for part in parts(data)):
+        assert f" {section} " in shown.text
+    (image,) = decoded(shown)
+    pixels = {tuple(colour) for colour in np.asarray(image.convert("RGB")).reshape(-1, 3)[::7].tolist()}
+    assert len(pixels) > 5 and image.width > 1000
 
 
 def test_a_figure_without_alternative_text_is_refused() -> None:

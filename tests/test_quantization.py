@@ -1,4 +1,4 @@
-"""Rounding, steps by sensitivity, the straight-through estimator, and the rate estimated in training."""
+"""Steps, the straight-through estimator, roundings that look at the picture, and the rate estimated in training."""
 
 from __future__ import annotations
 
@@ -16,11 +16,14 @@ from tutorial_lib.entropy_coding import Laplace
 from tutorial_lib.quantization import (
     MAX_SYMBOL,
     MIN_STEP,
+    AdaRound,
     MaxAbsQuantizer,
     RateDistortionQuantizer,
+    RateDistortionRounding,
     laplace_entropy_bits,
     quantize,
     quantized_parameters,
+    storable_row_steps,
     storable_step,
     to_symbols,
 )
@@ -77,6 +80,26 @@ def test_storable_steps_are_bfloat16(step: float) -> None:
 
 def test_storable_step_is_never_zero() -> None:
     assert storable_step(0.0) == MIN_STEP > 0
+
+
+@given(st.lists(st.floats(0, 1e6) | st.just(0.0), min_size=1, max_size=20))
+def test_storable_steps_of_rows(steps: list[float]) -> None:
+    stored = storable_row_steps(np.array(steps))
+    largest = float(stored.max())
+    assert stored.dtype == np.float32 and storable_step(largest) == largest
+    parts = 256 * stored.astype(np.float64) / largest
+    assert np.array_equal(parts, np.round(parts)) and parts.min() >= 1
+    assert np.all(np.abs(stored - steps) <= largest * (1 / 256 + 2.0**-8) + MIN_STEP)
+    assert np.array_equal(storable_row_steps(stored), stored)
+
+
+def test_symbols_of_rows_by_hand() -> None:
+    values = torch.tensor([[1.0, -0.5, 0.26], [1.0, -0.5, 0.26]])
+    steps = storable_row_steps(np.array([0.25, 0.5]))
+    assert to_symbols(values, steps).tolist() == [[4, -2, 1], [2, -1, 1]]
+    tensor = quantize(values, steps)
+    assert tensor.values().tolist() == [[1.0, -0.5, 0.25], [1.0, -0.5, 0.5]]
+    assert laplace_rate(values, steps).item() == pytest.approx(laplace_rate(values / torch.tensor([[0.25], [0.5]]), 1.0).item())
 
 
 # ------------------------------------------------------------------------------------------ entropy
@@ -171,6 +194,25 @@ def test_max_abs(bits: int) -> None:
     assert quantizer.satisfied_by(net)
 
 
+@pytest.mark.parametrize("bits", range(3, 17))
+def test_max_abs_by_rows(bits: int) -> None:
+    """Each row uses all levels, and no weight is further from its symbol than with one step for all."""
+    net = network()
+    with torch.no_grad():
+        net[0].weight[0] *= 20
+    by_rows, by_tensor = MaxAbsQuantizer(bits, rows=True), MaxAbsQuantizer(bits)
+    errors = []
+    for quantizer in (by_rows, by_tensor):
+        quantizer.calibrate(net, lambda: torch.zeros(1))
+        weight, step = net[0].weight.detach(), quantizer.steps["0.weight"]
+        errors.append((quantize(weight, step).values() - weight).square().mean(1))
+    levels = 2 ** (bits - 1) - 1
+    assert isinstance(by_rows.steps["0.bias"], float) and by_rows.steps["0.weight"].shape == (8,)
+    largest = to_symbols(net[0].weight.detach(), by_rows.steps["0.weight"]).abs().amax(1)
+    assert int((largest - levels).abs().max()) <= 1 + 0.08 * levels
+    assert float(errors[0][1:].sum()) < 0.1 * float(errors[1][1:].sum())
+
+
 @pytest.mark.parametrize("bits", [1, 0, 17])
 def test_max_abs_refuses(bits: int) -> None:
     with pytest.raises(ValueError, match="2 to 16 bits"):
@@ -247,6 +289,157 @@ def test_a_tensor_of_zeros_is_no_obstacle() -> None:
 def test_no_target(target: float) -> None:
     with pytest.raises(ValueError, match="leaves nothing to store"):
         RateDistortionQuantizer(target)
+
+
+# ------------------------------------------------------------------------------------------ symbols by the picture
+
+
+class Mixed(nn.Module):
+    """An "image" of linear mixtures of the weights: errors of different weights can cancel out."""
+
+    def __init__(self, weights: int = 60, pixels: int = 240, correlation: float = 3.0) -> None:
+        super().__init__()
+        generator = torch.Generator().manual_seed(1)
+        common = torch.randn(pixels, 4, generator=generator) @ torch.randn(4, weights, generator=generator)
+        self.mixture = torch.randn(pixels, weights, generator=generator) + correlation * common
+        self.weights = nn.Parameter(torch.randn(weights, generator=generator))
+        self.picture = self.mixture @ self.weights.detach()
+
+    def residual(self) -> Tensor:
+        return self.mixture @ self.weights - self.picture
+
+    def error(self) -> float:
+        with torch.no_grad():
+            return self.residual().square().mean().item()
+
+
+def errors_of(net: Mixed, step: float, *roundings: object) -> list[float]:
+    """MSE after each rounding, of the same exact weights."""
+    exact, found = net.weights.detach().clone(), []
+    for rounding in roundings:
+        with torch.no_grad():
+            net.weights.copy_(exact)
+        rounding(net, {"weights": step}, net)
+        found.append(net.error())
+    with torch.no_grad():
+        net.weights.copy_(exact)
+    return found
+
+
+def to_nearest(net: Mixed, steps: dict[str, float], _: object) -> None:
+    with torch.no_grad():
+        net.weights.copy_(to_symbols(net.weights, steps["weights"]) * steps["weights"])
+
+
+def test_adaround_lets_errors_cancel_out() -> None:
+    net, step = Mixed(), storable_step(0.4)
+    exact = net.weights.detach().clone()
+    nearest, adaptive = errors_of(net, step, to_nearest, AdaRound())
+    assert adaptive < 0.25 * nearest
+    AdaRound()(net, {"weights": step}, net)
+    symbols = net.weights.detach() / step
+    assert torch.equal(symbols, symbols.round())
+    assert torch.all((symbols - exact / step).abs() < 1), "up or down, never further"
+    assert float(symbols.abs().max()) <= float(to_symbols(exact, step).abs().max())
+
+
+@pytest.mark.parametrize("iterations", [1, 5, 30])
+def test_adaround_is_never_worse_than_nearest(iterations: int) -> None:
+    for correlation in (0.0, 3.0):
+        net = Mixed(correlation=correlation)
+        nearest, adaptive = errors_of(net, 0.5, to_nearest, AdaRound(iterations, learning_rate=0.5))
+        assert adaptive <= nearest
+
+
+def test_rdoq_finds_the_least_cost_where_weights_are_apart() -> None:
+    """Without mixtures, the best symbol of each weight is known: try all of them at the final code lengths."""
+    net = Mixed(weights=400, pixels=400)
+    net.mixture = torch.diag(torch.linspace(0.5, 2, 400))
+    net.picture = net.mixture @ net.weights.detach()
+    exact, step = net.weights.detach().clone(), storable_step(0.6)
+    curvature = 2 / 400 * torch.linspace(0.5, 2, 400).square()
+    price = 2 * math.log(2) * float((curvature * step**2).mean()) / 24
+    RateDistortionRounding(rounds=20)(net, {"weights": step}, net)
+    symbols = net.weights.detach() / step
+
+    def cost(some: Tensor) -> float:
+        error = (net.mixture @ (some * step) - net.picture).square().mean()
+        return float(error) + price * laplace_entropy_bits(some)
+
+    nearest = to_symbols(exact, step)
+    assert torch.equal(symbols, symbols.round()) and cost(symbols) < cost(nearest)
+    assert laplace_entropy_bits(symbols) < 0.97 * laplace_entropy_bits(nearest)
+    for index in range(0, 400, 7):
+        for other in (-1, 1):
+            changed = symbols.clone()
+            changed[index] += other
+            assert cost(changed) > cost(symbols) - 0.02 * price
+
+
+def test_rdoq_only_accepts_what_is_really_better() -> None:
+    net, step = Mixed(), storable_step(0.4)
+    exact = net.weights.detach().clone()
+    RateDistortionRounding()(net, {"weights": step}, net)
+    error, symbols = net.error(), net.weights.detach() / step
+    curvature = 2 * net.mixture.square().mean(0)
+    price = 2 * math.log(2) * float((curvature * step**2).mean()) / 24
+    with torch.no_grad():
+        net.weights.copy_(to_symbols(exact, step) * step)
+    gain = net.error() + price * laplace_entropy_bits(to_symbols(exact, step)) - error - price * laplace_entropy_bits(symbols)
+    assert gain > 0
+
+
+def test_more_strength_saves_more_bits() -> None:
+    net, step = Mixed(correlation=0.0), storable_step(0.3)
+    bits = []
+    for strength in (0.1, 1.0, 10.0):
+        again = copy.deepcopy(net)
+        RateDistortionRounding(strength)(again, {"weights": step}, again)
+        bits.append(laplace_entropy_bits(again.weights.detach() / step))
+    assert bits[0] > bits[1] > bits[2]
+
+
+@pytest.mark.parametrize(
+    "bad", [lambda: AdaRound(0), lambda: AdaRound(learning_rate=0.0), lambda: AdaRound(penalty=-1.0)]
+)
+def test_adaround_refuses(bad: object) -> None:
+    with pytest.raises(ValueError, match="AdaRound needs"):
+        bad()
+
+
+@pytest.mark.parametrize("bad", [{"strength": 0.0}, {"samples": 0}, {"rounds": 0}])
+def test_rdoq_refuses(bad: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match="RDOQ needs"):
+        RateDistortionRounding(**bad)
+
+
+@pytest.mark.parametrize("rounding", [None, AdaRound(50), RateDistortionRounding()])
+def test_a_quantizer_rounds_with_its_rounding(rounding: object) -> None:
+    net, by_hand = Mixed(), Mixed()
+    quantizer = MaxAbsQuantizer(4, rounding=rounding)
+    quantizer.calibrate(net, net.residual)
+    quantizer.round(net, net)
+    if rounding is not None:
+        rounding(by_hand, quantizer.steps, by_hand)
+    assert torch.equal(net.weights, by_hand.weights)
+    assert torch.equal(net.weights, Mixed().weights) == (rounding is None)
+
+
+def test_a_rounding_that_takes_too_much_is_dropped() -> None:
+    class Spread:
+        passes = 0
+
+        def __call__(self, net: Mixed, steps: dict[str, float], canvas: object) -> None:
+            with torch.no_grad():
+                net.weights.mul_(50)
+
+    net = Mixed()
+    exact = net.weights.detach().clone()
+    quantizer = RateDistortionQuantizer(60 * 4.0, rounding=Spread())
+    quantizer.calibrate(net, lambda: net.residual().detach())
+    assert quantizer.satisfied_by(net)
+    quantizer.round(net, net)
+    assert torch.equal(net.weights, exact) and quantizer.satisfied_by(net)
 
 
 # ------------------------------------------------------------------------------------------ training

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from codec_files import NETWORKS
 from torch import Tensor, nn
 
-from tutorial_lib import codecs, losses, training
+from tutorial_lib import codecs, images, losses, training
 from tutorial_lib.metrics import MetricError, lpips_network
 from tutorial_lib.nif import Nif, NifConfig
 from tutorial_lib.quantization import (
@@ -505,6 +505,69 @@ def test_calibrate_without_training(coffee: Tensor) -> None:
     assert all(torch.equal(before[name], value) for name, value in net.state_dict().items())
 
 
+class Halves:
+    """A rounding that puts every weight on the symbol 1, and says that it takes long."""
+
+    def __init__(self, passes: int = 10_000) -> None:
+        self.passes, self.calls, self.interrupted = passes, 0, False
+
+    def __call__(self, net: nn.Module, steps: dict[str, float], canvas: training.PictureCanvas) -> None:
+        self.calls += 1
+        with torch.no_grad():
+            for name, parameter in net.named_parameters():
+                parameter.fill_(steps[name])
+        if self.interrupted:
+            raise KeyboardInterrupt
+
+
+def test_a_phase_that_settles_begins_with_the_quantiser_s_rounding(coffee: Tensor) -> None:
+    still = replace(PLAIN, iterations=1, learning_rate=0.0)
+    for settles in (False, True):
+        net, rounding = siren(coffee), Halves()
+        quantizer = MaxAbsQuantizer(8, rounding=rounding)
+        qat = replace(still, quantization="round", settle=settles)
+        report = fit(net, coffee, (still, qat), quantizer=quantizer, progress=False)
+        assert rounding.calls == settles
+        on_one = [bool((p == report.steps[name]).all()) for name, p in net.named_parameters()]
+        assert all(on_one) if settles else not any(on_one)
+
+
+def test_settle_rounds_unless_it_is_stopped(coffee: Tensor) -> None:
+    net, rounding = siren(coffee), Halves()
+    quantizer = MaxAbsQuantizer(8, rounding=rounding)
+    training.calibrate(quantizer, net, coffee)
+    exact = copy.deepcopy(net.state_dict())
+    rounding.interrupted = True
+    training.settle(quantizer, net, coffee)
+    assert rounding.calls == 1 and all(torch.equal(exact[name], value) for name, value in net.state_dict().items())
+    rounding.interrupted = False
+    training.settle(quantizer, net, coffee)
+    assert all(bool((p == quantizer.steps[name]).all()) for name, p in net.named_parameters())
+    training.settle(MaxAbsQuantizer(8), net, coffee)  # nothing to decide, so no steps are needed
+
+
+def test_the_canvas_of_a_rounding_is_the_picture(coffee: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training, "ROUNDING_POINTS", 1000)
+    net = siren(coffee)
+    canvas = training._Fit(net, coffee, 0, None, 0, None).canvas()
+    count = canvas.canvases.rows * canvas.canvases.columns
+    residuals = [canvas.residual() for _ in range(count)]
+    assert count == 4 and all(residual.requires_grad and residual[0].numel() <= 1000 for residual in residuals)
+    squares = torch.cat([residual.detach().square().flatten() for residual in residuals])
+    with torch.no_grad():
+        exact = net.colours(net.features(images.canvas(*coffee.shape[1:]))).movedim(-1, 0) - coffee
+    assert squares.numel() == coffee.numel() and float(squares.mean()) == pytest.approx(float(exact.square().mean()), rel=1e-4)
+    assert canvas.error() == pytest.approx(float(F.mse_loss(net.render(), coffee)), rel=1e-4)
+
+
+def test_an_estimate_counts_the_rounding(coffee: Tensor) -> None:
+    net = siren(coffee)
+    without, with_it = (
+        training.estimate_seconds(net, coffee, (PLAIN,), MaxAbsQuantizer(8, rounding=rounding)) for rounding in (None, Halves())
+    )
+    assert with_it > 20 * without
+
+
 def test_an_estimate_touches_nothing(coffee: Tensor) -> None:
     net = siren(coffee)
     before, quantizer = copy.deepcopy(net.state_dict()), quantizer_for(net)
@@ -968,6 +1031,7 @@ def test_what_fit_many_refuses(three: Tensor) -> None:
         (replace(PLAIN, optimizer="sgd"), "no optimiser 'sgd'"),
         (replace(PLAIN, quantization="floor"), "no quantization 'floor'"),
         (replace(PLAIN, quantization="round"), "phase 'plain' quantises: fit needs a quantizer"),
+        (replace(PLAIN, settle=True), "phase 'plain' settles weights on symbols without quantising them"),
     ],
 )
 def test_what_fit_refuses(coffee: Tensor, phase: Phase, message: str) -> None:

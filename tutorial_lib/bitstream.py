@@ -1,9 +1,9 @@
 """The container of every ``.inr`` file: a header, named sections, a checksum.
 
-Layout of version 0 (integers little-endian; *varint* = LEB128, seven bits a byte, low bits first)::
+Layout (integers little-endian; *varint* = LEB128, seven bits a byte, low bits first)::
 
     magic      3 bytes  b"INR"
-    version    1 byte
+    version    1 byte   1; this program also reads 0
     codec      1 byte   number in the registry of `tutorial_lib.codecs`
     height     varint   pixels
     width      varint   pixels
@@ -11,9 +11,12 @@ Layout of version 0 (integers little-endian; *varint* = LEB128, seven bits a byt
     bodies     the sections, in the same order, nothing between them
     checksum   4 bytes  CRC-32 of everything before it
 
-Header, section table and checksum take 20 to 30 bytes. The checksum finds every accident (all single-byte changes,
-all truncations); it is no protection against somebody who wants to deceive, so every reader of a section checks
-what it reads as well.
+Version 1 is frozen: its files stay readable (``tests/golden``), and whatever they can't say will be another version.
+Version 0 has the same layout, and fewer laws for the weights (`entropy_coding.pack_parameters`).
+
+Header, section table and checksum take 20 to 30 bytes, and never more than 40. The checksum finds every accident (all
+single-byte changes, all truncations); it is no protection against somebody who wants to deceive, so every reader of a
+section checks what it reads as well.
 """
 
 from __future__ import annotations
@@ -24,7 +27,8 @@ from dataclasses import dataclass
 from tutorial_lib.images import MAX_PIXELS
 
 MAGIC = b"INR"
-VERSION = 0
+VERSION = 1
+"""What `write` writes; `read` takes this and all earlier ones."""
 
 SECTION_NAMES = {1: "configuration", 2: "quantiser", 3: "networks", 4: "latents"}
 _SECTION_KINDS = {name: kind for kind, name in SECTION_NAMES.items()}
@@ -115,7 +119,7 @@ def read(data: bytes) -> Container:
     """The container in ``data``: the whole file, checked from magic to checksum.
 
     Raises:
-        BitstreamError: not an ``.inr`` file, another version, truncated, damaged, or of an impossible size.
+        BitstreamError: not an ``.inr`` file, of a newer version, truncated, damaged, or of an impossible size.
     """
     data = bytes(data)
     if not data:
@@ -125,11 +129,8 @@ def read(data: bytes) -> Container:
     reader = Reader(data, "file")
     reader.take(len(MAGIC))
     version = reader.byte()
-    if version != VERSION:
-        newer = "newer than" if version > VERSION else "not"
-        raise BitstreamError(
-            f"the file is in format version {version}, {newer} the version {VERSION} that this program reads"
-        )
+    if version > VERSION:
+        raise BitstreamError(f"the file is in format version {version}, newer than the version {VERSION} that this program reads")
     if len(data) < len(MAGIC) + 1 + _CHECKSUM_BYTES:
         raise BitstreamError("the file ends early: it has no checksum")
     if zlib.crc32(data[:-_CHECKSUM_BYTES]) != int.from_bytes(data[-_CHECKSUM_BYTES:], "little"):

@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 
 BUDGET_NAMES = ("quick", "laptop", "gpu")
 LPIPS_NETWORKS = ("alex", "squeeze")
+BAR_WIDTH = 40
 
 
 class UsageError(ValueError):
@@ -74,6 +75,7 @@ def _parser() -> argparse.ArgumentParser:
 
     info = commands.add_parser("info", help="what is in a file: bytes by section, the network, its tensors")
     info.add_argument("file", metavar="FILE")
+    info.add_argument("--anatomy", action="store_true", help="only where its bytes are, down to each tensor; also of a JPEG file")
     info.add_argument("--json", action="store_true", help="print it as JSON")
     info.set_defaults(run=_info)
 
@@ -165,6 +167,8 @@ def _info(options: argparse.Namespace) -> int:
     from tutorial_lib.metrics import bits_per_pixel
 
     data = _read(options.file)
+    if options.anatomy:
+        return _anatomy(options, data)
     container = bitstream.read(data)
     codec = codecs.codec_of(data)
     facts: dict[str, Any] = {
@@ -188,12 +192,35 @@ def _info(options: argparse.Namespace) -> int:
     for part, count in facts["anatomy"].items():
         bar = "█" * round(40 * count / len(data))
         print(f"  {part:<14}{count:>9,} bytes  {100 * count / len(data):5.1f} %  {bar}".rstrip())
-    print("  tensor            shape        step      symbols    bits/weight")
+    print("  tensor            shape        step      symbols    bits/weight  law")
     for row in facts["tensors"]:
         shape = "×".join(map(str, row["shape"]))
         kept = "float16" if row["step"] is None else f"{row['step']:.3g}"
         symbols = "" if row["bound"] is None else f"±{row['bound']}"
-        print(f"  {row['name']:<18}{shape:<11}{kept:>7}{symbols:>12}{row['bits_per_weight']:>13.2f}")
+        law = row.get("law") or ""
+        print(f"  {row['name']:<18}{shape:<11}{kept:>7}{symbols:>12}{row['bits_per_weight']:>13.2f}  {law}".rstrip())
+    return 0
+
+
+def _anatomy(options: argparse.Namespace, data: bytes) -> int:
+    """A line for each part of a file, its bar where it lies in the file."""
+    from dataclasses import asdict
+
+    from tutorial_lib.codecs.anatomy import parts
+
+    found = parts(data)
+    if options.json:
+        print(json.dumps({"file": options.file, "bytes": len(data), "parts": [asdict(part) for part in found]}))
+        return 0
+    print(f"{options.file}: {len(data):,} bytes")
+    begin = 0
+    for part in found:
+        left, right = (round(BAR_WIDTH * place / len(data)) for place in (begin, begin + part.bytes))
+        bar, begin = "█" * (right - left) or "▏", begin + part.bytes
+        label = part.section if part.name == part.section else f"{part.section}: {part.name}"
+        share = f"{100 * part.bytes / len(data):5.1f} %"
+        print(f"  {label:<36}{part.bytes:>9,} bytes {share}  {' ' * min(left, BAR_WIDTH - len(bar))}{bar}")
+    print("  Bytes of single tensors and grids are estimated from their bits, and add up to the section's.")
     return 0
 
 

@@ -30,6 +30,10 @@ BLUE, ORANGE, GREEN, RED, PURPLE, SKY, YELLOW = COLOURS = (
 """The palette of Okabe and Ito (2008), told apart by colour-blind readers too."""
 
 MARKERS = "osD^vPX"
+SECTION_COLOURS = {
+    "header": "black", "configuration": SKY, "quantiser": ORANGE, "tables": ORANGE, "networks": BLUE, "scan": BLUE,
+    "latents": GREEN, "checksum": "0.45",
+}  # fmt: skip
 STYLE: dict[str, Any] = {
     "font.size": 14,
     "axes.titlesize": 15,
@@ -335,6 +339,54 @@ def histograms(
     return show(made, " ".join(texts))
 
 
+@matplotlib.rc_context(STYLE)
+def file_anatomy(data: bytes, *, title: str = "", alt: str = "") -> Shown:
+    """A file as one bar, byte after byte: header, sections and, within them, tensors, grids or a JPEG's segments.
+
+    Bytes of single tensors and grids are estimates that add up to their section (`codecs.anatomy`).
+
+    Args:
+        data: a whole ``.inr`` or JPEG file.
+        title: above the bar.
+        alt: a sentence on what to see; the parts with their bytes are added.
+
+    Raises:
+        BitstreamError: neither of the two, or damaged.
+    """
+    from tutorial_lib.codecs.anatomy import parts
+
+    found = parts(data)
+    sections = list(dict.fromkeys(part.section for part in found))
+    totals = {section: sum(part.bytes for part in found if part.section == section) for section in sections}
+    made, axes = figure(12, 3)
+    begin, counts = 0, dict.fromkeys(sections, 0)
+    for part in found:
+        # every other tensor of a section in a lighter shade, so that neighbours are told apart
+        alpha = (1.0, 0.6)[counts[part.section] % 2]
+        counts[part.section] += 1
+        colour = SECTION_COLOURS.get(part.section, PURPLE)
+        axes.barh(0, part.bytes, left=begin, height=0.7, color=colour, alpha=alpha, edgecolor="white", linewidth=1)
+        if part.name != part.section and part.bytes > 0.035 * len(data):
+            axes.text(begin + part.bytes / 2, -0.42, part.name, rotation=30, ha="right", va="top", fontsize=11)
+        begin += part.bytes
+    handles = [axes.barh(0, 0, color=SECTION_COLOURS.get(section, PURPLE)) for section in sections]
+    labels = [f"{section} {totals[section]:,}" for section in sections]
+    made.legend(handles, labels, loc="outside lower center", ncols=len(sections), handlelength=1, columnspacing=1.2)
+    axes.set(xlim=(0, len(data)), ylim=(-1.1, 0.4), yticks=[], xlabel="byte")
+    axes.xaxis.tick_top()
+    axes.xaxis.set_label_position("top")
+    axes.grid(False)
+    for side in ("left", "bottom"):
+        axes.spines[side].set_visible(False)
+    if title:
+        made.suptitle(title)
+    texts = [alt or f"A file of {len(data):,} bytes as a bar."]
+    for section in sections:
+        inside = [f"{part.name} {part.bytes:,}" for part in found if part.section == section and part.name != section]
+        texts.append(f"{section} {totals[section]:,} bytes" + (f" ({', '.join(inside)})." if len(inside) > 1 else "."))
+    return show(made, " ".join(texts))
+
+
 def target_and_yours(kind: str, target: Any, yours: Any) -> Shown:
     """What an exercise wanted beside what it got: two "picture"s, or two "curve"s in one plot."""
     if kind == "picture":
@@ -384,6 +436,6 @@ def _course(x: np.ndarray, y: np.ndarray) -> str:
 
 
 __all__ = [
-    "Axes", "COLOURS", "STYLE", "Shown", "curves", "figure", "histograms", "loss_curves", "pictures", "rate_distortion",
-    "show", "target_and_yours", "zoomed",
+    "Axes", "COLOURS", "STYLE", "Shown", "curves", "figure", "file_anatomy", "histograms", "loss_curves", "pictures",
+    "rate_distortion", "show", "target_and_yours", "zoomed",
 ]  # fmt: skip

@@ -25,7 +25,7 @@ from tqdm.auto import tqdm
 
 from tutorial_lib.images import canvas_axis
 from tutorial_lib.losses import LOSSES, Loss
-from tutorial_lib.quantization import Quantizer, quantized_parameters
+from tutorial_lib.quantization import Quantizer, Step, quantized_parameters
 from tutorial_lib.rate_models import parameter_rate
 from tutorial_lib.runtime import ThreadTrial, keep_freed_memory, threads_for
 
@@ -33,6 +33,8 @@ EVALUATE_EVERY = 25
 VALIDATION_POINTS = 1 << 16
 CALIBRATION_POINTS = 1 << 13
 """Pixels on which a quantiser measures its tensors' sensitivities: one pass for each tensor, so few are taken."""
+ROUNDING_POINTS = 1 << 13
+"""Pixels of a pass while symbols are chosen (`quantization.Rounding`): hundreds of passes."""
 STEP_BYTES = 1 << 30
 """A step's activations may take this much memory; above it the step sees a sub-canvas, whatever the phase asks for."""
 CACHE_BYTES = 1 << 28
@@ -134,6 +136,7 @@ class Phase:
         points: pixels a step should see (the stride is chosen from it); None for the whole picture.
         restart: start from the best state so far, with a new optimiser and schedule; with False both go on
             from the phase before, and the schedule spans the phases together.
+        settle: begin with the quantiser's own rounding (`Quantizer.round`), as Strümpler et al.'s QAT begins with AdaRound.
         weight_restart: begin with the best state of the phase before, disturbed (the optimiser goes on as ``restart``
             says).
     """
@@ -152,6 +155,7 @@ class Phase:
     evaluate_every: int = EVALUATE_EVERY
     points: int | None = None
     restart: bool = True
+    settle: bool = False
     weight_restart: WeightRestart | None = None
 
 
@@ -185,7 +189,7 @@ class Report:
 
     history: tuple[tuple[int, str, float], ...]
     best_psnr: float
-    steps: dict[str, float]
+    steps: dict[str, Step]
     seconds: float
     interrupted: bool
     recoveries: int
@@ -286,6 +290,22 @@ def calibrate(quantizer: Quantizer, representation: nn.Module, picture: Tensor) 
     quantizer.calibrate(representation, run.render_sample)
 
 
+def settle(quantizer: Quantizer, representation: nn.Module, picture: Tensor, *, seed: int = 0) -> None:
+    """Let a quantiser with ``steps`` decide on the symbols of a fitted representation (`Quantizer.round`), in place.
+
+    Stopping it (Ctrl-C) leaves the parameters as they were: they are then rounded to the nearest.
+    """
+    if quantizer.rounding is None:
+        return
+    state = copy.deepcopy(representation.state_dict())
+    run = _Fit(representation, picture, 0, quantizer, seed, None)
+    try:
+        with threads_for(run.rounding_operations()):
+            quantizer.round(representation, run.canvas())
+    except KeyboardInterrupt:
+        representation.load_state_dict(state)
+
+
 def estimate_seconds(
     representation: nn.Module, picture: Tensor, recipe: Recipe, quantizer: Quantizer | None = None
 ) -> float:
@@ -299,7 +319,14 @@ def estimate_seconds(
     seconds = 0.0
     for phase in recipe:
         kind = replace(
-            phase, name="", iterations=1, learning_rate=0.0, schedule=Constant(), restart=True, weight_restart=None
+            phase,
+            name="",
+            iterations=1,
+            learning_rate=0.0,
+            schedule=Constant(),
+            restart=True,
+            settle=False,
+            weight_restart=None,
         )
         if kind not in timed:
             group.start((kind,))
@@ -314,6 +341,9 @@ def estimate_seconds(
         step, evaluation, calibration = timed[kind]
         calibrations = 1 + (phase.iterations - 1) // (phase.calibrate_every or max(phase.iterations, 1))
         seconds += phase.iterations * (step + evaluation / phase.evaluate_every) + calibrations * calibration
+    if quantizer is not None and quantizer.rounding is not None:
+        canvas = run.canvas()
+        seconds += quantizer.rounding.passes * _median_seconds(lambda: canvas.residual().square().mean().backward(), 3)
     return seconds
 
 
@@ -334,7 +364,7 @@ class _Best:
     score: float = math.inf
     mse: float = math.inf
     state: dict[str, Tensor] = field(default_factory=dict)
-    steps: dict[str, float] = field(default_factory=dict)
+    steps: dict[str, Step] = field(default_factory=dict)
 
 
 class SubCanvases:
@@ -384,6 +414,23 @@ class SubCanvases:
         return features, colours.movedim(-1, -3)
 
 
+class PictureCanvas:
+    """A picture and its representation as `quantization.Rounding` sees them.
+
+    Args:
+        canvases: of the picture alone, not of several.
+        error: the MSE of the representation as it stands.
+    """
+
+    def __init__(self, canvases: SubCanvases, error: Callable[[], float]) -> None:
+        self.canvases, self.error = canvases, error
+
+    def residual(self) -> Tensor:
+        """Prediction − colours on the next sub-canvas, (3, h, w), with gradients."""
+        features, colours = self.canvases.next()
+        return self.canvases.representation.colours(features).movedim(-1, 0) - colours
+
+
 class _Fit:
     """The state of one picture's fit."""
 
@@ -392,7 +439,8 @@ class _Fit:
         self.iterations = iterations
         device = next(representation.parameters()).device
         self.noise = torch.Generator(device).manual_seed(seed)
-        picture = picture.to(device)
+        self.picture = picture = picture.to(device)
+        self.seed = seed
         stride = _stride(*picture.shape[1:], VALIDATION_POINTS)
         validation = SubCanvases(representation, picture, stride, torch.Generator())
         self.features, self.colours = validation.at(
@@ -431,6 +479,18 @@ class _Fit:
         self.loss = LOSSES[phase.loss] if isinstance(phase.loss, str) else phase.loss
         if phase.quantization:
             self._calibrate()
+        if phase.settle:
+            self.quantizer.round(self.representation, self.canvas())
+
+    def canvas(self) -> PictureCanvas:
+        """What a rounding sees: small canvases for its passes, the validation canvas for its verdict."""
+        stride = _stride(*self.picture.shape[1:], ROUNDING_POINTS)
+        generator = torch.Generator().manual_seed(self.seed)
+        return PictureCanvas(SubCanvases(self.representation, self.picture, stride, generator), self.validation_error)
+
+    def rounding_operations(self) -> int:
+        """Multiply-adds of a pass of a rounding."""
+        return sum(p.numel() for p in self.representation.parameters()) * min(ROUNDING_POINTS, self.picture[0].numel())
 
     def _calibrate(self) -> None:
         """Choose the steps, and what a unit of MSE is worth in units of the loss: λ counts bits in MSE."""
@@ -507,6 +567,11 @@ class _Fit:
     def render_sample(self) -> Tensor:
         """Colours of a small canvas, for the quantiser's measurements."""
         return self.representation.colours(self.sample)
+
+    @torch.no_grad()
+    def validation_error(self) -> float:
+        """MSE of the state as it stands, on the validation canvas."""
+        return float(F.mse_loss(self.render().movedim(-1, 0).clamp(0, 1), self.colours))
 
     @torch.no_grad()
     def evaluate(self) -> float:
@@ -681,6 +746,8 @@ def _check(recipe: Recipe, quantizers: Sequence[Quantizer] | None) -> None:
             raise ValueError(f"no loss {phase.loss!r}; there are {', '.join(LOSSES)}")
         if phase.optimizer not in ("soap", "adam"):
             raise ValueError(f"no optimiser {phase.optimizer!r}; there are soap, adam")
+        if phase.settle and not phase.quantization:
+            raise ValueError(f"phase {phase.name!r} settles weights on symbols without quantising them")
         if phase.quantization not in (None, "noise", "round"):
             raise ValueError(f"no quantization {phase.quantization!r}; there are None, noise, round")
         if phase.quantization and not quantizers:

@@ -1,10 +1,10 @@
-"""Make the golden files: one ``.inr`` per learned codec, its symbols as SHA-256, its picture as PNG.
+"""Make golden files of the present format version: their symbols as SHA-256 in golden.json, their pictures as PNG.
 
-    python tests/golden/make.py            # all of them
-    python tests/golden/make.py nif        # the files of these codecs only; the others stay as they are
+    python tests/golden/make.py nif        # the files of these codecs, and no others
+    python tests/golden/make.py            # those that are missing
 
-They pin the format: a later version must decode them to the same symbols. While the format is version 0 it
-may still change, and this script may then be run again; from version 1 on the files stay for good.
+They pin the format: every later version must decode them to the same symbols. A file that was once part of a release stays for
+good, as those in ``v0`` do; a new codec, or something new that a file can hold, gets a file of its own.
 """
 
 from __future__ import annotations
@@ -14,38 +14,54 @@ import json
 import sys
 from pathlib import Path
 
-from tutorial_lib import codecs, images
-from tutorial_lib.quantization import QuantizedTensor
+import numpy as np
 
 HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent))
+
+from codec_files import mixed_file  # noqa: E402
+
+from tutorial_lib import bitstream, codecs, images  # noqa: E402
+from tutorial_lib.quantization import QuantizedTensor  # noqa: E402
+
+NAMES = (*codecs.LEARNED, "struempler-meta", "mixed")
 
 
 def facts(data: bytes) -> dict:
-    """What must not change about a file: its size, and for each tensor shape, step and symbols."""
+    """What must not change about a file: its size, and for each tensor shape, step (or steps) and symbols."""
     tensors = {}
     for name, tensor in codecs.codec_of(data).tensors(data).items():
         quantized = isinstance(tensor, QuantizedTensor)
         values = tensor.symbols.astype("<i4") if quantized else tensor.numpy().astype("<f2")
         tensors[name] = {
             "shape": list(values.shape),
-            "step": tensor.step if quantized else None,
+            "step": np.asarray(tensor.step).tolist() if quantized else None,
             "sha256": hashlib.sha256(values.tobytes()).hexdigest(),
         }
     return {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest(), "tensors": tensors}
 
 
-def main(names: list[str]) -> None:
-    if unknown := set(names) - set(codecs.LEARNED):
-        raise SystemExit(f"no learned codec {unknown.pop()!r}; there are {', '.join(codecs.LEARNED)}")
+def make(name: str) -> bytes:
+    """A file that a codec makes of the same picture, or the made-up one."""
+    if name == "mixed":
+        return mixed_file()
     picture = images.reduce(images.sample("coffee"), factor=4)
-    for name in names or codecs.LEARNED:
-        codec = codecs.LEARNED[name]
-        data = codec.encode(picture, budget="quick", seed=0, device="cpu", progress=False)
-        images.write_atomically(HERE / f"{name}.inr", data)
-        images.save(codec.decode(data, device="cpu"), HERE / f"{name}.png")
-    files = {name: HERE / f"{name}.inr" for name in codecs.LEARNED}
+    codec, method = ("struempler", "meta") if name == "struempler-meta" else (name, "fast")
+    return codecs.LEARNED[codec].encode(picture, budget="quick", method=method, seed=0, device="cpu", progress=False)
+
+
+def main(names: list[str]) -> None:
+    if unknown := set(names) - set(NAMES):
+        raise SystemExit(f"no file {unknown.pop()!r}; there are {', '.join(NAMES)}")
+    folder = HERE / f"v{bitstream.VERSION}"
+    folder.mkdir(exist_ok=True)
+    for name in names or [name for name in NAMES if not (folder / f"{name}.inr").exists()]:
+        data = make(name)
+        images.write_atomically(folder / f"{name}.inr", data)
+        images.save(codecs.decode(data, device="cpu"), folder / f"{name}.png")
+    files = {name: folder / f"{name}.inr" for name in NAMES}
     everything = {name: facts(file.read_bytes()) for name, file in files.items() if file.exists()}
-    images.write_atomically(HERE / "golden.json", (json.dumps(everything, indent=1) + "\n").encode())
+    images.write_atomically(folder / "golden.json", (json.dumps(everything, indent=1) + "\n").encode())
 
 
 if __name__ == "__main__":

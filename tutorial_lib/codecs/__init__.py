@@ -9,7 +9,8 @@
     torch.Size([3, 200, 300])
 
 Learned and classical codecs have the same two methods. The learned ones offer two ways of encoding: "fast", ours, and
-"published", the recipe of the paper, kept for comparison. What they share is in `codecs.common`.
+"published", the recipe of the paper, kept for comparison; struempler also "meta", from a meta-learned initialisation. What
+they share is in `codecs.common`.
 """
 
 from __future__ import annotations

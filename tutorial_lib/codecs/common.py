@@ -12,19 +12,22 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from tutorial_lib import bitstream, images, training
 from tutorial_lib.bitstream import BitstreamError, Container, Reader
 from tutorial_lib.classical_codecs import CodecError
-from tutorial_lib.entropy_coding import Laplace, pack_parameters, unpack_parameters
+from tutorial_lib.entropy_coding import pack_parameters, stored_laws, unpack_parameters
 from tutorial_lib.losses import LOSSES
 from tutorial_lib.quantization import (
     MaxAbsQuantizer,
     QuantizedTensor,
     Quantizer,
     RateDistortionQuantizer,
+    Rounding,
+    Step,
     quantize,
 )
 from tutorial_lib.runtime import choose_budget, choose_device
@@ -62,7 +65,7 @@ class NetworkConfig(Protocol):
     def tensors(self) -> int: ...
 
 
-Storage = Literal["rate", "8 bits", "float16"]
+Storage = Literal["rate", "8 bits", "7 bits", "float16"]
 
 
 @dataclass(frozen=True)
@@ -71,14 +74,19 @@ class Method:
 
     Args:
         recipe: phases for a network, a number of pixels and a budget.
-        storage: "rate", steps by rate and distortion within the target; "8 bits", steps by the largest weight;
+        storage: "rate", steps by rate and distortion within the target; "8 bits" and "7 bits", steps by the largest weight;
             "float16", two bytes a weight and no entropy coding.
         bits_per_weight: what a weight will cost, about; turns a target rate into a width.
+        rounding: how weights are rounded in the end, or where a phase of the recipe says so (`Phase.settle`); None: to the
+            nearest.
+        network: gives the one network that this method encodes with; None: any of the family.
     """
 
     recipe: Callable[[Any, int, Budget], Recipe]
     storage: Storage
     bits_per_weight: float
+    rounding: Rounding | None = None
+    network: Callable[[], Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -93,6 +101,7 @@ class Plan:
     storage: Storage
     target_bytes: int | None
     expected_bytes: int
+    rounding: Rounding | None = None
 
     @property
     def bpp(self) -> float:
@@ -171,14 +180,15 @@ class NetworkCodec(abc.ABC):
             bpp: target in bits per pixel. The network's width follows from it; a "rate" method's file stays within it.
                 Default: 1, but no more bytes than the budget can fit well; for "published" the paper's own network.
             budget: "quick", "laptop" or "gpu"; default `runtime.choose_budget`.
-            method: "fast" or "published".
+            method: "fast", "published", or another of `methods`.
             loss: a name in `losses.LOSSES`, for all phases; the best state is then the one of least loss. Default: the
                 recipe's own ("mse" for "fast").
             iterations: steps of "fast", at least 12; default what the budget affords.
             config: take this network (a `SirenConfig`, `NifConfig`, …) instead of choosing one.
 
         Raises:
-            CodecError: no such method, or a rate too low for the smallest network or too high for the largest.
+            CodecError: no such method, a rate too low for the smallest network or too high for the largest, or another
+                network than a method's only one.
             ValueError: not a picture, or no such budget.
         """
         if problem := images.picture_problem(picture):
@@ -201,6 +211,14 @@ class NetworkCodec(abc.ABC):
             target = int(min(bpp * pixels / 8, bitstream.MAX_PIXELS))
         elif method == "fast" and config is None:
             target = max(min(pixels // 8, limits.default_bytes), self._expected(self.smallest(), how))
+        if how.network is not None:
+            own = how.network()
+            if config not in (None, own):
+                raise CodecError(f"the method {method} encodes with {own} alone, not with {config}")
+            config = own
+            if target is not None and self._expected(config, how) > target:
+                need = self._expected(config, how)
+                raise CodecError(f"{bpp:g} bpp is {target:,} bytes for this picture; {config} takes about {need:,}")
         if config is None and method == "published":
             config = self.published() if target is None else self._within(target, how, bpp, None)
         elif config is None:
@@ -216,7 +234,7 @@ class NetworkCodec(abc.ABC):
         recipe = how.recipe(config, pixels, limits)
         if loss is not None:
             recipe = tuple(replace(phase, loss=loss, criterion="loss") for phase in recipe)
-        return Plan(self.name, config, height, width, recipe, how.storage, target, expected)
+        return Plan(self.name, config, height, width, recipe, how.storage, target, expected, how.rounding)
 
     def encode(
         self,
@@ -284,6 +302,7 @@ class NetworkCodec(abc.ABC):
         device: str | None = None,
         progress: bool = True,
         callback: Callable[[training.Progress], None] | None = None,
+        quantizer: Quantizer | None = None,
     ) -> Encoding:
         """Carry out a plan of this codec: fit, quantise, entropy-code, write.
 
@@ -295,8 +314,12 @@ class NetworkCodec(abc.ABC):
             device: "cpu", "cuda", "mps"; default `runtime.choose_device`.
             progress: show a progress bar.
             callback: see `training.fit`.
+            quantizer: take this one instead of the plan's own, whose target in bytes it need not know. Not for "float16".
+
+        Raises:
+            ValueError: a plan for another size, or a quantiser where nothing is quantised.
         """
-        return self._execute(plan, [picture], seed, choose_device(device), progress, callback)[0]
+        return self._execute(plan, [picture], seed, choose_device(device), progress, callback, quantizer)[0]
 
     def _execute(
         self,
@@ -306,12 +329,15 @@ class NetworkCodec(abc.ABC):
         device: torch.device,
         progress: bool,
         callback: Callable[[training.Progress], None] | None,
+        quantizer: Quantizer | None = None,
     ) -> list[Encoding]:
         for picture in pictures:
             if picture.shape != (3, plan.height, plan.width):
                 raise ValueError(f"the plan is for {plan.width}×{plan.height} pixels, not for {tuple(picture.shape)}")
         networks = [self._network(plan.config, plan.height, plan.width, seed).to(device) for _ in pictures]
-        quantizers = [self._quantizer(plan) for _ in pictures]
+        if quantizer is not None and plan.storage == "float16":
+            raise ValueError("a plan with float16 weights quantises nothing: replace its storage")
+        quantizers = [quantizer or self._quantizer(plan) for _ in pictures]
         options = {"seed": seed, "progress": progress}
         if len(pictures) == 1:
             quantizer = quantizers[0]
@@ -325,6 +351,9 @@ class NetworkCodec(abc.ABC):
             if quantizer and not report.steps:  # stopped before the first quantised state was scored
                 training.calibrate(quantizer, network, picture)
                 report = replace(report, steps=quantizer.steps)
+            if quantizer and not report.interrupted and not any(phase.settle for phase in plan.recipe):
+                quantizer.steps = report.steps
+                training.settle(quantizer, network, picture, seed=seed)
             encodings.append(Encoding(self._write(network, report.steps), report))
         return encodings
 
@@ -362,17 +391,19 @@ class NetworkCodec(abc.ABC):
         return self._read_config(bitstream.read(data))
 
     def describe(self, data: bytes) -> list[dict[str, Any]]:
-        """A row for each stored tensor: name, shape, step and bound (None for float16), bits_per_weight."""
-        rows = []
-        for name, tensor in self.tensors(data).items():
-            row: dict[str, Any] = {"name": name, "step": None, "bound": None, "bits_per_weight": 16.0}
+        """A row for each stored tensor: name, shape, law, step (of rows: the largest), bound, bits_per_weight.
+
+        Law, step and bound of a float16 tensor are None.
+        """
+        rows, tensors = [], self.tensors(data)
+        quantiser = bitstream.read(data).sections["quantiser"]
+        shapes = [torch.Size(t.symbols.shape if isinstance(t, QuantizedTensor) else t.shape) for t in tensors.values()]
+        for (name, tensor), law, shape in zip(tensors.items(), stored_laws(quantiser, shapes), shapes, strict=True):
+            row: dict[str, Any] = {"name": name, "shape": list(shape), "law": None, "step": None, "bound": None}
+            row["bits_per_weight"] = 16.0
             if isinstance(tensor, QuantizedTensor):
-                model = Laplace.fitted(tensor.symbols)
-                row |= {"step": tensor.step, "bound": model.bound}
-                row["bits_per_weight"] = model.bits(tensor.symbols) / tensor.symbols.size
-                row["shape"] = list(tensor.symbols.shape)
-            else:
-                row["shape"] = list(tensor.shape)
+                row |= {"law": type(law).__name__, "step": float(np.max(tensor.step)), "bound": law.bound}
+                row["bits_per_weight"] = law.bits(tensor.symbols) / tensor.symbols.size
             rows.append(row)
         return rows
 
@@ -415,12 +446,13 @@ class NetworkCodec(abc.ABC):
     def _quantizer(self, plan: Plan) -> Quantizer | None:
         match plan.storage:
             case "rate":
-                return RateDistortionQuantizer(8 * (plan.target_bytes - self._overhead(plan.config)))
-            case "8 bits":
-                return MaxAbsQuantizer(8)
+                bits = 8 * (plan.target_bytes - self._overhead(plan.config))
+                return RateDistortionQuantizer(bits, rounding=plan.rounding)
+            case "8 bits" | "7 bits" as bits:
+                return MaxAbsQuantizer(int(bits[0]), rounding=plan.rounding)
         return None
 
-    def _write(self, representation: nn.Module, steps: Mapping[str, float]) -> bytes:
+    def _write(self, representation: nn.Module, steps: Mapping[str, Step]) -> bytes:
         tensors = [
             quantize(parameter, steps[name]) if steps else parameter.detach()
             for name, parameter in representation.named_parameters()
