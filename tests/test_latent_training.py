@@ -268,6 +268,19 @@ def test_what_mse_is_worth_in_a_loss(loss: str, small: Tensor) -> None:
     assert math.isfinite(worth_of_mse(loss, torch.full((3, 4, 5), 0.5), 1e-3))
 
 
+def test_mse_first_is_the_same_fit_in_other_units(small: Tensor) -> None:
+    main, tail = modern(120).phases
+    wholly = GridRecipe((replace(main, mse_first=1.0),))
+    lmbda = 1e-3 * worth_of_mse("l1", small, 0.4e-3)
+    by_mse = fit(new(SMALL, small), small, wholly, lmbda=1e-3, progress=False)
+    by_l1 = fit(new(SMALL, small), small, wholly, lmbda=lmbda, loss="l1", progress=False)
+    never = fit(new(SMALL, small), small, GridRecipe((replace(main, mse_first=0.0),)), lmbda=lmbda, loss="l1", progress=False)
+    assert by_l1.history[-1][2] == pytest.approx(by_mse.history[-1][2], abs=0.3)
+    assert by_l1.history[-1][3] == pytest.approx(by_mse.history[-1][3], rel=0.05)
+    assert abs(never.history[-1][2] - by_mse.history[-1][2]) > 0.5
+    assert tail.mse_first == 0
+
+
 @pytest.mark.parametrize("wrong", [{"lmbda": -1.0}, {"bpp": 0.0}, {"bpp": math.nan}, {"loss": "nonsense"}])
 def test_wrong_arguments(wrong: dict[str, object], small: Tensor) -> None:
     with pytest.raises(ValueError):

@@ -98,6 +98,7 @@ class GridPhase:
         optimizer: of the networks; the latents have Adam.
         network_rate, latent_rate: largest learning rates; the schedules give the factor for each step.
         temperature, deviation: of the soft rounding and its noise, from the first step to the last.
+        mse_first: for so large a share of the phase D is MSE, in units of the loss, unless the loss is "mse" or "log-cosh".
         clip: the gradient's norm is cut to this; None for no limit.
         latent_gradient: this times the latents' gradient.
         patience: halve the learning rates, and go back to the best state, after so many evaluations without a better one.
@@ -115,6 +116,7 @@ class GridPhase:
     latent_schedule: Callable[[int, int], float] = Cosine()
     temperature: tuple[float, float] = (0.35, 0.08)
     deviation: tuple[float, float] = (0.22, 0.15)
+    mse_first: float = 0.0
     clip: float | None = None
     latent_gradient: float = 1.0
     patience: int | None = None
@@ -164,11 +166,15 @@ def modern(iterations: int) -> GridRecipe:
     latents' Adam with ε = 2·16·λ/pixels instead of 10⁻⁸, 1,000 iterations 1.066 → 1.053
     =====================================================================  =======================
 
+    A fit that minimises L1 + SSIM from its first step may never get beyond a blurred picture. On Kodak 3 at 288×192 (v1, 300
+    iterations, λ = 0.02) it ended at 23.8 dB and 0.0576 for J; with MSE for the first 0.2 / 0.4 of the steps at 33.4 / 34.5 dB
+    and 0.0445 / 0.0437.
+
     Args:
         iterations: in all; the tail has a tenth of them.
     """
     tail = max(iterations // 10, 1)
-    main = GridPhase("soft rounding", max(iterations - tail, 1))
+    main = GridPhase("soft rounding", max(iterations - tail, 1), mse_first=0.4)
     final = GridPhase(
         "hard rounding", tail, "round", NETWORKS, network_rate=1e-3, network_schedule=Cosine(floor=0.01)
     )
@@ -473,6 +479,8 @@ class _Fit:
         if recipe.gains == "learned":
             self.log2_gains = nn.Parameter(torch.arange(len(representation.sizes), device=self.device).float())
         self.start_step = _start_step(in_mse)
+        worth = worth_of_mse(loss, self.picture, EXPECTED_ERROR * in_mse)
+        self.first_loss = self.loss if loss in ("mse", "log-cosh") else lambda *pair: worth * LOSSES["mse"](*pair)
         if recipe.pyramid:
             start_from_pyramid(representation, self.picture, self.start_step)
         self.best = _State()
@@ -562,6 +570,7 @@ class _Fit:
         short = replace(
             first,
             name="steering",
+            mse_first=0.0,
             iterations=max(first.iterations // 10, 30),
             network_rate=first.network_rate / 3,
             network_schedule=Cosine(floor=0.05),
@@ -678,6 +687,7 @@ class _Fit:
         for optimizer, _, _ in self.optimizers:
             optimizer.zero_grad()
         values = self.stand_in(phase, share)
+        loss = self.first_loss if share < phase.mse_first else self.loss
         grids = [grid.detach().requires_grad_(self.moving_latents) for grid in representation.split(values)]
         rate = 0.0
         for piece in self.pieces:
@@ -690,7 +700,7 @@ class _Fit:
         for top, bottom in self.rows:
             painted = representation.colours(grids[0], held, top, bottom)
             if painted.requires_grad:
-                distortion = self.loss(painted, self.picture[:, top:bottom])
+                distortion = loss(painted, self.picture[:, top:bottom])
                 (distortion * ((bottom - top) / self.picture.shape[1])).backward()
         if held is not None and held.grad is not None:
             coarse.backward(held.grad)
