@@ -15,7 +15,7 @@ from tutorial_lib.bitstream import BitstreamError
 from tutorial_lib.classical_codecs import CodecError
 from tutorial_lib.codecs.coolchic import COOLCHIC_SMALL, COOLCHIC_V1, COOLCHIC_V2, CoolChicCodec
 from tutorial_lib.latent_coding import encode_latents, encode_networks, gather, groups_of, scatter, to_group_symbols
-from tutorial_lib.latent_grids import GAIN, SMALL, V1, V2, GridsConfig, LatentGrids
+from tutorial_lib.latent_grids import GAIN, SMALL, V1, V2, GridsConfig, LatentGrids, start_from_pyramid
 from tutorial_lib.latent_training import (
     GridPhase,
     GridRecipe,
@@ -257,6 +257,21 @@ def test_rounding_one_weight_moves_the_others() -> None:
         return away @ hessian @ away
 
     assert rise(symbols) < 0.8 * rise(nearest)
+
+
+def test_a_sample_of_bands_tells_nearly_what_all_do(chelsea: Tensor) -> None:
+    representation = new(V1, chelsea)
+    start_from_pyramid(representation, chelsea, 0.05)
+    whole = latent_rounding.Trial(representation, chelsea, 1e-3, "mse")
+    banded = latent_rounding.Trial(representation, chelsea, 1e-3, "mse")
+    banded.small, banded.contexts = False, None
+    pixels = chelsea[0].numel() // 12
+    banded.pieces, banded.rows = representation.bands(pixels), list(representation.rows(pixels))
+    sample = banded.sample()
+    assert len(banded.pieces) > 8 and len(sample.pieces) <= latent_rounding.SAMPLED_BANDS >= len(sample.rows)
+    for trial, within in ((banded, 1e-5), (sample, 0.1)):
+        assert trial.bits() == pytest.approx(whole.bits(), rel=within)
+        assert trial.distortion() == pytest.approx(whole.distortion(), rel=within)
 
 
 @pytest.mark.parametrize("loss", ["l1", "log-cosh", "log-cosh+ssim", "l1+ssim"])
