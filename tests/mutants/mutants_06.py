@@ -1,0 +1,292 @@
+"""Wrong answers to the exercises of notebook 06 that people really write."""
+
+from __future__ import annotations
+
+import math
+import zlib
+
+import numpy as np
+import torch
+
+from tutorial_lib.bitstream import BitstreamError, Reader, varint
+from tutorial_lib.quantization import storable_step
+
+# ------------------------------------------------------------------------------------------------ 06.1
+
+
+def truncated(weights, bits):
+    step = storable_step(weights.abs().max().item() / (2 ** (bits - 1) - 1))
+    return (weights / step).int(), step
+
+
+def one_too_many(weights, bits):
+    step = storable_step(weights.abs().max().item() / 2 ** (bits - 1))
+    return torch.round(weights / step).int(), step
+
+
+def unsigned(weights, bits):
+    step = storable_step(weights.abs().max().item() / (2**bits - 1))
+    return torch.round(weights / step).int(), step
+
+
+def largest_positive(weights, bits):
+    step = storable_step(weights.max().item() / (2 ** (bits - 1) - 1))
+    return torch.round(weights / step).int(), step
+
+
+def exact_step(weights, bits):
+    step = weights.abs().max().item() / (2 ** (bits - 1) - 1)
+    return torch.round(weights / step).int(), step
+
+
+def weights_again(weights, bits):
+    step = storable_step(weights.abs().max().item() / (2 ** (bits - 1) - 1))
+    return torch.round(weights / step) * step, step
+
+
+# ------------------------------------------------------------------------------------------------ 06.2
+
+
+def plain(weights, step):
+    return torch.round(weights / step) * step
+
+
+def all_detached(weights, step):
+    return (weights + (torch.round(weights / step) * step - weights)).detach()
+
+
+def wrong_part_detached(weights, step):
+    return weights.detach() + (torch.round(weights / step) * step - weights)
+
+
+def not_rounded(weights, step):
+    return weights * 1.0
+
+
+def integers(weights, step):
+    scaled = weights / step
+    return scaled + (torch.round(scaled) - scaled).detach()
+
+
+def added_twice(weights, step):
+    return weights + (torch.round(weights / step) * step).detach()
+
+
+# ------------------------------------------------------------------------------------------------ 06.3a
+
+
+def shares(symbols):
+    _, counts = torch.unique(symbols, return_counts=True)
+    return counts / symbols.numel()
+
+
+def nats(symbols):
+    p = shares(symbols)
+    return -(p * p.log()).sum().item()
+
+
+def without_minus(symbols):
+    p = shares(symbols)
+    return (p * p.log2()).sum().item()
+
+
+def of_all(symbols):
+    p = shares(symbols)
+    return -(p * p.log2()).sum().item() * symbols.numel()
+
+
+def not_weighted(symbols):
+    return -shares(symbols).log2().mean().item()
+
+
+def with_gaps(symbols):
+    p = torch.bincount(symbols.flatten() - symbols.min()) / symbols.numel()
+    return -(p * p.log2()).sum().item()
+
+
+def negative_counted(symbols):
+    p = torch.bincount(symbols.flatten()) / symbols.numel()
+    p = p[p > 0]
+    return -(p * p.log2()).sum().item()
+
+
+# ------------------------------------------------------------------------------------------------ 06.3b
+
+
+def table(*, two=2, power=2, zero=True, scaled=True, magnitude=np.abs, low=True):
+    def laplace_table(b, bound):
+        k = np.arange(-bound if low else 0, bound + 1)
+        t = math.exp(-1 / (two * b))
+        p = 0.5 * (1 / t - t) * t ** (power * magnitude(k).astype(float))
+        if zero:
+            p[k == 0] = 1 - t
+        return p / p.sum() if scaled else p
+
+    return laplace_table
+
+
+# ------------------------------------------------------------------------------------------------ 06.4
+
+
+def width_first(codec, height, width, sections):
+    data = b"INR" + bytes([1, codec]) + varint(width) + varint(height) + bytes([len(sections)])
+    for kind, body in sections.items():
+        data += bytes([kind]) + varint(len(body))
+    return data + b"".join(sections.values())
+
+
+def body_after_entry(codec, height, width, sections):
+    data = b"INR" + bytes([1, codec]) + varint(height) + varint(width) + bytes([len(sections)])
+    for kind, body in sections.items():
+        data += bytes([kind]) + varint(len(body)) + body
+    return data
+
+
+def not_counted(codec, height, width, sections):
+    data = b"INR" + bytes([1, codec]) + varint(height) + varint(width)
+    for kind, body in sections.items():
+        data += bytes([kind]) + varint(len(body))
+    return data + b"".join(sections.values())
+
+
+def no_version(codec, height, width, sections):
+    data = b"INR" + bytes([codec]) + varint(height) + varint(width) + bytes([len(sections)])
+    for kind, body in sections.items():
+        data += bytes([kind]) + varint(len(body))
+    return data + b"".join(sections.values())
+
+
+def one_byte_lengths(codec, height, width, sections):
+    data = b"INR" + bytes([1, codec]) + varint(height) + varint(width) + bytes([len(sections)])
+    for kind, body in sections.items():
+        data += bytes([kind, len(body)])
+    return data + b"".join(sections.values())
+
+
+def four_byte_lengths(codec, height, width, sections):
+    data = b"INR" + bytes([1, codec]) + varint(height) + varint(width) + bytes([len(sections)])
+    for kind, body in sections.items():
+        data += bytes([kind]) + len(body).to_bytes(4, "little")
+    return data + b"".join(sections.values())
+
+
+# ------------------------------------------------------------------------------------------------ 06.5
+
+
+def unpacker(*, swapped=False, interleaved=False, magic=True, version=True, sliced=False, end=True):
+    def unpack(data):
+        reader = Reader(data, "file")
+        start, number = reader.take(3), reader.byte()
+        if magic and start != b"INR":
+            raise BitstreamError("no .inr file")
+        if version and number != 1:
+            raise BitstreamError("another version")
+        codec, height, width = reader.byte(), reader.varint(), reader.varint()
+        sections = {}
+        if interleaved:
+            for _ in range(reader.byte()):
+                kind = reader.byte()
+                sections[kind] = reader.take(reader.varint())
+            return codec, height, width, sections
+        table = [(reader.byte(), reader.varint()) for _ in range(reader.byte())]
+        if sliced:
+            position = reader.position
+            for kind, length in table:
+                sections[kind] = data[position : position + length]
+                position += length
+            if position < len(data):
+                raise BitstreamError("too long")
+        else:
+            sections = {kind: reader.take(length) for kind, length in table}
+            if end:
+                reader.end()
+        return (codec, width, height, sections) if swapped else (codec, height, width, sections)
+
+    return unpack
+
+
+# ------------------------------------------------------------------------------------------------ 06.6
+
+
+def big_endian(data):
+    return data + zlib.crc32(data).to_bytes(4, "big")
+
+
+def summed(data):
+    return data + (sum(data) % 2**32).to_bytes(4, "little")
+
+
+def in_front(data):
+    return zlib.crc32(data).to_bytes(4, "little") + data
+
+
+def alone(data):
+    return zlib.crc32(data).to_bytes(4, "little")
+
+
+def as_text(data):
+    return data + f"{zlib.crc32(data):08x}".encode()
+
+
+def adler(data):
+    return data + zlib.adler32(data).to_bytes(4, "little")
+
+
+MUTANTS = {
+    "06.1": {
+        "cut off": (truncated, "cut off towards 0"),
+        "one symbol too many": (one_too_many, "one symbol too many"),
+        "sign forgotten": (unsigned, "sign takes a bit"),
+        "largest without magnitude": (largest_positive, "magnitude"),
+        "step not stored": (exact_step, "storable_step"),
+        "weights for symbols": (weights_again, "integers q"),
+    },
+    "06.2": {
+        "plain rounding": (plain, "gradient is 0"),
+        "all detached": (all_detached, "all of it is detached"),
+        "wrong part detached": (wrong_part_detached, "wrong sign"),
+        "not rounded": (not_rounded, "nothing is rounded"),
+        "integers": (integers, "times Δ"),
+        "added twice": (added_twice, "added twice"),
+    },
+    "06.3a": {
+        "nats": (nats, "nats"),
+        "minus missing": (without_minus, "minus is missing"),
+        "bits of all": (of_all, "all symbols together"),
+        "not weighted": (not_weighted, "counts once"),
+        "gaps": (with_gaps, "0·log₂ 0"),
+        "negative symbols": (negative_counted, "negative numbers"),
+    },
+    "06.3b": {
+        "not normalised": (table(scaled=False), "add up to 1"),
+        "zero like the others": (table(zero=False), "formula of its own"),
+        "2 missing in t": (table(two=1), "2 is missing"),
+        "2 missing in the exponent": (table(power=1), "2|k|"),
+        "sign kept": (table(magnitude=lambda k: k), "with its sign"),
+        "one side": (table(low=False), "negative symbols"),
+    },
+    "06.4": {
+        "width first": (width_first, "swapped"),
+        "bodies in the table": (body_after_entry, "whole table comes first"),
+        "sections not counted": (not_counted, "number of sections is missing"),
+        "version missing": (no_version, "version is missing"),
+        "one byte a length": (one_byte_lengths, "doesn't fit a byte"),
+        "four bytes a length": (four_byte_lengths, "four bytes each"),
+    },
+    "06.5": {
+        "width first": (unpacker(swapped=True), "swapped"),
+        "bodies in the table": (unpacker(interleaved=True), "wrong places"),
+        "magic not looked at": (unpacker(magic=False), "PNG"),
+        "version not looked at": (unpacker(version=False), "version 7"),
+        "slices": (unpacker(sliced=True), "silently short"),
+        "rest not looked at": (unpacker(end=False), "left over"),
+    },
+    "06.6": {
+        "big-endian": (big_endian, "wrong order"),
+        "sum": (summed, "sum of all bytes"),
+        "in front": (in_front, "stands in front"),
+        "alone": (alone, "only the checksum"),
+        "as text": (as_text, "as text"),
+        "Adler-32": (adler, "Adler"),
+    },
+}
