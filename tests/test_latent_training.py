@@ -259,6 +259,22 @@ def test_rounding_one_weight_moves_the_others() -> None:
     assert rise(symbols) < 0.8 * rise(nearest)
 
 
+def test_without_steering_lambda_stays(small: Tensor) -> None:
+    recipe = GridRecipe((replace(modern(120).phases[0], iterations=60),))
+    kept = [fit(new(SMALL, small), small, recipe, bpp=bpp, steer=False, progress=False) for bpp in (5.0, 8.0)]
+    steered = fit(new(SMALL, small), small, recipe, bpp=5.0, progress=False)
+    assert [report.history[-1][0] for report in kept] == [60, 60]
+    assert kept[1].lmbda < kept[0].lmbda != steered.lmbda
+    assert kept[1].bpp > kept[0].bpp
+
+
+def test_of_a_large_picture_the_middle_is_looked_at() -> None:
+    middle = torch.rand((3, 256, 256), generator=torch.Generator().manual_seed(0))
+    wide = torch.zeros((3, 300, 400))
+    wide[:, 22:278, 72:328] = middle
+    assert worth_of_mse("l1", wide, 1e-3) == worth_of_mse("l1", middle, 1e-3)
+
+
 def test_a_sample_of_bands_tells_nearly_what_all_do(chelsea: Tensor) -> None:
     representation = new(V1, chelsea)
     start_from_pyramid(representation, chelsea, 0.05)
