@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tutorial_lib import latent_grids, latent_training
-from tutorial_lib.course.comparing import Random, Wrong
+from tutorial_lib.course.comparing import Random, Wrong, slope
 from tutorial_lib.course.exercises import Check, Exercise, Mistake
 from tutorial_lib.latent_grids import FRACTION_BITS, GAIN, SMALL, Band, GridsConfig, Upsampling, contexts_of, grid_sizes
 
@@ -210,14 +210,6 @@ def _rounded_like(base=torch.floor, shift: float = 0.5, scale=lambda t: 2 * math
     return wrong
 
 
-def _slope(soft_round: Callable[..., Tensor], values: Tensor, temperature: float) -> Tensor:
-    values = values.clone().requires_grad_()
-    rounded = soft_round(values, temperature)
-    if not isinstance(rounded, Tensor) or not rounded.requires_grad:
-        raise Wrong("no gradient comes back: is there a `detach()` or `no_grad()` in it?")
-    return torch.autograd.grad(rounded.sum(), values)[0]
-
-
 SOFT_ROUND = Exercise(
     id="04.2",
     title="Soft rounding",
@@ -282,7 +274,7 @@ SOFT_ROUND = Exercise(
         Check(
             "its slope is right, so something can be learned through it",
             inputs=_values_and_temperature,
-            call=_slope,
+            call=slope,
             tolerance=1e-3,
             mistakes=(
                 Mistake(

@@ -13,8 +13,7 @@ from pytorch_msssim import ssim
 from torch import Tensor
 
 from tutorial_lib import losses, metrics
-from tutorial_lib.course.checks_04 import _slope
-from tutorial_lib.course.comparing import Random
+from tutorial_lib.course.comparing import Random, slope
 from tutorial_lib.course.exercises import Check, Exercise, Mistake
 
 # ---------------------------------------------------------------------------------------------- the library's answers
@@ -36,7 +35,7 @@ def agreement(first: str, second: str) -> float:
 
 def _push(loss: Callable[[Tensor, Tensor], Tensor], prediction: Tensor, target: Tensor) -> Tensor:
     """The loss's gradient for the prediction, times the number of values, so that a mean doesn't make it tiny."""
-    return _slope(loss, prediction, target) * prediction.numel()
+    return slope(loss, prediction, target) * prediction.numel()
 
 
 def _pictures(random: Random) -> tuple[Any, ...]:

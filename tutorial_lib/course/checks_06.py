@@ -13,8 +13,7 @@ from torch import Tensor
 
 from tutorial_lib import bitstream, quantization
 from tutorial_lib.bitstream import BitstreamError, Container, varint
-from tutorial_lib.course.checks_04 import _slope
-from tutorial_lib.course.comparing import Random, Wrong
+from tutorial_lib.course.comparing import Random, Wrong, slope
 from tutorial_lib.course.exercises import Check, Exercise, Mistake
 from tutorial_lib.course.figures_04 import histogram_bits
 from tutorial_lib.quantization import storable_step
@@ -181,7 +180,7 @@ STRAIGHT_THROUGH = Exercise(
         Check(
             "backwards, its slope is 1",
             inputs=_weights_and_step,
-            call=_slope,
+            call=slope,
             mistakes=(
                 Mistake(
                     "the gradient is 0: `torch.round` is flat, and what passes through it is lost. Hide the step from the "

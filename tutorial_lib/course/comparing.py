@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -78,6 +78,15 @@ def load_parameters(module: nn.Module, tensors: Sequence[Tensor]) -> None:
     with torch.no_grad():
         for parameter, tensor in zip(mine, tensors, strict=True):
             parameter.copy_(tensor)
+
+
+def slope(function: Callable[..., Tensor], values: Tensor, *others: Any) -> Tensor:
+    """The gradient of function(values, *others), summed, for ``values``; `Wrong` where none comes back."""
+    values = values.clone().requires_grad_()
+    result = function(values, *others)
+    if not isinstance(result, Tensor) or not result.requires_grad:
+        raise Wrong("no gradient comes back: is there a `detach()` or `no_grad()` in it?")
+    return torch.autograd.grad(result.sum(), values)[0]
 
 
 def same(yours: Any, target: Any, tolerance: float) -> bool:
