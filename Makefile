@@ -35,7 +35,7 @@ doctor: $(STAMP) ## Say what works on this machine, and the cure for what does n
 test: $(STAMP) ## Run all tests (ARGS="-k siren" and the like are passed on)
 	$(call timed,$(TESTS) $(ARGS))
 
-test-fast: $(STAMP) ## Run the tests that are not marked slow, in under two minutes
+test-fast: $(STAMP) ## Run the tests that are not marked slow
 	$(call timed,$(TESTS) -m "not slow" $(ARGS))
 
 test-full: $(STAMP) ## Run all tests, and the notebooks, with the budget of a laptop
