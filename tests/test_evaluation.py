@@ -3,56 +3,67 @@
 from __future__ import annotations
 
 import json
+import threading
 from dataclasses import replace
 
+import psutil
 import pytest
 
-from tutorial_lib import evaluation, images, metrics
-from tutorial_lib.evaluation import Job, Results, at_rate, loss_jobs, measure, sweep
+from tutorial_lib import codecs, evaluation, images, metrics
+from tutorial_lib.evaluation import AVERAGES, EvaluationError, Job, Results, Run, at_rate, bd_rate, curves, jobs, runs, sweep
 
 JOBS = [Job("coffee", codec, bpp, (64, 96)) for codec in ("jpeg", "webp") for bpp in (1.0, 2.0)]
 
 
+def done(job: Job) -> Run:
+    return Run({"codec": job.codec, "key": job.key, "error": None, "encode_seconds": 1.0, "decode_seconds": 0.0}, None)
+
+
 def test_a_row_says_what_the_file_gives() -> None:
-    row = measure(JOBS[1])
+    run = runs.measure(JOBS[1])
+    row = run.row
     picture = images.reduce(images.sample("coffee"), size=(64, 96))
-    data = evaluation.codecs.get("jpeg").encode(picture, bpp=2.0)
-    decoded = evaluation.codecs.get("jpeg").decode(data)
+    data = codecs.get("jpeg").encode(picture, bpp=2.0)
+    decoded = codecs.get("jpeg").decode(data)
     assert row["bytes"] == len(data) and row["bpp_real"] == 8 * len(data) / (64 * 96) <= 2.0
     assert row["psnr"] == metrics.psnr(decoded, picture) and row["ssim"] == metrics.ssim(decoded, picture)
     assert row["ms_ssim_db"] is None  # too small a picture for it
-    assert row["key"] == JOBS[1].key and row["error"] is None
+    assert row["key"] == JOBS[1].key and row["error"] is None and run.data == data
+    assert row["operations_per_pixel"] is None and "quality" not in row["settings"] and "JPEG" in row["settings"]
+    assert row["encode_seconds"] > 0 and row["encode_peak_mb"] > 50 and row["decode_peak_mb"] > 50
     json.dumps(row, allow_nan=False)
 
 
 def test_a_learned_run_takes_loss_budget_and_seed(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = {}
-    codec = evaluation.codecs.LEARNED["siren"]
+    codec = codecs.LEARNED["siren"]
 
     def encode(self, picture, **options):
         seen.update(options)
         return codec.execute(codec.plan(picture, bpp=2.0, budget="quick"), picture, progress=False).data
 
     monkeypatch.setattr(type(codec), "encode", encode)
-    row = measure(Job("coffee", "siren", 2.0, (32, 48), "l1", "quick", 7))
+    run = runs.measure(Job("coffee", "siren", 2.0, (32, 48), "l1", "quick", 7))
+    row = run.row
     assert seen == {"bpp": 2.0, "budget": "quick", "seed": 7, "progress": False, "loss": "l1", "iterations": None}
     assert row["loss"] == "l1" and 0 < row["bpp_real"] <= 2.0
+    assert row["operations_per_pixel"] == codec.config_of(run.data).weights
 
 
 def test_a_killed_sweep_goes_on(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
     ran = []
 
-    def stop_at_third(job: Job) -> dict:
+    def stop_at_third(job: Job) -> Run:
         if len(ran) == 2:
             raise KeyboardInterrupt
         ran.append(job)
-        return {"key": job.key, "error": None}
+        return done(job)
 
-    monkeypatch.setattr(evaluation, "measure", stop_at_third)
+    monkeypatch.setattr(runs, "measure", stop_at_third)
     with pytest.raises(KeyboardInterrupt):
         sweep(JOBS, Results(tmp_path), progress=False)
     assert len(Results(tmp_path).rows()) == 2
-    monkeypatch.setattr(evaluation, "measure", lambda job: ran.append(job) or {"key": job.key, "error": None})
+    monkeypatch.setattr(runs, "measure", lambda job: ran.append(job) or done(job))
     rows = sweep([*JOBS, JOBS[0]], Results(tmp_path), progress=False)
     assert ran == JOBS and {row["key"] for row in rows} == {job.key for job in JOBS}
 
@@ -72,7 +83,7 @@ def test_failures_are_rows_and_retried_when_asked(tmp_path, monkeypatch: pytest.
     impossible = Job("coffee", "nif", 1e-4, (64, 96), None, "quick")
     (row,) = sweep([impossible], Results(tmp_path), progress=False)
     assert "CodecError" in row["error"]
-    monkeypatch.setattr(evaluation, "measure", lambda job: {"key": job.key, "error": None})
+    monkeypatch.setattr(runs, "measure", done)
     assert sweep([impossible], Results(tmp_path), progress=False)[0]["error"]
     assert sweep([impossible], Results(tmp_path), retry=True, progress=False)[0]["error"] is None
 
@@ -86,31 +97,146 @@ def test_rates_are_interpolated_and_never_extrapolated() -> None:
             at_rate(rates, values, outside)
 
 
-def test_the_papers_grid_of_runs() -> None:
-    jobs = loss_jobs(["coffee", "chelsea"], ["nif", "siren"], [0.5, 1.0, 2.0], budget="quick")
-    learned = [job for job in jobs if job.loss]
-    assert len(learned) == len(set(learned)) == 2 * 2 * 3 * 5
-    assert {job.codec for job in jobs if not job.loss} == {"jpeg", "avif"}
+def test_jobs_are_every_combination_once_and_classical_codecs_have_no_loss() -> None:
+    found = jobs(["coffee", "chelsea"], ["nif", "jpeg", "siren"], [0.5, 1.0, 2.0], losses=["l1", "mse"], budget="quick")
+    learned = [job for job in found if job.loss]
+    assert len(learned) == len(set(learned)) == 2 * 2 * 3 * 2
+    assert [job for job in found if not job.loss] == [Job(p, "jpeg", r) for p in ("coffee", "chelsea") for r in (0.5, 1.0, 2.0)]
+    with pytest.raises(ValueError, match="l3"):
+        jobs(["coffee"], ["nif"], [1.0], losses=["l3"])
+    with pytest.raises(ValueError, match="gif"):
+        jobs(["coffee"], ["gif"], [1.0])
 
 
 def test_equal_lambda_is_for_latent_grids_alone() -> None:
-    jobs = loss_jobs(["coffee"], ["nif", "coolchic-v1"], [1.0], lambdas=[1e-3, 1e-2], budget="quick", iterations=12)
-    steered = [job for job in jobs if job.lmbda is not None]
-    assert {(job.codec, job.bpp) for job in steered} == {("coolchic-v1", None)} and len(steered) == 2 * 5
-    assert "λ = 0.001" in str(steered[0]) and "1 bpp" in str(jobs[0])
+    found = jobs(["coffee"], ["nif", "coolchic-v1"], [1.0], lambdas=[1e-3, 1e-2], budget="quick", iterations=12)
+    steered = [job for job in found if job.lmbda is not None]
+    assert {(job.codec, job.bpp) for job in steered} == {("coolchic-v1", None)} and len(steered) == 2
+    assert "λ = 0.001" in str(steered[0]) and "1 bpp" in str(found[0])
 
 
 def test_the_loss_is_minimised_as_it_is_at_equal_lambda() -> None:
     job = Job("coffee", "coolchic-small", None, (32, 48), "mse", "quick", iterations=150, lmbda=1e-4)
-    fine, coarse = (measure(replace(job, lmbda=lmbda)) for lmbda in (1e-5, 1e-2))
+    fine, coarse = (runs.measure(replace(job, lmbda=lmbda)).row for lmbda in (1e-5, 1e-2))
     assert fine["bpp"] is None and fine["bpp_real"] > 1.2 * coarse["bpp_real"] and fine["psnr"] > coarse["psnr"]
 
 
-def test_the_command_runs_a_sweep_and_names_failures(tmp_path, capsys: pytest.CaptureFixture[str]) -> None:
-    arguments = ["losses", "--pictures", "coffee", "--size", "48x32", "--codecs", "nif", "--losses", "l1", "--budget", "quick"]
-    evaluation.main([*arguments, "--rates", "3", "0.0001", "-o", str(tmp_path)])
-    out = capsys.readouterr().out
-    assert "6 runs" in out and "0.0001 bpp" in out
-    assert "<img" in (tmp_path / "curves.html").read_text(encoding="utf-8")
-    row = next(row for row in Results(tmp_path).rows() if row["codec"] == "nif" and row["bpp"] == 3)
-    assert row["bpp_real"] <= 3 and row["psnr"] > 15
+def test_the_committed_sweep_of_losses_is_what_its_command_asks_for() -> None:
+    """The rows would be found again by the command in README: nothing of it would run twice."""
+    rows = Results("data/results/losses-288x192").rows()
+    pictures = ["kodak:15", "kodak:3", "kodak:23"]
+    names, losses = ["nif", "coolchic-v1", "coolchic-v2", "jpeg", "avif"], ["l1", "mse", "log-cosh", "log-cosh+ssim", "l1+ssim"]
+    options = {"losses": losses, "size": (192, 288), "budget": "laptop", "iterations": 300}
+    wanted = jobs(pictures, names, [0.6, 1, 1.6], **options) + jobs(pictures, ["coolchic-v1"], [], lambdas=[0.002], **options)
+    assert {job.key for job in wanted} == {row["key"] for row in rows} and not any(row["error"] for row in rows)
+
+
+def test_files_are_kept_beside_their_rows(tmp_path) -> None:
+    results = Results(tmp_path / "results")
+    assert results.rows() == [] and not results.folder.exists()
+    (row,) = sweep([JOBS[0]], results, progress=False)
+    assert row["file"].startswith("coffee-jpeg-1-") and row["file"].endswith(".jpg")
+    assert len(results.data(row)) == row["bytes"]
+    (results.folder / "files" / row["file"]).unlink()
+    assert results.data(row) is None
+
+
+def test_names_of_folders_and_sets(tmp_path) -> None:
+    images.save(images.reduce(images.sample("coffee"), factor=20), tmp_path / "b.png")
+    (tmp_path / "notes.txt").write_text("no picture")
+    assert evaluation.expand([str(tmp_path), "coffee", "coffee"]) == [str(tmp_path / "b.png"), "coffee"]
+    assert evaluation.expand(["kodak"])[23] == "kodak:24" and "chelsea" in evaluation.expand(["samples"])
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match="no picture in the folder"):
+        evaluation.expand([str(tmp_path / "empty")])
+
+
+# ------------------------------------------------------------------------------------------- curves
+
+CURVE = [(0.25, 28.0), (0.5, 31.0), (1.0, 34.5), (2.0, 38.0)]
+
+
+def row(picture: str, codec: str, bpp: float, psnr: float, **more) -> dict:
+    common = {"picture": picture, "codec": codec, "bpp": bpp, "bpp_real": 0.98 * bpp, "error": None, "loss": None}
+    return common | {"width": 96, "height": 64, "psnr": psnr, "mse": 10 ** (-psnr / 10)} | more
+
+
+def test_bd_rate_of_a_shifted_curve_is_the_shift() -> None:
+    assert bd_rate(CURVE, [(1.25 * rate, quality) for rate, quality in CURVE]) == pytest.approx(25)
+    assert bd_rate(CURVE, CURVE[::-1]) == pytest.approx(0, abs=1e-9)
+
+
+def test_bd_rate_is_refused_with_a_reason() -> None:
+    with pytest.raises(EvaluationError, match="share only 3.0 dB"):
+        bd_rate(CURVE, [(0.5, 35.0), (1.0, 39.0), (2.0, 42.0)])
+    with pytest.raises(EvaluationError, match="no quality at all"):
+        bd_rate(CURVE, [(0.5, 45.0), (1.0, 49.0), (2.0, 52.0)])
+    with pytest.raises(EvaluationError, match="2 rising points"):
+        bd_rate(CURVE, [(0.5, 30.0), (1.0, 29.0), (2.0, 37.0)])  # the middle one is dominated
+
+
+def test_two_averages_of_the_same_rows() -> None:
+    rows = [row(p, "jpeg", b, q + d) for p, d in (("a", 0), ("b", 10)) for b, q in CURVE]
+    (mean,), (pooled,) = (curves(rows, average=average).values() for average in AVERAGES)
+    assert [quality for _, quality in mean] == pytest.approx([q + 5 for _, q in CURVE])
+    # 10·log10 of the mean of 1 and 1/10
+    assert [quality for _, quality in pooled] == pytest.approx([q + 2.596 for _, q in CURVE], abs=1e-3)
+    assert mean[0][0] == pytest.approx(0.245)
+    with pytest.raises(EvaluationError):
+        curves(rows, "ssim", average=AVERAGES[1])
+
+
+def test_means_are_over_pictures_that_all_lines_have() -> None:
+    rows = [row(p, c, b, q) for p, c in (("a", "jpeg"), ("b", "jpeg"), ("a", "nif")) for b, q in CURVE]
+    rows += [row("b", "nif", 1.0, 99.0)]
+    assert evaluation.shared_pictures(rows) == ["a 96×64"]
+    assert [quality for _, quality in curves(rows)["nif"]] == [quality for _, quality in CURVE]
+    assert evaluation.bd_rates(rows)["nif"] == pytest.approx(0, abs=1e-9)
+
+
+def test_losses_make_lines_of_their_own_and_failures_none() -> None:
+    rows = [row("a", "nif", b, q, loss=loss) for loss in ("l1", "mse") for b, q in CURVE]
+    rows += [row("a", "jpeg", b, q) for b, q in CURVE] + [{**row("a", "avif", 1.0, 30.0), "error": "no"}]
+    assert list(curves(rows)) == ["nif, l1", "nif, mse", "jpeg"]
+    with pytest.raises(EvaluationError, match="no curve of avif"):
+        evaluation.bd_rates(rows, "avif")
+
+
+# -------------------------------------------------------------------------------------------- Dask
+
+
+@pytest.mark.slow
+def test_a_worker_killed_in_the_middle_costs_no_run(tmp_path) -> None:
+    """Two workers; one is killed while it computes. Every run has one row, and none failed."""
+    found = jobs(["coffee"], ["siren"], [2.0, 2.5, 3.0, 3.5], size=(32, 48), budget="quick", iterations=200)
+    found += jobs(["coffee"], ["jpeg"], [1.0, 2.0], size=(64, 96))
+    killed = []
+
+    def kill_one() -> None:
+        while not stop.wait(0.2):
+            workers = [p for p in psutil.Process().children(recursive=True) if "spawn_main" in " ".join(p.cmdline())]
+            if Results(tmp_path).rows() and workers:
+                workers[-1].kill()
+                killed.append(workers[-1].pid)
+                return
+
+    stop = threading.Event()
+    killer = threading.Thread(target=kill_one)
+    killer.start()
+    rows = sweep(found, Results(tmp_path), workers=2, progress=False)
+    stop.set()
+    killer.join()
+    assert killed
+    assert sorted(row["key"] for row in rows) == sorted(job.key for job in found)
+    assert len(Results(tmp_path).file.read_text().splitlines()) == len(found)
+    assert not any(row["error"] for row in rows)
+
+
+@pytest.mark.slow
+def test_an_existing_scheduler_is_used(tmp_path) -> None:
+    from distributed import LocalCluster
+
+    with LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=":0") as cluster:
+        rows = sweep(JOBS, Results(tmp_path), scheduler=cluster.scheduler_address, progress=False)
+    assert len(rows) == len(JOBS) and not any(row["error"] for row in rows)
+    assert all(Results(tmp_path).data(row) for row in rows)

@@ -162,11 +162,22 @@ def test_data_of_the_package_is_in_the_wheel() -> None:
     """The build takes everything under the package's folder that git does not ignore."""
     project = tomllib.loads(PYPROJECT)
     assert project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"] == ["tutorial_lib"]
+    included = project["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
+    tracked = {path.name for path in (ROOT / "data").iterdir() if path.name[0] != "."} - {"downloads"}
+    assert included == {f"data/{name}": f"tutorial_lib/data/{name}" for name in tracked}
     folder = ROOT / "tutorial_lib" / "codecs" / "initialisations"
     names = {path.name for path in folder.iterdir()}
     assert {f"{Path(name).stem}.toml" for name in names} == {name for name in names if name.endswith(".toml")} and len(names) >= 2
     ignored = [line.strip("/") for line in (ROOT / ".gitignore").read_text(encoding="utf-8").split()]
     assert not {"f16", "toml", "initialisations", "*.f16", "*.toml"} & set(ignored)
+
+
+def test_copyleft_packages_are_optional() -> None:
+    """pillow-heif's wheels hold x265, which is under the GPL."""
+    extras = tomllib.loads(PYPROJECT)["project"]["optional-dependencies"]
+    assert [Requirement(line).name for line in extras["heic"]] == ["pillow-heif"] and "heic" not in REQUIRED_EXTRAS
+    for listed in (ranges_of_pyproject(PYPROJECT), pins_of_lock(LOCK), ranges_of_environment(ENVIRONMENT)):
+        assert "pillow-heif" not in listed
 
 
 def test_citation_names_this_version() -> None:

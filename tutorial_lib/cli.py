@@ -1,7 +1,7 @@
-"""The command ``inr``: encode, decode, info, compare, doctor.
+"""The command ``inr``: encode, decode, info, compare, evaluate, report, doctor.
 
-Exit status: 0 for success, 1 when ``doctor`` finds a fault, 2 for bad input, 130 when stopped. Errors are one line on
-stderr.
+Exit status: 0 for success, 1 when ``doctor`` finds a fault or a run of ``evaluate`` failed, 2 for bad input, 130 when stopped.
+Errors are one line on stderr.
 """
 
 from __future__ import annotations
@@ -85,6 +85,32 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument("--lpips", choices=LPIPS_NETWORKS, help="add LPIPS by this network; its weights are downloaded")
     compare.add_argument("--json", action="store_true", help="print it as JSON")
     compare.set_defaults(run=_compare)
+
+    evaluate = commands.add_parser("evaluate", help="encode pictures with several codecs and rates, and measure the files")
+    evaluate.add_argument("--images", nargs="+", required=True, metavar="PICTURE", help="files, folders, coffee, kodak:1, kodak")
+    evaluate.add_argument("--codecs", nargs="+", required=True, metavar="NAME", help="nif, coolchic-v2, jpeg, avif, …")
+    evaluate.add_argument("--rates", nargs="+", required=True, metavar="BPP", help="bits per pixel to aim at")
+    evaluate.add_argument("--losses", nargs="+", default=[], metavar="NAME", help="fit with each (default: the recipes')")
+    evaluate.add_argument("--lambdas", nargs="+", default=[], metavar="X", help="fit latent grids at these λ as well")
+    evaluate.add_argument("--size", metavar="WxH", help="reduce pictures to this size (default: their own)")
+    evaluate.add_argument("--budget", choices=BUDGET_NAMES, help="how long to fit (default: by device)")
+    evaluate.add_argument("--iterations", type=int, metavar="N", help="steps of every fit (default: what the budget affords)")
+    evaluate.add_argument("--seed", type=_seed, default=0, metavar="N", help="default 0")
+    evaluate.add_argument("--no-steering", action="store_true", help="latent grids: keep λ, come only near the rates, sooner")
+    evaluate.add_argument("--workers", type=int, metavar="N", help="processes; 0: only this one (default: one a GPU or core)")
+    evaluate.add_argument("--scheduler", metavar="ADDRESS", help="a running Dask scheduler to use instead, as tcp://host:8786")
+    evaluate.add_argument("--retry", action="store_true", help="run failed runs again")
+    evaluate.add_argument("-o", "--output", default="results", metavar="FOLDER", help="default: results")
+    evaluate.add_argument("--json", action="store_true", help="print the rows as JSON")
+    evaluate.set_defaults(run=_evaluate)
+
+    report = commands.add_parser("report", help="a page of curves, tables and crops from what evaluate measured")
+    report.add_argument("results", metavar="FOLDER")
+    report.add_argument("--anchor", default="jpeg", metavar="CODEC", help="what BD-rates are against (default: jpeg)")
+    report.add_argument("--title", help="of the page")
+    sides = ("TOP", "LEFT", "HEIGHT", "WIDTH")
+    report.add_argument("--crop", type=int, nargs=4, metavar=sides, help="which part to show (default: the middle)")
+    report.set_defaults(run=_report)
 
     doctor = commands.add_parser("doctor", help="check this installation and say what to do about faults")
     doctor.add_argument("--json", action="store_true", help="print it as JSON")
@@ -273,6 +299,60 @@ def _compare(options: argparse.Namespace) -> int:
     return 0
 
 
+def _evaluate(options: argparse.Namespace) -> int:
+    from tutorial_lib.evaluation import Results, default_workers, expand, jobs, sweep
+
+    if options.workers is not None and options.workers < 0:
+        raise UsageError(f"--workers is 0 or more, not {options.workers}")
+    size = None if options.size is None else _pair(options.size)
+    wanted = jobs(
+        expand(options.images),
+        _several(options.codecs),
+        _numbers("--rates", options.rates),
+        losses=_several(options.losses),
+        lambdas=_numbers("--lambdas", options.lambdas),
+        size=size,
+        budget=options.budget,
+        iterations=options.iterations,
+        seed=options.seed,
+        steer=not options.no_steering,
+    )
+    workers = default_workers() if options.workers is None else options.workers
+    rows = sweep(
+        wanted,
+        Results(options.output),
+        retry=options.retry,
+        progress=not options.json,
+        workers=workers,
+        scheduler=options.scheduler,
+    )
+    failed = [row for row in rows if row["error"]]
+    if options.json:
+        print(json.dumps(rows))
+    else:
+        again = " (--retry runs them again)" if failed else ""
+        print(f"{len(rows)} runs in {options.output}, {len(failed)} of them failed{again}")
+        for row in failed[:5]:
+            print(f"  {row['picture']} {row['codec']} {row['loss'] or ''} {row['bpp']} bpp: {row['error']}")
+        if len(failed) > 5:
+            print("  …")
+        print(f"inr report {options.output}: curves, tables and crops")
+    return 1 if failed else 0
+
+
+def _report(options: argparse.Namespace) -> int:
+    from tutorial_lib.evaluation import Results
+    from tutorial_lib.evaluation.report import write_report
+
+    crop = tuple(options.crop) if options.crop else None
+    results = Results(options.results)
+    if not results.file.is_file():
+        raise UsageError(f"there is no {results.file}: inr evaluate writes it")
+    page = write_report(results, title=options.title, anchor=options.anchor, crop=crop)
+    print(f"→ {page}\n→ {page.with_name('runs.csv')}")
+    return 0
+
+
 def _doctor(options: argparse.Namespace) -> int:
     from dataclasses import asdict
 
@@ -286,13 +366,17 @@ def _doctor(options: argparse.Namespace) -> int:
 def _decoded(name: str) -> tuple[Any, bytes | None]:
     """A picture and, for a compressed file, its bytes: .inr and lossy formats count, PNG and samples don't."""
     from tutorial_lib import codecs, images
+    from tutorial_lib.classical_codecs import SUFFIXES
 
     path = Path(name)
     if path.suffix.lower() == ".inr":
         data = _read(name)
         return codecs.decode(data).cpu(), data
-    lossy = path.suffix.lower() in (".jpg", ".jpeg", ".webp", ".avif") and path.is_file()
-    return images.open_picture(name), path.read_bytes() if lossy else None
+    codec = SUFFIXES.get(path.suffix.lower())
+    if codec is None or not path.is_file():
+        return images.open_picture(name), None
+    data = _read(name)
+    return codecs.CLASSICAL[codec].decode(data), data
 
 
 def _size(options: argparse.Namespace, height: int, width: int) -> tuple[int, int]:
@@ -302,11 +386,33 @@ def _size(options: argparse.Namespace, height: int, width: int) -> tuple[int, in
         return max(1, round(height * options.scale)), max(1, round(width * options.scale))
     if options.size is None:
         return height, width
+    return _pair(options.size)
+
+
+def _pair(text: str) -> tuple[int, int]:
+    """(height, width) of "WxH"."""
     try:
-        columns, rows = (int(side) for side in options.size.lower().replace("×", "x").split("x"))
+        columns, rows = (int(side) for side in text.lower().replace("×", "x").split("x"))
     except ValueError:
-        raise UsageError(f"a size is WxH in pixels, as 1536x1024, not {options.size!r}") from None
+        raise UsageError(f"a size is WxH in pixels, as 1536x1024, not {text!r}") from None
     return rows, columns
+
+
+def _several(values: Sequence[str]) -> list[str]:
+    """The parts of a list given with blanks, commas or both."""
+    return [part for value in values for part in value.split(",") if part]
+
+
+def _numbers(option: str, values: Sequence[str]) -> list[float]:
+    numbers = []
+    for part in _several(values):
+        try:
+            numbers.append(float(part))
+        except ValueError:
+            raise UsageError(f"{option} takes numbers, not {part!r}") from None
+        if not 0 < numbers[-1] < float("inf"):
+            raise UsageError(f"{option} takes positive numbers, not {part}")
+    return numbers
 
 
 def _beside(name: str, suffix: str) -> str:

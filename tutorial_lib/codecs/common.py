@@ -390,6 +390,10 @@ class NetworkCodec(abc.ABC):
         """The network's shape as a file gives it."""
         return self._read_config(bitstream.read(data))
 
+    def operations_per_pixel(self, data: bytes) -> float:
+        """Multiply-adds of decoding, for each pixel: a network on coordinates uses each weight once a pixel."""
+        return float(self.config_of(data).weights)
+
     def describe(self, data: bytes) -> list[dict[str, Any]]:
         """A row for each stored tensor: name, shape, law, step (of rows: the largest), bound, bits_per_weight.
 

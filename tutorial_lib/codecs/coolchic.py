@@ -16,7 +16,7 @@ from tutorial_lib.bitstream import BitstreamError, Container, Reader, varint
 from tutorial_lib.classical_codecs import CodecError
 from tutorial_lib.codecs.common import BUDGETS, MAX_OPERATIONS, Budget, Encoding
 from tutorial_lib.latent_coding import decode_latents, decode_networks, encode_latents, encode_networks, groups_of, symbols_bits
-from tutorial_lib.latent_grids import SMALL, V1, V2, GridsConfig, LatentGrids
+from tutorial_lib.latent_grids import SMALL, V1, V2, GridsConfig, LatentGrids, operations_per_pixel
 from tutorial_lib.latent_training import BITS_PER_WEIGHT, GridProgress, GridRecipe, fit, modern, published_v1, published_v2
 from tutorial_lib.losses import LOSSES
 from tutorial_lib.quantization import QuantizedTensor
@@ -229,6 +229,11 @@ class CoolChicCodec:
     def config_of(self, data: bytes) -> GridsConfig:
         """The shape as a file gives it."""
         return self._read_config(bitstream.read(data))
+
+    def operations_per_pixel(self, data: bytes) -> float:
+        """Multiply-adds of decoding, for each pixel; `latent_grids.operations_per_pixel`."""
+        container = bitstream.read(data)
+        return operations_per_pixel(self._read_config(container), container.height, container.width)
 
     def describe(self, data: bytes) -> list[dict[str, Any]]:
         """A row for each grid and group of weights: name, shape, step, bound, bits_per_weight (of a grid: per value)."""

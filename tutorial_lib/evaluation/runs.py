@@ -1,0 +1,262 @@
+"""One run: encode, decode from the bytes, compare; and the rows of many, kept so that a crash loses none."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import platform
+import re
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import torch
+from torch import Tensor
+
+from tutorial_lib import codecs, images, metrics
+from tutorial_lib.classical_codecs import SUFFIXES
+from tutorial_lib.runtime import choose_device
+
+METRICS = ("psnr", "ssim", "ms_ssim_db", "lpips_alex", "lpips_squeeze", "ssimulacra2")
+PACKAGES = ("torch", "numpy", "pillow", "constriction", "pytorch-optimizer")
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run of a sweep.
+
+    Args:
+        picture: as `images.open_picture` takes it.
+        size: (height, width) to reduce it to; None for its own.
+        codec: a name in `codecs.names`.
+        bpp: the rate asked for; None where λ decides.
+        loss: a name in `losses.LOSSES`; None for classical codecs, and for a recipe's own.
+        budget: "quick", "laptop" or "gpu"; None for classical codecs.
+        seed: of the fit.
+        iterations: of the fit; None for what the budget affords.
+        lmbda: λ in D + λR, D being the loss as it is; latent grids only.
+        steer: False for latent grids whose λ is not to move: a rate near ``bpp``, in less time.
+    """
+
+    picture: str
+    codec: str
+    bpp: float | None
+    size: tuple[int, int] | None = None
+    loss: str | None = None
+    budget: str | None = None
+    seed: int = 0
+    iterations: int | None = None
+    lmbda: float | None = None
+    steer: bool = True
+
+    @property
+    def key(self) -> str:
+        """Equal for equal jobs, in one process or another."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+    def __str__(self) -> str:
+        aim = f"λ = {self.lmbda:g}" if self.bpp is None else f"{self.bpp:g} bpp"
+        return " ".join(filter(None, (self.picture, self.codec, self.loss, aim)))
+
+
+class Results:
+    """The rows of a sweep, in a folder's ``runs.jsonl``, and the encoded files beside it, in ``files``.
+
+    A line torn by a crash is dropped and its run repeated. Nothing is created before the first row.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        self.folder = Path(folder)
+        self.file = self.folder / "runs.jsonl"
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One row for each job: the last one that ran."""
+        latest: dict[str, dict[str, Any]] = {}
+        if self.file.exists():
+            for line in self.file.read_text(encoding="utf-8").splitlines():
+                try:
+                    row = json.loads(line)
+                except json.JSONDecodeError:
+                    continue
+                latest[row["key"]] = row
+        return list(latest.values())
+
+    def append(self, row: dict[str, Any], data: bytes | None = None) -> dict[str, Any]:
+        """Add a row, and its file, so that they survive whatever comes next; returns the row with the file's name."""
+        row = row | {"file": None}
+        if data is not None:
+            row["file"] = _file_name(row)
+            (self.folder / "files").mkdir(parents=True, exist_ok=True)
+            images.write_atomically(self.folder / "files" / row["file"], data)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        torn = self.file.exists() and not self.file.read_bytes().endswith(b"\n") and self.file.stat().st_size > 0
+        with self.file.open("ab") as file:
+            file.write(b"\n" * torn + json.dumps(row).encode() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        return row
+
+    def data(self, row: Mapping[str, Any]) -> bytes | None:
+        """The file of a run; None where the folder came without it."""
+        path = self.folder / "files" / (row.get("file") or "")
+        return path.read_bytes() if row.get("file") and path.is_file() else None
+
+
+def _file_name(row: Mapping[str, Any]) -> str:
+    """What ran, readable, and a hash of all that tells it from other runs: "kodak3-jpeg-0.5-1f2e3d4c.jpg"."""
+    suffix = next((suffix for suffix, codec in SUFFIXES.items() if codec == row["codec"]), ".inr")
+    if row["codec"] in ("png", "jpeg-444"):
+        suffix = {"png": ".png", "jpeg-444": ".jpg"}[row["codec"]]
+    aim = f"lambda{row['lmbda']:g}" if row.get("bpp") is None else f"{row['bpp']:g}"
+    picture = Path(str(row["picture"]).replace(":", "")).stem
+    name = "-".join(filter(None, (picture, row["codec"], row.get("loss"), aim)))
+    return f"{re.sub(r'[^a-zA-Z0-9.+-]', '_', name)}-{hashlib.sha256(row['key'].encode()).hexdigest()[:8]}{suffix}"
+
+
+@dataclass(frozen=True)
+class Run:
+    """What became of a job: its row, and the encoded file, None of a failure."""
+
+    row: dict[str, Any]
+    data: bytes | None
+
+
+def run(job: Job) -> Run:
+    """`measure`, with a failure as a row of its own: the job's fields, ``key`` and ``error``."""
+    try:
+        return measure(job)
+    except (ValueError, OSError, RuntimeError, MemoryError) as error:
+        return failure(job, f"{type(error).__name__}: {error}")
+
+
+def failure(job: Job, error: str) -> Run:
+    """The row of a run that failed."""
+    return Run(asdict(job) | {"key": job.key, "error": error} | circumstances(), None)
+
+
+def measure(job: Job) -> Run:
+    """Encode, decode from the bytes, compare.
+
+    Returns:
+        the file, and a row of the job's fields and ``key``; ``height``, ``width``, ``bytes``, ``bpp_real``; ``mse`` and
+        `METRICS`, None where a picture is too small or weights are missing; ``encode_seconds`` and ``decode_seconds`` by the
+        clock, ``encode_cpu_seconds`` and ``decode_cpu_seconds``; ``encode_peak_mb`` and ``decode_peak_mb``, most memory of
+        the process meanwhile (Python and PyTorch included, and what earlier runs in it keep mapped), ``device_peak_mb``, of a
+        GPU's memory, None without one; ``operations_per_pixel``, multiply-adds of the decoder, None for classical codecs;
+        ``settings``, what those were called with; machine, versions and time.
+    """
+    picture = original(asdict(job))
+    codec = codecs.get(job.codec)
+    learned = job.codec in codecs.LEARNED
+    options: dict[str, Any] = {"bpp": job.bpp}
+    if learned:
+        options |= {"budget": job.budget, "iterations": job.iterations, "seed": job.seed, "loss": job.loss, "progress": False}
+    if job.lmbda is not None:
+        options["lmbda"] = job.lmbda
+    if not job.steer:
+        options["steer"] = False
+    on_gpu = choose_device().type == "cuda"
+    if on_gpu:
+        torch.cuda.reset_peak_memory_stats()
+    encoding = watched(lambda: codec.encode(picture, **options))
+    data = encoding.result
+    decoding = watched(lambda: codec.decode(data).cpu())
+    decoded = decoding.result
+    row: dict[str, Any] = asdict(job) | {"key": job.key, "error": None, "height": picture.shape[1], "width": picture.shape[2]}
+    row |= {"bytes": len(data), "bpp_real": metrics.bits_per_pixel(data, picture)}
+    for role, work in (("encode", encoding), ("decode", decoding)):
+        row |= {f"{role}_seconds": work.seconds, f"{role}_cpu_seconds": work.cpu_seconds, f"{role}_peak_mb": work.peak_mb}
+    row["device_peak_mb"] = torch.cuda.max_memory_allocated() / 1e6 if on_gpu else None
+    row["operations_per_pixel"] = codec.operations_per_pixel(data) if learned else None
+    row["settings"] = None if learned else codec.settings
+    row["mse"] = metrics.mse(decoded, picture)
+    return Run(row | scores(decoded, picture) | circumstances(), data)
+
+
+def original(row: Mapping[str, Any]) -> Tensor:
+    """The picture of a row or job's fields, as it was encoded: opened, and reduced to ``size``."""
+    picture = images.open_picture(row["picture"])
+    return images.reduce(picture, size=tuple(row["size"])) if row["size"] is not None else picture
+
+
+@dataclass(frozen=True)
+class Watched(Generic[T]):
+    """What some work gave and took.
+
+    Attributes:
+        result: of the work.
+        seconds: by the clock.
+        cpu_seconds: of the process, all its threads: what other programs beside it change least.
+        peak_mb: the process's largest memory meanwhile, in 10⁶ bytes.
+    """
+
+    result: T
+    seconds: float
+    cpu_seconds: float
+    peak_mb: float
+
+
+def watched(work: Callable[[], T]) -> Watched[T]:
+    """Do some work, with a look at the process's memory every 20 ms."""
+    import psutil
+
+    process, done = psutil.Process(), threading.Event()
+    peak = process.memory_info().rss
+
+    def watch() -> None:
+        nonlocal peak
+        while not done.wait(0.02):
+            peak = max(peak, process.memory_info().rss)
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    started, cpu_started = time.perf_counter(), time.process_time()
+    try:
+        result = work()
+        seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - cpu_started
+        peak = max(peak, process.memory_info().rss)
+    finally:
+        done.set()
+        watcher.join()
+    return Watched(result, seconds, cpu_seconds, peak / 1e6)
+
+
+def scores(decoded: Tensor, picture: Tensor) -> dict[str, float | None]:
+    """All `METRICS` of a decoded picture, None where one is not to be had."""
+    measures = {
+        "psnr": lambda: metrics.psnr(decoded, picture),
+        "ssim": lambda: metrics.ssim(decoded, picture),
+        "ms_ssim_db": lambda: metrics.ms_ssim_db(decoded, picture),
+        "lpips_alex": lambda: metrics.lpips(decoded, picture, network="alex"),
+        "lpips_squeeze": lambda: metrics.lpips(decoded, picture, network="squeeze"),
+        "ssimulacra2": lambda: metrics.ssimulacra2(decoded, picture),
+    }
+    values: dict[str, float | None] = {}
+    for name, measure_ in measures.items():
+        try:
+            value = measure_()
+        except metrics.MetricError:
+            value = None
+        values[name] = value if value is not None and math.isfinite(value) else None  # JSON has no infinity
+    return values
+
+
+def circumstances() -> dict[str, Any]:
+    """Where and with what a run was made."""
+    device = choose_device()
+    return {
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+        "device": torch.cuda.get_device_name() if device.type == "cuda" else device.type,
+        "threads": torch.get_num_threads(),
+        "versions": {"python": platform.python_version()} | {name: metadata.version(name) for name in PACKAGES},
+    }

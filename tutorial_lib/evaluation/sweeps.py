@@ -1,0 +1,227 @@
+"""Sweeps: every (picture, codec, rate, loss) once, on one machine or many, resumed where they were stopped."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import fmean
+from typing import TYPE_CHECKING, Any
+
+import torch
+from tqdm.auto import tqdm
+
+from tutorial_lib import codecs, images
+from tutorial_lib.codecs.coolchic import CoolChicCodec
+from tutorial_lib.evaluation import runs
+from tutorial_lib.evaluation.runs import Job, Results, Run
+from tutorial_lib.losses import LOSSES
+from tutorial_lib.runtime import choose_budget
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".avif", ".tif", ".tiff", ".bmp", ".ppm")
+
+WORKER_MEMORY = 2_000_000_000
+"""Bytes to allow for each worker: COOL-CHIC v2 takes 1.2 GB at 768×512, Python and PyTorch included."""
+
+DEATHS_ALLOWED = 3
+"""Workers that may die over one run before it counts as failed: the run itself may be what kills them."""
+
+
+def expand(pictures: Sequence[str]) -> list[str]:
+    """Names of single pictures: a folder's pictures, "kodak" for all 24, "samples" for all samples, others as they are.
+
+    Raises:
+        ValueError: a folder without pictures.
+    """
+    found: list[str] = []
+    for name in pictures:
+        if name == "kodak":
+            found += [f"kodak:{number}" for number in range(1, 25)]
+        elif name == "samples":
+            found += images.SAMPLES
+        elif Path(name).is_dir():
+            inside = [str(path) for path in sorted(Path(name).iterdir()) if path.suffix.lower() in PICTURE_SUFFIXES]
+            if not inside:
+                raise ValueError(f"there is no picture in the folder {name}")
+            found += inside
+        else:
+            found.append(name)
+    return list(dict.fromkeys(found))
+
+
+def jobs(
+    pictures: Sequence[str],
+    names: Sequence[str],
+    rates: Sequence[float],
+    *,
+    losses: Sequence[str] = (),
+    lambdas: Sequence[float] = (),
+    size: tuple[int, int] | None = None,
+    budget: str | None = None,
+    iterations: int | None = None,
+    seed: int = 0,
+    steer: bool = True,
+) -> list[Job]:
+    """Picture × rate × codec × loss.
+
+    Args:
+        pictures: as `images.open_picture` takes them.
+        names: of codecs.
+        rates: in bits per pixel, for every codec.
+        losses: learned codecs are fitted with each of them; none for their recipes' own.
+        lambdas: fit latent grids at these λ as well, to compare losses as the loss paper does.
+        size, budget, iterations, seed, steer: see `Job`.
+
+    Returns:
+        jobs, a picture and a rate after the other, so that a sweep cut short has whole comparisons.
+
+    Raises:
+        ValueError: no such codec or loss.
+    """
+    for name in names:
+        codecs.get(name)
+    if unknown := [loss for loss in losses if loss not in LOSSES]:
+        raise ValueError(f"no loss {unknown[0]!r}; there are {', '.join(LOSSES)}")
+    fitted = {"size": size, "budget": choose_budget(budget), "iterations": iterations, "seed": seed}
+    learned = [name for name in names if name in codecs.LEARNED]
+    grids = [name for name in learned if isinstance(codecs.get(name), CoolChicCodec)]
+    found = []
+    for picture in pictures:
+        for bpp in map(float, rates):
+            found += [Job(picture, name, bpp, size) for name in names if name not in learned]
+            for name in learned:
+                moving = steer or name not in grids
+                found += [Job(picture, name, bpp, loss=loss, steer=moving, **fitted) for loss in losses or [None]]
+        for lmbda in map(float, lambdas):
+            found += [Job(picture, name, None, loss=loss, lmbda=lmbda, **fitted) for name in grids for loss in losses or [None]]
+    return found
+
+
+def sweep(
+    wanted: Iterable[Job],
+    results: Results,
+    *,
+    retry: bool = False,
+    progress: bool = True,
+    workers: int = 0,
+    scheduler: str | None = None,
+) -> list[dict[str, Any]]:
+    """Run the jobs that have no row yet. Killed at any moment, it goes on where it was when it is called again.
+
+    Args:
+        wanted: equal jobs run once.
+        results: where rows and files are and go; only this process writes there.
+        retry: run failed jobs again.
+        progress: show a bar with the time left, and where Dask's dashboard is.
+        workers: 0 to run in this process; else so many processes of a local Dask cluster, a thread each, each with a GPU of
+            its own while there are as many. A run whose worker died starts again on another one.
+        scheduler: the address of a Dask scheduler to use instead ("tcp://host:8786"). Its workers must have this package,
+            and find pictures given as files under the same paths.
+
+    Returns:
+        the rows of all ``wanted`` that are done or failed.
+    """
+    unique = {job.key: job for job in wanted}
+    there = {row["key"]: row for row in results.rows()}
+    missing = [job for key, job in unique.items() if key not in there or (retry and there[key]["error"])]
+    if missing:
+        with _finished(missing, workers, scheduler, print if progress else lambda _: None) as (finished, parallel):
+            left = _TimeLeft(missing, [row for row in there.values() if not row["error"]])
+            form = "{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}{postfix}]"
+            with tqdm(total=len(missing), unit="run", disable=not progress, bar_format=form) as bar:
+                for job, run in finished:
+                    row = results.append(run.row, run.data)
+                    left.done(job, row)
+                    bar.set_postfix_str(f"{left.estimate(parallel)}{job}", refresh=False)
+                    bar.update()
+    return [row for row in results.rows() if row["key"] in unique]
+
+
+class _TimeLeft:
+    """Time left by what runs of each codec took: JPEG's milliseconds say nothing about a fit."""
+
+    def __init__(self, missing: Sequence[Job], rows: Sequence[dict[str, Any]]) -> None:
+        self.open = {job.key: job for job in missing}
+        self.seconds: dict[str, list[float]] = {}
+        for row in rows:
+            self._note(row)
+
+    def _note(self, row: dict[str, Any]) -> None:
+        if not row["error"]:
+            self.seconds.setdefault(row["codec"], []).append(row["encode_seconds"] + row["decode_seconds"])
+
+    def done(self, job: Job, row: dict[str, Any]) -> None:
+        self.open.pop(job.key, None)
+        self._note(row)
+
+    def estimate(self, parallel: int) -> str:
+        """ "about 12 min left, ", or nothing while a codec that is still to run has not run yet."""
+        if not self.open or any(job.codec not in self.seconds for job in self.open.values()):
+            return ""
+        seconds = sum(fmean(self.seconds[job.codec]) for job in self.open.values()) / parallel
+        return f"about {math.ceil(seconds / 60)} min left, " if seconds > 90 else f"about {math.ceil(seconds)} s left, "
+
+
+@contextmanager
+def _finished(
+    missing: Sequence[Job], workers: int, scheduler: str | None, say: Callable[[str], None]
+) -> Iterator[tuple[Iterator[tuple[Job, Run]], int]]:
+    """(job, run) in the order in which they end, and how many run at once."""
+    if not workers and scheduler is None:
+        yield ((job, runs.run(job)) for job in missing), 1
+        return
+    import dask
+    from distributed import Client, LocalCluster
+
+    # a run may last longer than Dask's patience with a worker that computes without answering; the nanny ends those that died
+    quiet = {"distributed.scheduler.allowed-failures": DEATHS_ALLOWED, "distributed.comm.timeouts.connect": "60s"}
+    with dask.config.set(quiet):
+        if scheduler is not None:
+            with Client(scheduler) as client:
+                say(f"scheduler {scheduler}: {len(client.nthreads())} workers, dashboard at {client.dashboard_link}")
+                yield _computed(client, missing), max(1, len(client.nthreads()))
+            return
+        count = min(workers, len(missing))
+        with LocalCluster(n_workers=count, threads_per_worker=1, memory_limit=0, dashboard_address=":0") as cluster:
+            with Client(cluster) as client:
+                say(f"{count} workers, dashboard at {client.dashboard_link}")
+                yield _computed(client, missing), count
+
+
+def _computed(client: Client, missing: Sequence[Job]) -> Iterator[tuple[Job, Run]]:
+    from distributed import as_completed
+
+    futures = {}
+    for place, job in enumerate(missing):
+        # in order: earlier jobs have the higher priority; not pure, since a retried job must run again
+        futures[client.submit(_on_worker, job, pure=False, priority=-place)] = job
+    for future in as_completed(list(futures)):
+        job = futures.pop(future)
+        error = future.exception()
+        yield job, runs.failure(job, f"{type(error).__name__}: {error}") if error is not None else future.result()
+        future.release()
+
+
+def _on_worker(job: Job) -> Run:
+    """`runs.run` on a Dask worker: a thread, and a GPU chosen by the worker's name, a number in local clusters."""
+    from distributed import get_worker
+
+    if torch.cuda.is_available():
+        name = str(get_worker().name)
+        torch.cuda.set_device(int(name) % torch.cuda.device_count() if name.isdecimal() else 0)
+    torch.set_num_threads(max(1, int(os.environ.get("OMP_NUM_THREADS", "1"))))
+    return runs.run(job)
+
+
+def default_workers() -> int:
+    """One for each GPU; without one, for each core, as far as memory goes: short steps gain little from more threads."""
+    import psutil
+
+    if torch.cuda.is_available():
+        return torch.cuda.device_count()
+    return max(1, min(psutil.cpu_count(logical=False) or 1, int(psutil.virtual_memory().total / WORKER_MEMORY)))
