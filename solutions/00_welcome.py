@@ -8,6 +8,7 @@
 # |---|---|
 # | **You will** | see the whole way once, decode a small file at any size, try your first exercise |
 # | **Time** | 10 minutes |
+# | **In a three-hour workshop** | 10 minutes: everything |
 # | **You need** | a little Python; no GPU, nothing to download |
 #
 # Run a cell with Shift + Enter. The first one sets things up.

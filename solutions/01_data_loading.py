@@ -8,6 +8,7 @@
 # |---|---|
 # | **You will** | lay a picture out as a list, measure errors in dB and files in bits per pixel, trade one for the other |
 # | **Time** | 25 minutes, 15 of them for four exercises |
+# | **In a three-hour workshop** | 20 minutes: 01.1, 01.2 and 01.4; pass over what "may be skipped" |
 # | **You need** | a little PyTorch; no earlier notebook, nothing to download |
 
 # %%
@@ -261,7 +262,7 @@ plots.pictures(list(versions.values()), list(versions), alt="a cat, changed")
 # **One rule:** both pictures are rounded to 8 bits first. A decoder may compute 0.50073, but a screen and a
 # file show 128/255, so that is what counts.
 #
-# ### 01.3 PSNR (4 min, extra)
+# ### 01.3 PSNR (4 min, may be skipped)
 
 # %%
 @exercise("01.3")

@@ -8,6 +8,7 @@
 # |---|---|
 # | **You will** | see what a plain network can't learn, build, fit and zoom a SIREN, and meet JPEG's curve |
 # | **Time** | 40 minutes, 30 of them for six exercises |
+# | **In a three-hour workshop** | 35 minutes: 02.1, 02.2, 02.3, 02.4 and 02.6; pass over what "may be skipped" |
 # | **You need** | a little PyTorch (`nn.Module`, an optimiser); no earlier notebook, nothing to download |
 
 # %%

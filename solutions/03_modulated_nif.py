@@ -9,6 +9,7 @@
 # |---|---|
 # | **You will** | modulate a sine, plan a network for a bit budget, build and train NIF, and let two optimisers race |
 # | **Time** | 35 minutes, 26 of them for six exercises |
+# | **In a three-hour workshop** | 20 minutes: 03.1, 03.2 and 03.3; pass over what "may be skipped" |
 # | **You need** | what a SIREN is (notebook 02); no code from it, nothing to download |
 
 # %%

@@ -9,6 +9,7 @@
 # |---|---|
 # | **You will** | build the pyramid, make rounding learnable, price each integer in bits, fit $D + \lambda R$ |
 # | **Time** | 50 minutes, 30 of them for six exercises |
+# | **In a three-hour workshop** | 30 minutes: 04.1, 04.2, 04.4 and 04.5; pass over what "may be skipped" |
 # | **You need** | a little PyTorch; no earlier notebook, nothing to download |
 
 # %%

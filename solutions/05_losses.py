@@ -9,6 +9,7 @@
 # |---|---|
 # | **You will** | tell losses by their slopes, mend a formula, fit with your own loss, judge five files blind |
 # | **Time** | 35 minutes, 21 of them for five exercises |
+# | **In a three-hour workshop** | 15 minutes: 05.1 and 05.2; pass over what "may be skipped" |
 # | **You need** | a little PyTorch; no earlier notebook, nothing to download |
 
 # %%

@@ -8,6 +8,7 @@
 # |---|---|
 # | **You will** | round weights and train through it, count bits, run a range coder, write a file, break it |
 # | **Time** | 45 minutes, 31 of them for seven exercises |
+# | **In a three-hour workshop** | 25 minutes: 06.1, 06.2, 06.3a and 06.4; pass over what "may be skipped" |
 # | **You need** | a little PyTorch; no earlier notebook, nothing to download |
 
 # %%

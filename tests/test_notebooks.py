@@ -152,3 +152,16 @@ def test_a_solved_notebook_runs_under_nbval(source: Path, tmp_path: Path) -> Non
     assert run.returncode == 0, run.stdout[-4000:]
     cells = sum(cell.cell_type == "code" for cell in solved(source).cells)
     assert f"{cells} passed" in run.stdout
+
+
+@every_notebook
+def test_the_three_hour_path_is_marked(source: Path) -> None:
+    """The head names the core exercises, and the others' headings say that they may be skipped."""
+    text, exercises = source.read_text(encoding="utf-8"), exercises_of(source.stem[:2]).values()
+    head = next(line for line in text.splitlines() if "**In a three-hour workshop**" in line)
+    core = [exercise.id for exercise in exercises if exercise.core]
+    assert re.search(r"\d+ minutes", head)
+    assert (re.findall(r"\d\d\.\d[a-z]?", head) or [exercise.id for exercise in exercises]) == core
+    for exercise in exercises:
+        (heading,) = re.findall(rf"^# #+ {exercise.id} .*$", text, re.MULTILINE)
+        assert ("may be skipped" in heading) == (not exercise.core), heading
