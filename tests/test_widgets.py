@@ -67,6 +67,13 @@ def test_every_point_says_what_it_is() -> None:
     assert not re.search(r"https?://(?!www\.w3\.org/2000/svg)", urllib.parse.unquote(shown.html))
 
 
+def test_faint_points_do_not_squeeze_the_others() -> None:
+    others = {"published": [(0.9, 33.0), (5.0, 50.0)]}
+    shown = widgets.hover_curves(SERIES, faint=others)
+    assert "published: 33.0 at 0.90." in shown.text and "5.0" not in shown.text
+    assert "50.0 at 5.00" in widgets.hover_curves({}, faint=others).text
+
+
 def test_points_lie_where_they_are_drawn() -> None:
     shown = widgets.hover_curves(SERIES, title="cup")
     svg, page = drawing(shown.html), Elements(shown.html)

@@ -110,6 +110,7 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("--title", help="of the page")
     sides = ("TOP", "LEFT", "HEIGHT", "WIDTH")
     report.add_argument("--crop", type=int, nargs=4, metavar=sides, help="which part to show (default: the middle)")
+    report.add_argument("--published", action="store_true", help="draw what others report for Kodak behind the curves")
     report.set_defaults(run=_report)
 
     doctor = commands.add_parser("doctor", help="check this installation and say what to do about faults")
@@ -348,7 +349,7 @@ def _report(options: argparse.Namespace) -> int:
     results = Results(options.results)
     if not results.file.is_file():
         raise UsageError(f"there is no {results.file}: inr evaluate writes it")
-    page = write_report(results, title=options.title, anchor=options.anchor, crop=crop)
+    page = write_report(results, title=options.title, anchor=options.anchor, crop=crop, draw_published=options.published or None)
     print(f"→ {page}\n→ {page.with_name('runs.csv')}")
     return 0
 

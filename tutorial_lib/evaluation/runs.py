@@ -107,8 +107,10 @@ class Results:
 
     def data(self, row: Mapping[str, Any]) -> bytes | None:
         """The file of a run; None where the folder came without it."""
-        path = self.folder / "files" / (row.get("file") or "")
-        return path.read_bytes() if row.get("file") and path.is_file() else None
+        name = row.get("file") or ""
+        path = self.folder / "files" / name
+        # a folder from elsewhere may name anything: only what lies in its own files is read
+        return path.read_bytes() if name and Path(name).name == name and path.is_file() else None
 
 
 def _file_name(row: Mapping[str, Any]) -> str:
