@@ -491,3 +491,47 @@ def test_in_a_process_of_its_own(place: Path) -> None:
     bad = inr("info", "in/cup.png", cwd=place)
     assert bad.returncode == 2 and bad.stdout == "" and bad.stderr.count("\n") == 1
     assert bad.stderr.startswith("inr: this is not an .inr file")
+
+
+# ------------------------------------------------------------------------------------------ evaluate, report
+
+
+def test_evaluate_and_report(capsys: pytest.CaptureFixture[str]) -> None:
+    what = ("evaluate", "--images", "in", "--codecs", "jpeg,webp", "--rates", "4", "6,8", "--workers", "0", "-o", "out")
+    assert run(*what) == 0
+    assert "6 runs in out, 0 of them failed" in capsys.readouterr().out
+    rows = (Path("out") / "runs.jsonl").read_text().splitlines()
+    assert run(*what) == 0 and (Path("out") / "runs.jsonl").read_text().splitlines() == rows  # nothing ran twice
+    assert run("report", "out") == 0
+    assert "report.html" in capsys.readouterr().out and (Path("out") / "report.html").stat().st_size > 10_000
+    assert len((Path("out") / "runs.csv").read_text().splitlines()) == 7
+
+
+def test_evaluate_names_failures_and_ends_with_1(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("evaluate", "--images", "in", "--codecs", "nif", "--rates", "0.001", "--workers", "0", "--json") == 1
+    (row,) = json.loads(capsys.readouterr().out)
+    assert "CodecError" in row["error"]
+    assert run("evaluate", "--images", "in", "--codecs", "nif", "--rates", "0.001", "--workers", "0") == 1
+    assert "--retry" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "arguments, says",
+    [
+        (["--codecs", "gif", "--rates", "1"], "gif"),
+        (["--codecs", "jpeg"], "--rates"),
+        (["--codecs", "jpeg", "--rates", "fast"], "fast"),
+        (["--codecs", "jpeg", "--rates", "-1"], "positive"),
+        (["--codecs", "nif", "--rates", "1", "--losses", "l3"], "l3"),
+        (["--codecs", "jpeg", "--rates", "1", "--size", "big"], "WxH"),
+        (["--codecs", "jpeg", "--rates", "1", "--workers", "-1"], "--workers"),
+    ],
+)
+def test_evaluate_refuses(arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert says in refused(capsys, "evaluate", "--images", "in", *arguments, "-o", "out")
+    assert "out" not in files()
+
+
+def test_report_of_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "inr evaluate writes it" in refused(capsys, "report", "nowhere")
+    assert "nowhere" not in files()

@@ -89,7 +89,7 @@ def _parser() -> argparse.ArgumentParser:
     evaluate = commands.add_parser("evaluate", help="encode pictures with several codecs and rates, and measure the files")
     evaluate.add_argument("--images", nargs="+", required=True, metavar="PICTURE", help="files, folders, coffee, kodak:1, kodak")
     evaluate.add_argument("--codecs", nargs="+", required=True, metavar="NAME", help="nif, coolchic-v2, jpeg, avif, …")
-    evaluate.add_argument("--rates", nargs="+", required=True, metavar="BPP", help="bits per pixel to aim at")
+    evaluate.add_argument("--rates", nargs="+", default=[], metavar="BPP", help="bits per pixel to aim at")
     evaluate.add_argument("--losses", nargs="+", default=[], metavar="NAME", help="fit with each (default: the recipes')")
     evaluate.add_argument("--lambdas", nargs="+", default=[], metavar="X", help="fit latent grids at these λ as well")
     evaluate.add_argument("--size", metavar="WxH", help="reduce pictures to this size (default: their own)")
@@ -305,6 +305,8 @@ def _evaluate(options: argparse.Namespace) -> int:
 
     if options.workers is not None and options.workers < 0:
         raise UsageError(f"--workers is 0 or more, not {options.workers}")
+    if not options.rates and not options.lambdas:
+        raise UsageError("nothing to do without --rates (or --lambdas, for latent grids)")
     size = None if options.size is None else _pair(options.size)
     wanted = jobs(
         expand(options.images),
