@@ -8,7 +8,7 @@
 # |---|---|
 # | **You will** | lay a picture out as a list, measure errors in dB and files in bits per pixel, trade one for the other |
 # | **Time** | 25 minutes, 15 of them for four exercises |
-# | **In a three-hour workshop** | 20 minutes: 01.1, 01.2 and 01.4; pass over what "may be skipped" |
+# | **In a three-hour workshop** | 15 minutes: 01.1, 01.2 and 01.4; pass over what "may be skipped" |
 # | **You need** | a little PyTorch; no earlier notebook, nothing to download |
 
 # %%

@@ -1,4 +1,4 @@
-"""The command ``inr``: encode, decode, info, compare, evaluate, report, doctor.
+"""The command ``inr``: encode, decode, info, compare, evaluate, report, challenge, doctor.
 
 Exit status: 0 for success, 1 when ``doctor`` finds a fault or a run of ``evaluate`` failed, 2 for bad input, 130 when stopped.
 Errors are one line on stderr.
@@ -112,6 +112,18 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("--crop", type=int, nargs=4, metavar=sides, help="which part to show (default: the middle)")
     report.add_argument("--published", action="store_true", help="draw what others report for Kodak behind the curves")
     report.set_defaults(run=_report)
+
+    challenge = commands.add_parser("challenge", help="the best picture under N bytes: task, score, leaderboard")
+    parts = challenge.add_subparsers(dest="part", required=True, metavar="COMMAND")
+    task = parts.add_parser("task", help="the picture, its size, the limit")
+    task.add_argument("-o", "--output", metavar="PICTURE", help="write the picture, as coffee.png")
+    scored = parts.add_parser("score", help="decode a file and measure it; with --team, enter it into the leaderboard")
+    scored.add_argument("file", metavar="FILE", help="an .inr file, yours or one that another team gave you")
+    scored.add_argument("--team", default="", metavar="NAME", help="who made the file; default: measure only")
+    board = parts.add_parser("board", help="the leaderboard; every file is decoded and measured again")
+    for part in (task, scored, board):
+        part.add_argument("--json", action="store_true", help="print the result as JSON")
+        part.set_defaults(run=_challenge)
 
     doctor = commands.add_parser("doctor", help="check this installation and say what to do about faults")
     doctor.add_argument("--json", action="store_true", help="print it as JSON")
@@ -354,6 +366,12 @@ def _report(options: argparse.Namespace) -> int:
     page = write_report(results, title=options.title, anchor=options.anchor, crop=crop, draw_published=options.published or None)
     print(f"→ {page}\n→ {page.with_name('runs.csv')}")
     return 0
+
+
+def _challenge(options: argparse.Namespace) -> int:
+    from tutorial_lib.course import challenge
+
+    return {"task": challenge.run_task, "score": challenge.run_score, "board": challenge.run_board}[options.part](options)
 
 
 def _doctor(options: argparse.Namespace) -> int:

@@ -33,6 +33,9 @@ SSIM_OF_LOG_COSH = 0.01
 SSIM_OF_L1 = 0.2
 LPIPS_OF_MSE = 0.001
 
+PAPER_LOSSES = ("l1", "mse", "log-cosh", "log-cosh+ssim", "l1+ssim")
+"""The five that the paper compares, by their names in `LOSSES`."""
+
 Loss = Callable[[Tensor, Tensor], Tensor]
 
 

@@ -28,7 +28,7 @@ from tutorial_lib.losses import Loss
 
 LOOKS = {
     name: {"color": colour, "marker": marker}
-    for name, colour, marker in zip(evaluation.PAPER_LOSSES, plots.COLOURS, plots.MARKERS, strict=False)
+    for name, colour, marker in zip(losses.PAPER_LOSSES, plots.COLOURS, plots.MARKERS, strict=False)
 }
 """A colour and a marker for each of the five losses, the same in all figures."""
 
@@ -479,7 +479,7 @@ def gains_figure(rows: Sequence[Mapping[str, Any]]) -> plots.Shown:
     pairs = {pair for found in (*at_rate.values(), *at_lambda.values()) for pair in found}
     if not pairs:
         return plots.Shown("<i>Nothing to compare yet.</i>", "Nothing to compare yet.")
-    names = [name for name in evaluation.PAPER_LOSSES if any(loss == name for _, loss in pairs)]
+    names = [name for name in losses.PAPER_LOSSES if any(loss == name for _, loss in pairs)]
     chosen = sorted({codec for codec, _ in pairs if any((codec, n) in at_lambda["bpp_real"] for n in names)})
     chosen = chosen or sorted({codec for codec, _ in pairs})
     titles = {"bpp_real": "rate at equal λ (%)"} | measures
