@@ -30,6 +30,7 @@ from tutorial_lib.evaluation.curves import (
     shared_pictures,
 )
 from tutorial_lib.evaluation.runs import Results, original
+from tutorial_lib.plots import loss_curves
 
 MEASURES = {
     "psnr": "PSNR (dB)",
@@ -115,6 +116,7 @@ def write_report(
         f"<h1>{_text(heading)}</h1>",
         _facts(rows),
         _plots(rows, found, pictures, anchors, _all_full_kodak(rows) if draw_published is None else draw_published),
+        _losses(rows),
         _bd_tables(rows, found, anchor),
         _means_table(rows, found),
         _swipe(shelves),
@@ -153,6 +155,18 @@ def _facts(rows: Sequence[Row]) -> str:
     }
     body = "".join(f"<dt>{name}</dt><dd>{_text(fact)}</dd>" for name, fact in facts.items() if fact)
     return f'<dl>{body}</dl><p>Every run is a row of <a href="runs.csv">runs.csv</a>, in this folder.</p>'
+
+
+def _losses(rows: Sequence[Row]) -> str:
+    """Losses side by side, a column for each learned codec, where one was fitted with several."""
+    fitted = {(row["codec"], row["loss"]) for row in rows if row.get("loss") and not row.get("error")}
+    if len(fitted) == len({codec for codec, _ in fitted}):
+        return ""
+    try:
+        drawn = loss_curves(rows)
+    except ValueError:  # no picture yet that all lines have
+        return ""
+    return f"<h2>Losses</h2><p>Up is better in every panel; means over the pictures that all lines have.</p>{drawn.html}"
 
 
 def _plots(
@@ -404,7 +418,8 @@ def _decode(
             bpp = max(rates, key=lambda rate: (len(rates[rate]), -rate))
             chosen.append((picture, bpp, rates[bpp]))
     shelves, problems = [], []
-    with tqdm(total=sum(len(some) for *_, some in chosen), unit="file", desc="decoding", disable=not progress) as bar:
+    count = sum(len(some) for *_, some in chosen)
+    with tqdm(total=count, unit="file", desc="decoding", disable=not (progress and count)) as bar:
         for picture, bpp, some in chosen:
             try:
                 first = original(next(iter(some.values())))
