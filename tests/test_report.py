@@ -283,7 +283,7 @@ def test_published_points_are_drawn_behind_full_kodak_only(tmp_path: Path, monke
 
 
 def test_losses_stand_side_by_side_where_there_are_several(tmp_path: Path) -> None:
-    rows = [row | {"loss": loss} for loss in ("l1", "mse") for row in line("nif", 30)]
+    rows = [row | {"loss": loss, "key": row["key"] + loss} for loss in ("l1", "mse") for row in line("nif", 30)]
     page = written(tmp_path / "two", rows)
     assert any("Panels of quality" in (image["alt"] or "") for image in page.of("img")) and "Losses" in page.text
     one = written(tmp_path / "one", [row for row in rows if row["loss"] == "mse"])
