@@ -358,7 +358,7 @@ def file_anatomy(data: bytes, *, title: str = "", alt: str = "") -> Shown:
     found = parts(data)
     sections = list(dict.fromkeys(part.section for part in found))
     totals = {section: sum(part.bytes for part in found if part.section == section) for section in sections}
-    made, axes = figure(12, 3)
+    made, axes = figure(12, 3.6)
     begin, counts = 0, dict.fromkeys(sections, 0)
     for part in found:
         # every other tensor of a section in a lighter shade, so that neighbours are told apart
@@ -372,7 +372,7 @@ def file_anatomy(data: bytes, *, title: str = "", alt: str = "") -> Shown:
     handles = [axes.barh(0, 0, color=SECTION_COLOURS.get(section, PURPLE)) for section in sections]
     labels = [f"{section} {totals[section]:,}" for section in sections]
     made.legend(handles, labels, loc="outside lower center", ncols=len(sections), handlelength=1, columnspacing=1.2)
-    axes.set(xlim=(0, len(data)), ylim=(-1.1, 0.4), yticks=[], xlabel="byte")
+    axes.set(xlim=(0, len(data)), ylim=(-1.6, 0.4), yticks=[], xlabel="byte")
     axes.xaxis.tick_top()
     axes.xaxis.set_label_position("top")
     axes.grid(False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -119,7 +120,8 @@ def sweep(
         retry: run failed jobs again.
         progress: show a bar with the time left, and where Dask's dashboard is.
         workers: 0 to run in this process; else so many processes of a local Dask cluster, a thread each, each with a GPU of
-            its own while there are as many. A run whose worker died starts again on another one.
+            its own while there are as many. A run whose worker died starts again on another one. A script that asks for
+            workers must do so under ``if __name__ == "__main__":``, since each of them imports it.
         scheduler: the address of a Dask scheduler to use instead ("tcp://host:8786"). Its workers must have this package,
             and find pictures given as files under the same paths.
 
@@ -187,7 +189,9 @@ def _finished(
                 yield _computed(client, missing), max(1, len(client.nthreads()))
             return
         count = min(workers, len(missing))
-        with LocalCluster(n_workers=count, threads_per_worker=1, memory_limit=0, dashboard_address=":0") as cluster:
+        # a worker that ends late or is replaced is no news; its run starts again
+        options: dict[str, Any] = {"memory_limit": 0, "dashboard_address": ":0", "silence_logs": logging.ERROR}
+        with LocalCluster(n_workers=count, threads_per_worker=1, **options) as cluster:
             with Client(cluster) as client:
                 say(f"{count} workers, dashboard at {client.dashboard_link}")
                 yield _computed(client, missing), count
