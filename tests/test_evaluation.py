@@ -131,6 +131,33 @@ def test_the_committed_sweep_of_losses_is_what_its_command_asks_for() -> None:
     assert {job.key for job in wanted} == {row["key"] for row in rows} and not any(row["error"] for row in rows)
 
 
+def test_the_committed_evaluation_is_what_its_commands_ask_for() -> None:
+    results = Results("data/results/evaluation")
+    rows = results.rows()
+    assert not any(row["error"] for row in rows)
+    wanted = []
+    for pictures, size in ((["kodak:3", "kodak:15", "kodak:23"], (256, 384)), (["chelsea"], None)):
+        fitted = {"size": size, "budget": "laptop"}
+        wanted += jobs(pictures, ["coolchic-v2", "coolchic-v1", "coolchic-small"], [0.3, 0.6, 1.2], iterations=1500, **fitted)
+        wanted += jobs(pictures, ["coin", "struempler", "siren", "nif"], [0.3, 0.6, 1.2], iterations=1000, **fitted)
+        classical = ["jpeg", "jpeg-444", "jpeg2000", "webp", "jpegxl", "heic", "avif"]
+        wanted += jobs(pictures, classical, [0.3, 0.45, 0.6, 0.9, 1.2, 1.8, 2.6, 3.5], size=size)
+    assert {job.key for job in wanted} == {row["key"] for row in rows}
+    for row in rows:
+        data = results.data(row)
+        if row["picture"] == "chelsea" and row["codec"] in codecs.LEARNED:
+            assert len(data) == row["bytes"] and codecs.codec_of(data).name == row["codec"]
+        if row["codec"] in codecs.CLASSICAL:
+            assert row["settings"] and row["operations_per_pixel"] is None
+
+
+def test_the_best_latent_grids_save_two_fifths_of_jpegs_bytes_in_the_committed_rows() -> None:
+    rows = Results("data/results/evaluation").rows()
+    for pictures in ([row for row in rows if row["picture"] != "chelsea"], [row for row in rows if row["picture"] == "chelsea"]):
+        for average in AVERAGES:
+            assert evaluation.bd_rates(pictures, average=average)["coolchic-v2"] < -40
+
+
 def test_files_are_kept_beside_their_rows(tmp_path) -> None:
     results = Results(tmp_path / "results")
     assert results.rows() == [] and not results.folder.exists()
