@@ -298,7 +298,7 @@ figures_07.stories_figure(rivals, coffee, places, side, "chosen by the original'
 # %% [markdown]
 # ## All codecs, several pictures
 #
-# Now the whole comparison in small: three Kodak pictures at 384 × 256, every file real, encoded and decoded by
+# Now the whole comparison in small: two Kodak pictures at 384 × 256, every file real, encoded and decoded by
 # this project. Grey lines are what others have published, on all 24 pictures at 768 × 512: larger pictures, which take fewer
 # bits per pixel, and longer fits. They are there for orientation. **Why should you not compute a BD-rate between grey and
 # colour?**

@@ -34,7 +34,7 @@ def main() -> None:
     chosen = options.parse_args()
     rows = [row for row in Results(ROOT / "data" / "results" / "evaluation").rows() if not row["error"]]
     sets = {
-        "Kodak 3, 15 and 23 at 384×256": sorted({name_of(row) for row in rows if row["picture"].startswith("kodak")}),
+        "Kodak 3 and 23 at 384×256": sorted({name_of(row) for row in rows if row["picture"].startswith("kodak")}),
         "Chelsea at 451×300": sorted({name_of(row) for row in rows if row["picture"] == "chelsea"}),
     }
     parts = []
@@ -53,9 +53,9 @@ def main() -> None:
         readme.write_text(after, encoding="utf-8", newline="\n")
         (ROOT / "docs").mkdir(exist_ok=True)
         found = curves(rows, pictures=kodak)
-        shown = ("coolchic-v2", "coolchic-v1", "nif", "siren", "coin", "jpeg", "avif")
+        shown = ("coolchic-v2", "nif", "siren", "coin", "jpeg", "avif")
         drawn = plots.rate_distortion(
-            {NAMES.get(name, name): found[name] for name in shown}, title="mean of Kodak 3, 15 and 23 at 384×256, real files"
+            {NAMES.get(name, name): found[name] for name in shown}, title="mean of Kodak 3 and 23 at 384×256, real files"
         )
         save(drawn, ROOT / "docs" / "rate-distortion.png")
         face = images.crop(images.sample("chelsea"), 24, 120, 192, 240)
