@@ -411,7 +411,7 @@ class Cost:
 
     Attributes:
         operations: multiply-adds a pixel of the decoder; None for classical codecs.
-        decode, encode: seconds for a megapixel.
+        decode, encode: CPU seconds for a megapixel.
     """
 
     operations: float | None
@@ -427,7 +427,7 @@ def costs(rows: Sequence[dict[str, Any]]) -> dict[str, Cost]:
         megapixels = [row["height"] * row["width"] / 1e6 for row in some]
         seconds = [
             sum(row[key] / size for row, size in zip(some, megapixels, strict=True)) / len(some)
-            for key in ("decode_seconds", "encode_seconds")
+            for key in ("decode_cpu_seconds", "encode_cpu_seconds")
         ]
         found[line] = Cost(sum(counted) / len(counted) if counted else None, *seconds)
     return found
@@ -449,9 +449,11 @@ def cost_figure(rows: Sequence[dict[str, Any]], anchor: str = "jpeg") -> plots.S
             seconds, ours = getattr(spent[line], kind), spent[line].operations is not None
             look = {"color": plots.RED, "marker": "o"} if ours else {"color": plots.BLUE, "marker": "s"}
             axis.plot(seconds, gain, markersize=11, **look)
-            axis.annotate(line, (seconds, gain), (8, 6), textcoords="offset points", fontsize=13)
+        for line, height in _apart({line: (getattr(spent[line], kind), gain) for line, gain in shown.items()}).items():
+            place = getattr(spent[line], kind), height
+            axis.annotate(line, place, (11, 0), textcoords="offset points", fontsize=13, va="center")
         _logarithmic(axis, [10.0**power for power in range(-3, 5)])
-        axis.margins(x=0.25, y=0.12)
+        axis.margins(x=0.32, y=0.12)
         axis.set(xlabel=f"seconds to {kind} a megapixel", title=f"{kind.removesuffix('e')}ing")
     for colour, marker, kind in ((plots.RED, "o", "networks"), (plots.BLUE, "s", "classical")):
         axes[0].plot([], [], marker, color=colour, label=kind)
@@ -463,6 +465,15 @@ def cost_figure(rows: Sequence[dict[str, Any]], anchor: str = "jpeg") -> plots.S
             f"{line}: {percent(gain)}, {_seconds(spent[line].decode)} s to decode, {_seconds(spent[line].encode)} s to encode."
         )
     return plots.show(made, " ".join(texts))
+
+
+def _apart(points: Mapping[str, tuple[float, float]], least: float = 4.5, factor: float = 8) -> dict[str, float]:
+    """Heights of labels beside points (x, y), those of neighbours in x (within a factor) at least so far apart."""
+    heights: dict[str, float] = {}
+    for line, (x, y) in sorted(points.items(), key=lambda item: item[1][1]):
+        below = [heights[other] for other in heights if 1 / factor < points[other][0] / x < factor]
+        heights[line] = max([y, *(height + least for height in below)])
+    return heights
 
 
 def _seconds(value: float) -> str:
@@ -480,7 +491,7 @@ def cost_table(rows: Sequence[dict[str, Any]]) -> plots.Shown:
         operations = "n/a" if cost.operations is None else f"{cost.operations:,.0f}"
         cells[line] = (operations, _seconds(cost.decode), _seconds(cost.encode))
     columns = ("multiply-adds a pixel, decoder", "seconds to decode a megapixel", "seconds to encode one")
-    return table(columns, cells, "Means over pictures and rates, on one machine")
+    return table(columns, cells, "Means over pictures and rates, CPU seconds on one machine")
 
 
 def _nothing(why: str) -> plots.Shown:
