@@ -371,7 +371,7 @@ def _draw_curves(
     top, bottom, left, across = 48 if title else 16, 66, 76, 640
     down = max(400, 27 * len(lines) - 16)
     legend = left + across + 24
-    width, height = legend + 62 + round(8.7 * max(len(line.name) for line in lines)), top + down + bottom
+    width, height = legend + 62 + round(10.2 * max(len(line.name) for line in lines)), top + down + bottom
     rates = [rate for line in lines for rate, *_ in line.points]
     values = [value for line in lines for _, value, *_ in line.points]
     x_ticks = MaxNLocator(8, steps=[1, 2, 2.5, 5, 10]).tick_values(0, max(rates))
