@@ -35,6 +35,8 @@ import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
+from tutorial_lib.runtime import data_path
+
 SAMPLES: tuple[str, ...] = ("astronaut", "chelsea", "coffee")
 """Names of the pictures that `sample` reads from the installed scikit-image."""
 
@@ -717,10 +719,8 @@ def _to_srgb(image: Image.Image, icc: bytes | None) -> Image.Image:
 @functools.cache
 def _datasets() -> dict[str, Any]:
     """data/datasets.toml: inside the package when installed, beside it in a checkout."""
-    here = Path(__file__).resolve().parent
-    for path in (here / "data" / "datasets.toml", here.parent / "data" / "datasets.toml"):
-        if path.is_file():
-            return tomllib.loads(path.read_text(encoding="utf-8"))
+    if path := data_path("datasets.toml"):
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     raise ImageError("data/datasets.toml is missing from this installation: install the package again.")
 
 

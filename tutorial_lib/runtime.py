@@ -11,6 +11,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import torch
 
@@ -56,6 +57,12 @@ def choose_budget(name: str | None = None, device: torch.device | None = None) -
     if name not in BUDGETS:
         raise ValueError(f"no budget {name!r}; there are {', '.join(BUDGETS)}")
     return name
+
+
+def data_path(name: str) -> Path | None:
+    """A file or folder of ``data/``: inside the package when it is installed, beside it in a checkout; None where missing."""
+    package = Path(__file__).resolve().parent
+    return next((path for root in (package, package.parent) if (path := root / "data" / name).exists()), None)
 
 
 @contextlib.contextmanager

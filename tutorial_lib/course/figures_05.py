@@ -7,7 +7,6 @@ import math
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import matplotlib
@@ -25,6 +24,7 @@ from tutorial_lib.course.figures_02 import grey, plane
 from tutorial_lib.course.figures_03 import compare, table
 from tutorial_lib.course.session import sample_file
 from tutorial_lib.losses import Loss
+from tutorial_lib.runtime import data_path
 
 LOOKS = {
     name: {"color": colour, "marker": marker}
@@ -411,11 +411,9 @@ def _ranks_figure(test: BlindTest, judges: Mapping[str, str]) -> plots.Shown:
 # ---------------------------------------------------------------------------------------------- the sweep
 
 
-def sweep_rows(folder: Path | None = None) -> list[dict[str, Any]]:
-    """The committed sweep's rows, or another folder's; none where it is missing."""
-    package = Path(__file__).resolve().parents[1]
-    found = [folder] if folder else [root / "data" / "results" / "losses-288x192" for root in (package, package.parent)]
-    there = next((each for each in found if (each / "runs.jsonl").is_file()), None)
+def sweep_rows() -> list[dict[str, Any]]:
+    """The committed sweep's rows; none where it is missing."""
+    there = data_path("results/losses-288x192")
     return evaluation.Results(there).rows() if there else []
 
 

@@ -6,7 +6,6 @@ import html
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import matplotlib
@@ -22,6 +21,7 @@ from tutorial_lib import bitstream, codecs, evaluation, images, metrics, plots, 
 from tutorial_lib.course import challenge, store
 from tutorial_lib.course.figures_03 import compare, table
 from tutorial_lib.course.session import sample_file
+from tutorial_lib.runtime import data_path
 
 Points = Sequence[tuple[float, float]]
 BdRate = Callable[[Points, Points], float]
@@ -319,11 +319,9 @@ def busiest_crop(original: Tensor, side: int) -> tuple[int, int]:
 # ---------------------------------------------------------------------------------------------- the sweep
 
 
-def sweep_rows(folder: Path | None = None) -> list[dict[str, Any]]:
-    """The committed sweep's rows, or another folder's; none where it is missing."""
-    package = Path(__file__).resolve().parents[1]
-    found = [folder] if folder else [root / "data" / "results" / "evaluation" for root in (package, package.parent)]
-    there = next((each for each in found if (each / "runs.jsonl").is_file()), None)
+def sweep_rows() -> list[dict[str, Any]]:
+    """The committed sweep's rows; none where it is missing."""
+    there = data_path("results/evaluation")
     return evaluation.Results(there).rows() if there else []
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import warnings
-from pathlib import Path
 from typing import TypeVar
 
 import matplotlib
 
 from tutorial_lib.plots import STYLE, Shown
-from tutorial_lib.runtime import choose_budget, choose_device
+from tutorial_lib.runtime import choose_budget, choose_device, data_path
 
 T = TypeVar("T")
 
@@ -56,10 +55,9 @@ def sample_file(name: str) -> bytes:
     Raises:
         FileNotFoundError: there is none of that name; the message lists those there are.
     """
-    package = Path(__file__).resolve().parent.parent
-    for folder in (package / "data" / "samples", package.parent / "data" / "samples"):
-        if folder.is_dir():
-            if name in (known := sorted(path.name for path in folder.glob("*.inr"))):
-                return (folder / name).read_bytes()
-            raise FileNotFoundError(f"no sample file {name!r}; there are {', '.join(known)}")
-    raise FileNotFoundError("the sample files are missing from this installation: install the package again")
+    folder = data_path("samples")
+    if folder is None:
+        raise FileNotFoundError("the sample files are missing from this installation: install the package again")
+    if name in (known := sorted(path.name for path in folder.glob("*.inr"))):
+        return (folder / name).read_bytes()
+    raise FileNotFoundError(f"no sample file {name!r}; there are {', '.join(known)}")

@@ -12,12 +12,12 @@ import csv
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tutorial_lib.metrics import psnr_of_mse
+from tutorial_lib.runtime import data_path
 
 AVERAGES = ("mean of PSNR", "PSNR of mean MSE")
 """How a set's PSNR is made: as NIF and COIN report it, and as Cool-chic does. The second is the lower one: it is ruled by
@@ -224,11 +224,10 @@ def published(pictures: str = "kodak") -> list[PublishedPoint]:
     Raises:
         EvaluationError: the file is missing from the installation.
     """
-    package = Path(__file__).resolve().parent.parent
-    for path in (package / "data" / "published.csv", package.parent / "data" / "published.csv"):
-        if path.is_file():
-            with path.open(newline="", encoding="utf-8") as file:
-                rows = list(csv.DictReader(file))
-            points = [PublishedPoint(**{**row, "bpp": float(row["bpp"]), "psnr": float(row["psnr"])}) for row in rows]
-            return [point for point in points if point.pictures == pictures]
-    raise EvaluationError("data/published.csv is missing from this installation: install the package again")
+    path = data_path("published.csv")
+    if path is None:
+        raise EvaluationError("data/published.csv is missing from this installation: install the package again")
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    points = [PublishedPoint(**{**row, "bpp": float(row["bpp"]), "psnr": float(row["psnr"])}) for row in rows]
+    return [point for point in points if point.pictures == pictures]
