@@ -95,14 +95,10 @@ def seal(body: bytes) -> bytes:
 def altered(data: bytes, **sections: bytes) -> bytes:
     """The file with other sections in place of its own, and a correct table and checksum."""
     container = bitstream.read(data)
-    return bitstream.write(
-        Container(container.codec, container.height, container.width, container.sections | sections)
-    )
+    return bitstream.write(Container(container.codec, container.height, container.width, container.sections | sections))
 
 
-def inr(
-    *arguments: str | Path, cwd: Path, timeout: float = 120, **environment: str
-) -> subprocess.CompletedProcess[str]:
+def inr(*arguments: str | Path, cwd: Path, timeout: float = 120, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run the command ``inr`` in a process of its own."""
     return subprocess.run(
         inr_command(*arguments),

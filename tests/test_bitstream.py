@@ -18,9 +18,7 @@ containers = st.builds(
     codec=st.integers(0, 255),
     height=st.integers(1, 11_000),
     width=st.integers(1, 12_000),
-    sections=st.dictionaries(
-        st.sampled_from(list(bitstream.SECTION_NAMES.values())), st.binary(max_size=300)
-    ),
+    sections=st.dictionaries(st.sampled_from(list(bitstream.SECTION_NAMES.values())), st.binary(max_size=300)),
 )
 
 

@@ -84,10 +84,7 @@ def test_encode_says_before_and_after(capsys: pytest.CaptureFixture[str]) -> Non
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_encode_as_json(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert (
-        run("encode", "in/cup.png", "--codec", name, "--bpp", "2", "-o", "out.inr", "--json", "--seed", "0")
-        == 0
-    )
+    assert run("encode", "in/cup.png", "--codec", name, "--bpp", "2", "-o", "out.inr", "--json", "--seed", "0") == 0
     captured = capsys.readouterr()
     assert captured.err == ""
     result = json.loads(captured.out)
@@ -132,12 +129,8 @@ def test_encode_with_another_loss(name: str, brief: None) -> None:
     assert files[None] == files["mse"] and len(set(files.values())) == 3
 
 
-def test_encode_a_sample_under_its_name(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(
-        codecs.BUDGETS, "quick", codecs.Budget(operations=1e6, iterations=1, default_bytes=600)
-    )
+def test_encode_a_sample_under_its_name(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(codecs.BUDGETS, "quick", codecs.Budget(operations=1e6, iterations=1, default_bytes=600))
     assert run("encode", "astronaut", "--json") == 0
     assert json.loads(capsys.readouterr().out)["file"] == "astronaut.inr" and files() == {"astronaut.inr"}
 
@@ -188,9 +181,7 @@ def test_encode_refuses(capsys: pytest.CaptureFixture[str]) -> None:
     assert files() == before and torch.equal(images.load("in/cup.png"), picture())
 
 
-def test_budget_from_the_environment(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_budget_from_the_environment(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("INR_BUDGET", "week")
     assert "no budget 'week'" in refused(capsys, "encode", "in/cup.png")
 
@@ -221,9 +212,7 @@ def test_a_failed_fit_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     assert files() == set()
 
 
-def test_stopped_before_there_is_anything_to_keep(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_stopped_before_there_is_anything_to_keep(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
@@ -305,9 +294,7 @@ def test_decode(name: str, capsys: pytest.CaptureFixture[str]) -> None:
         (["--size", "1x1"], (1, 1)),
     ],
 )
-def test_decode_at_a_size(
-    option: list[str], size: tuple[int, int], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_decode_at_a_size(option: list[str], size: tuple[int, int], capsys: pytest.CaptureFixture[str]) -> None:
     assert run("decode", "in/siren.inr", *option, "--json", "-o", "out.png") == 0
     assert json.loads(capsys.readouterr().out) == {"file": "out.png", "width": size[1], "height": size[0]}
     expected = codecs.decode(encoded("siren"), size=size)
@@ -444,9 +431,7 @@ def test_compare(capsys: pytest.CaptureFixture[str]) -> None:
     assert "inf" in lines[4] and lines[5].startswith("n/a: MS-SSIM needs")
 
 
-def test_compare_of_large_pictures_has_ms_ssim(
-    chelsea: torch.Tensor, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_compare_of_large_pictures_has_ms_ssim(chelsea: torch.Tensor, capsys: pytest.CaptureFixture[str]) -> None:
     images.save(chelsea, "cat.png")
     images.save(chelsea, "cat.jpg")
     assert run("compare", "cat.png", "cat.jpg", "--json") == 0

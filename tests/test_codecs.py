@@ -108,8 +108,7 @@ def test_anatomy(name: str) -> None:
     assert sections["header"] + sections["checksum"] <= 40
     codec = codecs.codec_of(data)
     assert [part.name for part in found if part.name != part.section] == [
-        row["name"]
-        for row in sorted(codec.describe(data), key=lambda row: row["name"].startswith("grid "))
+        row["name"] for row in sorted(codec.describe(data), key=lambda row: row["name"].startswith("grid "))
     ]
     for part in found:
         for row in codec.describe(data):
@@ -151,9 +150,7 @@ def test_nothing_but_the_file_is_needed(name: str) -> None:
     data = encoded(name)
     container = bitstream.read(data)
     for section, body in container.sections.items():
-        shorter = bitstream.write(
-            Container(container.codec, 50, 75, container.sections | {section: body[:-1]})
-        )
+        shorter = bitstream.write(Container(container.codec, 50, 75, container.sections | {section: body[:-1]}))
         with pytest.raises(BitstreamError):
             codecs.decode(shorter)
 
@@ -329,9 +326,7 @@ def test_tensors_and_their_description(name: str) -> None:
     tensors, rows = codec.tensors(data), codec.describe(data)
     network = codec._network(codec.config_of(data), 50, 75, 0)
     expected = [(key, list(parameter.shape)) for key, parameter in network.named_parameters()]
-    assert [(row["name"], row["shape"]) for row in rows] == expected and list(tensors) == [
-        key for key, _ in expected
-    ]
+    assert [(row["name"], row["shape"]) for row in rows] == expected and list(tensors) == [key for key, _ in expected]
     for row in rows:
         tensor = tensors[row["name"]]
         assert isinstance(tensor, QuantizedTensor)
@@ -396,9 +391,7 @@ def test_a_higher_rate_buys_a_larger_network() -> None:
 
 @pytest.mark.parametrize("budget", codecs.BUDGETS)
 def test_by_default_one_bit_a_pixel_or_what_the_budget_can_do(budget: str) -> None:
-    small, phone = (
-        codecs.get("siren").plan(large(*size), budget=budget) for size in ((100, 150), (3000, 4000))
-    )
+    small, phone = (codecs.get("siren").plan(large(*size), budget=budget) for size in ((100, 150), (3000, 4000)))
     assert small.bpp <= 1.0 and small.target_bytes == min(1875, codecs.BUDGETS[budget].default_bytes)
     assert phone.target_bytes == codecs.BUDGETS[budget].default_bytes
 

@@ -387,9 +387,7 @@ def test_points_are_remembered_and_replaced(progress_file: Path) -> None:
             course.record_point("siren", bpp, psnr, picture="coffee")
 
 
-@pytest.mark.parametrize(
-    "content", ["", "{", "[]", '{"solved": 3, "points": []}', '{"solved": {}, "points": [1]}', "\0"]
-)
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"solved": 3, "points": []}', '{"solved": {}, "points": [1]}', "\0"])
 def test_a_damaged_file_counts_as_empty_and_is_replaced(progress_file: Path, content: str) -> None:
     progress_file.parent.mkdir()
     progress_file.write_text(content)

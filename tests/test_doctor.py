@@ -136,9 +136,7 @@ def test_a_missing_package(requires: Callable[..., None]) -> None:
     assert check.cure == f'{sys.executable} -m pip install "inr-test-absent<3,>=2.0"'
 
 
-@pytest.mark.parametrize(
-    ("version", "status"), [("1.9", "fail"), ("2.5", "ok"), ("2.6.0rc1", "ok"), ("3.0", "fail")]
-)
+@pytest.mark.parametrize(("version", "status"), [("1.9", "fail"), ("2.5", "ok"), ("2.6.0rc1", "ok"), ("3.0", "fail")])
 def test_a_version_in_and_out_of_range(
     version: str, status: str, requires: Callable[..., None], installed: Callable[[str, str, str], None]
 ) -> None:
@@ -164,9 +162,7 @@ def test_a_broken_package_does_not_stop_the_others(
     assert one(checks, "data folder").name == checks[-1].name
 
 
-def test_a_package_that_lacks_another(
-    requires: Callable[..., None], installed: Callable[[str, str, str], None]
-) -> None:
+def test_a_package_that_lacks_another(requires: Callable[..., None], installed: Callable[[str, str, str], None]) -> None:
     installed("inr-test-needy", "1.0", "import inr_test_absent.deep")
     requires("inr-test-needy", "inr-test-absent>=2")
     cure = one(doctor.check(), "inr-test-needy").cure
@@ -316,9 +312,7 @@ def test_torchvision_that_works_is_left_alone(tmp_path: Path) -> None:
     assert done.stdout.splitlines() == ["first imported", "False False False"], done.stderr
 
 
-@pytest.mark.parametrize(
-    "error", ["RuntimeError('no memory')", "ImportError('operator torchvision::nms does not exist')"]
-)
+@pytest.mark.parametrize("error", ["RuntimeError('no memory')", "ImportError('operator torchvision::nms does not exist')"])
 def test_other_failures_of_torchvision_are_not_hidden(error: str, tmp_path: Path) -> None:
     done = run(USE, fake_torchvision(tmp_path, f"raise {error}"))
     assert done.returncode != 0

@@ -64,16 +64,13 @@ def test_committed_constants() -> None:
             b = decimal.Decimal(2) ** (decimal.Decimal(j) / 8 - 4)
             assert constant == round((-1 / (2 * b)).exp() * (1 << 48))
 
-
     for j, constant in enumerate(entropy_coding._FIRST_GAUSSIAN_OCTAVE):
         with decimal.localcontext(prec=60):
             sigma = decimal.Decimal(2) ** (decimal.Decimal(j) / 8 - 2)
             assert constant == round((-1 / (2 * sigma * sigma)).exp() * (1 << 48))
 
 
-@pytest.mark.parametrize(
-    ("spread", "bound"), [(0, 1), (5, 3), (17, 4), (32, 30), (50, 200), (90, 500), (159, 50)]
-)
+@pytest.mark.parametrize(("spread", "bound"), [(0, 1), (5, 3), (17, 4), (32, 30), (50, 200), (90, 500), (159, 50)])
 def test_law_is_laplace(spread: int, bound: int) -> None:
     frequencies = Laplace(spread, bound).frequencies()
     exact = exact_probabilities(spread, bound)
@@ -135,14 +132,8 @@ def test_the_same_tables_and_bytes_everywhere() -> None:
     tables = b"".join(law.frequencies().astype("<u4").tobytes() for law in laws)
     symbols = [np.array([k * k % (2 * law.bound + 1) - law.bound for k in range(50)]) for law in laws]
     stream = encode_symbols(symbols, laws)
-    assert (
-        hashlib.sha256(tables).hexdigest()
-        == "3550ae581e02f580c8eace5b6025a54667cbb0da97f966b83b885cb58a3d6281"
-    )
-    assert (
-        hashlib.sha256(stream).hexdigest()
-        == "f24111a89df226f432e74396a3572e4f31bdf96d982cc268c016da01998bcba4"
-    )
+    assert hashlib.sha256(tables).hexdigest() == "3550ae581e02f580c8eace5b6025a54667cbb0da97f966b83b885cb58a3d6281"
+    assert hashlib.sha256(stream).hexdigest() == "f24111a89df226f432e74396a3572e4f31bdf96d982cc268c016da01998bcba4"
 
 
 def test_the_same_tables_and_bytes_of_the_other_laws() -> None:

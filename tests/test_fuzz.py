@@ -29,9 +29,7 @@ from tutorial_lib.siren import SirenConfig
 FILES = (*LEARNED, *OTHER_FILES)
 GRIDS = set(LEARNED) - set(NETWORKS)
 SIZE = (5, 7)
-settings.register_profile(
-    "fuzz", settings.get_profile("course"), suppress_health_check=[HealthCheck.too_slow]
-)
+settings.register_profile("fuzz", settings.get_profile("course"), suppress_health_check=[HealthCheck.too_slow])
 
 
 def file(name: str) -> bytes:
@@ -125,9 +123,7 @@ def test_foreign_files(start: bytes) -> None:
 def test_newer_versions(version: int) -> None:
     data = file("siren")
     for body in (data[:3] + bytes([version]) + data[4:], seal(data[:3] + bytes([version]) + data[4:-4])):
-        with pytest.raises(
-            BitstreamError, match=f"version {version}, newer than the version 1 that this program"
-        ):
+        with pytest.raises(BitstreamError, match=f"version {version}, newer than the version 1 that this program"):
             codecs.decode(body)
 
 
@@ -224,9 +220,7 @@ def test_honest_sections_with_wild_numbers(name: str, data: st.DataObject) -> No
             quantiser += b"\xff" + data.draw(st.binary(max_size=5)) + bytes([data.draw(st.integers(0, 162))])
         if law in (160, 161):
             quantiser += bytes([data.draw(st.integers(0, 13) | st.integers(0, 255))])
-        quantiser += data.draw(
-            st.binary(min_size=2, max_size=2) | st.sampled_from([b"\x80\x3a", b"\x00\x3c"])
-        )
+        quantiser += data.draw(st.binary(min_size=2, max_size=2) | st.sampled_from([b"\x80\x3a", b"\x00\x3c"]))
         bound = data.draw(st.integers(0, 40) | st.integers(0, 1 << 16))
         quantiser += varint(bound)
         if law == 162:
@@ -290,10 +284,7 @@ def test_large_claims_in_bounded_time_and_memory(tmp_path: Path) -> None:
     """Small files that claim much: 10⁹ pixels, layers, neurons, frequencies, symbols, bytes of a section."""
     data = file("siren")
     head, rest = data[:5], data[5:-4][len(varint(50)) + len(varint(75)) :]
-    files = {
-        f"{h}x{w}": seal(head + varint(h) + varint(w) + rest)
-        for h, w in [(10**9, 1), (1, 10**9), (10**5, 10**5)]
-    }
+    files = {f"{h}x{w}": seal(head + varint(h) + varint(w) + rest) for h, w in [(10**9, 1), (1, 10**9), (10**5, 10**5)]}
     for width in (1, 6, 1000, 10**9):
         for layers in (1, 3, 1000, 300_000, 10**9):
             for frequencies in (0, 16, 200_000, 10**9):

@@ -54,17 +54,13 @@ def png(width: int, height: int, depth: int, color: int, rows: bytes, chunks: di
     """A PNG written by hand, of the kinds that Pillow reads but can't write; `rows` without filter bytes."""
 
     def chunk(kind: bytes, content: bytes) -> bytes:
-        return (
-            struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
-        )
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
 
     stride = len(rows) // max(height, 1)
     filtered = b"".join(b"\0" + rows[i * stride : (i + 1) * stride] for i in range(height))
     parts = [chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, 0))]
     parts += [chunk(kind, content) for kind, content in chunks.items()]
-    return b"\x89PNG\r\n\x1a\n" + b"".join(
-        [*parts, chunk(b"IDAT", zlib.compress(filtered)), chunk(b"IEND", b"")]
-    )
+    return b"\x89PNG\r\n\x1a\n" + b"".join([*parts, chunk(b"IDAT", zlib.compress(filtered)), chunk(b"IEND", b"")])
 
 
 def tiff(width: int, height: int, samples: bytes, bits: int, photometric: int) -> bytes:
@@ -167,10 +163,7 @@ def test_palette(tmp_path: Path) -> None:
     assert (levels(images.load(tmp_path / "one.png")) == expected[np.asarray(image)]).all()
     image.save(tmp_path / "many.png", transparency=bytes([255, 0, 128]))
     expected[2] = 127, 127, 255
-    assert (
-        np.abs(levels(images.load(tmp_path / "many.png")).astype(int) - expected[np.asarray(image)]).max()
-        <= 1
-    )
+    assert np.abs(levels(images.load(tmp_path / "many.png")).astype(int) - expected[np.asarray(image)]).max() <= 1
 
 
 def test_first_frame_of_a_transparent_gif(tmp_path: Path) -> None:
@@ -215,9 +208,7 @@ def test_sixteen_bit_grey_is_scaled_not_clipped(tmp_path: Path, suffix: str) -> 
 
 def test_odd_grey_tiffs() -> None:
     samples = GREY16.astype("<u2").tobytes()
-    np.testing.assert_allclose(
-        images.load_bytes(tiff(7, 5, samples, 16, photometric=0))[1], 1 - GREY16 / 65535, atol=1e-6
-    )
+    np.testing.assert_allclose(images.load_bytes(tiff(7, 5, samples, 16, photometric=0))[1], 1 - GREY16 / 65535, atol=1e-6)
     twelve = bytes([0xFF, 0xF0, 0x00])  # 4095, 0
     assert images.load_bytes(tiff(2, 1, twelve, 12, photometric=1))[0].tolist() == [[1.0, 0.0]]
 
@@ -246,9 +237,7 @@ def test_32_bit_integers(tmp_path: Path) -> None:
 
 
 def test_cmyk(tmp_path: Path) -> None:
-    ink = np.array([[[0, 0, 0, 0], [255, 0, 0, 0], [0, 0, 255, 0], [0, 0, 0, 255]]], np.uint8).repeat(
-        8, axis=0
-    )
+    ink = np.array([[[0, 0, 0, 0], [255, 0, 0, 0], [0, 0, 255, 0], [0, 0, 0, 255]]], np.uint8).repeat(8, axis=0)
     ink = ink.repeat(8, axis=1)
     expected = np.array([[255, 255, 255], [0, 255, 255], [255, 255, 0], [0, 0, 0]])
     for name in ("a.tiff", "a.jpg"):  # Pillow writes CMYK JPEGs as Adobe does, inverted
@@ -282,9 +271,7 @@ def test_exif_orientation(tmp_path: Path, orientation: int, suffix: str) -> None
 
 
 def test_damaged_exif_and_profile_are_ignored(tmp_path: Path) -> None:
-    Image.fromarray(RGB).save(
-        tmp_path / "a.png", exif=b"Exif\0\0II*\0\xff\xff\xff\xff", icc_profile=b"nonsense"
-    )
+    Image.fromarray(RGB).save(tmp_path / "a.png", exif=b"Exif\0\0II*\0\xff\xff\xff\xff", icc_profile=b"nonsense")
     assert (levels(images.load(tmp_path / "a.png")) == RGB).all()
 
 
@@ -310,9 +297,7 @@ def test_grey_profiles(tmp_path: Path) -> None:
         Image.fromarray(samples).save(path, icc_profile=profile)
         read = images.load(path).numpy()
         assert (read == read[0]).all()
-        bright = (
-            samples > 0.05 * white
-        )  # below, a linear scale of 256 levels is too coarse to be read between
+        bright = samples > 0.05 * white  # below, a linear scale of 256 levels is too coarse to be read between
         np.testing.assert_allclose(read[0][bright], srgb_of_linear(samples / white)[bright], atol=0.006)
 
 
@@ -394,9 +379,7 @@ def test_random_bytes_are_refused(data: bytes) -> None:
     st.sampled_from([".png", ".tif", ".bmp", ".ppm"]),
     st.integers(0, 99),
 )
-def test_lossless_round_trip(
-    tmp_path_factory: pytest.TempPathFactory, height: int, width: int, suffix: str, seed: int
-) -> None:
+def test_lossless_round_trip(tmp_path_factory: pytest.TempPathFactory, height: int, width: int, suffix: str, seed: int) -> None:
     path = tmp_path_factory.mktemp("save") / f"a{suffix}"
     picture = torch.rand(3, height, width, generator=torch.Generator().manual_seed(seed)) * 1.2 - 0.1
     images.save(picture, path)
@@ -446,9 +429,7 @@ def test_where_save_refuses(tmp_path: Path, coffee: Tensor) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["b.png"]
 
 
-def test_a_failed_write_keeps_the_old_file(
-    tmp_path: Path, coffee: Tensor, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failed_write_keeps_the_old_file(tmp_path: Path, coffee: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a.png"
     path.write_bytes(b"old")
 
@@ -522,9 +503,7 @@ def fake_kodak(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path
         path = site / f"kodim{number:02d}.png"
         Image.fromarray(RGB[:, ::number].copy()).save(path)
         hashes[path.name] = hashlib.sha256(path.read_bytes()).hexdigest()
-    server = http.server.ThreadingHTTPServer(
-        ("127.0.0.1", 0), functools.partial(_Quiet, directory=os.fspath(site))
-    )
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Quiet, directory=os.fspath(site)))
     threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     url = f"http://127.0.0.1:{server.server_port}/{{file}}"
     table = {"kodak": {"url": url, "homepage": "its site", "sha256": hashes}}
@@ -559,9 +538,7 @@ def test_kodak_offline_and_falsified(fake_kodak: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("folder", [".", "kodak"])
-def test_kodak_in_a_folder_of_ones_own(
-    fake_kodak: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str
-) -> None:
+def test_kodak_in_a_folder_of_ones_own(fake_kodak: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str) -> None:
     own = tmp_path / "own"
     (own / folder).mkdir(parents=True)
     for path in fake_kodak.iterdir():

@@ -126,9 +126,7 @@ def test_short_sides_are_filled_up_with_their_border(size: tuple[int, int]) -> N
     prediction, target = pair(*size)
     missing = [max(11 - side, 0) for side in size]
     margins = [(each // 2, each - each // 2) for each in missing]
-    filled = [
-        torch.from_numpy(np.pad(picture.numpy(), [(0, 0), *margins], mode="edge")) for picture in (prediction, target)
-    ]
+    filled = [torch.from_numpy(np.pad(picture.numpy(), [(0, 0), *margins], mode="edge")) for picture in (prediction, target)]
     assert float(losses.ssim_loss(prediction, target)) == pytest.approx(1 - ssim(*filled), abs=1e-6)
 
 

@@ -69,9 +69,7 @@ def test_similarities_fall_with_noise_and_with_size(chelsea: Tensor, noisy: Tens
         assert 0 < metric(noisy, chelsea) < 0.99
     assert metrics.ms_ssim(noisy, chelsea) > metrics.ssim(noisy, chelsea)  # noise fades at coarse scales
     assert metrics.ms_ssim_db(chelsea, chelsea) == math.inf
-    assert metrics.ms_ssim_db(noisy, chelsea) == pytest.approx(
-        -10 * math.log10(1 - metrics.ms_ssim(noisy, chelsea))
-    )
+    assert metrics.ms_ssim_db(noisy, chelsea) == pytest.approx(-10 * math.log10(1 - metrics.ms_ssim(noisy, chelsea)))
 
 
 def test_similarities_of_a_negative_are_zero_not_nan(chelsea: Tensor) -> None:

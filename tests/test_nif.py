@@ -212,9 +212,7 @@ def test_published_networks_for_kodak(
         ("360-unmodulated", (360, 150, 70, 32), (), 16),
     ],
 )
-def test_other_published_networks(
-    name: str, genesis: tuple[int, ...], modulation: tuple[int, ...], frequencies: int
-) -> None:
+def test_other_published_networks(name: str, genesis: tuple[int, ...], modulation: tuple[int, ...], frequencies: int) -> None:
     assert PUBLISHED[name] == NifConfig(genesis, modulation, frequencies, 4)
 
 

@@ -161,9 +161,7 @@ def test_laplace_rate_predicts_the_coder() -> None:
     values = torch.from_numpy(np.random.default_rng(2).laplace(0, 0.2, 5000)).float()
     for step in (0.004, 0.02, 0.1):
         symbols = quantize(values, storable_step(step)).symbols
-        assert float(laplace_rate(values, step)) == pytest.approx(
-            Laplace.fitted(symbols).bits(symbols), rel=0.06
-        )
+        assert float(laplace_rate(values, step)) == pytest.approx(Laplace.fitted(symbols).bits(symbols), rel=0.06)
 
 
 def test_parameter_rate_adds_up() -> None:
@@ -224,9 +222,7 @@ def test_steps_follow_the_sensitivities() -> None:
     quantizer = RateDistortionQuantizer(3 * 2000 * 5.0)
     quantizer.calibrate(net, net.forward)
     steps = list(quantizer.steps.values())
-    assert steps[0] / steps[1] == pytest.approx(10, rel=0.1) and steps[2] / steps[0] == pytest.approx(
-        10, rel=0.1
-    )
+    assert steps[0] / steps[1] == pytest.approx(10, rel=0.1) and steps[2] / steps[0] == pytest.approx(10, rel=0.1)
 
 
 @pytest.mark.parametrize("bits_per_weight", [0.5, 2.0, 6.0, 11.0])
@@ -236,10 +232,7 @@ def test_target_is_met_and_used(bits_per_weight: float) -> None:
     quantizer = RateDistortionQuantizer(target)
     before = copy.deepcopy(net.state_dict())
     quantizer.calibrate(net, net.forward)
-    bits = sum(
-        laplace_entropy_bits(to_symbols(p.detach(), quantizer.steps[name]))
-        for name, p in net.named_parameters()
-    )
+    bits = sum(laplace_entropy_bits(to_symbols(p.detach(), quantizer.steps[name])) for name, p in net.named_parameters())
     assert 0.95 * target < bits <= target and quantizer.satisfied_by(net)
     assert all(torch.equal(before[name], value) for name, value in net.state_dict().items())
     assert all(storable_step(step) == step for step in quantizer.steps.values())
@@ -399,9 +392,7 @@ def test_more_strength_saves_more_bits() -> None:
     assert bits[0] > bits[1] > bits[2]
 
 
-@pytest.mark.parametrize(
-    "bad", [lambda: AdaRound(0), lambda: AdaRound(learning_rate=0.0), lambda: AdaRound(penalty=-1.0)]
-)
+@pytest.mark.parametrize("bad", [lambda: AdaRound(0), lambda: AdaRound(learning_rate=0.0), lambda: AdaRound(penalty=-1.0)])
 def test_adaround_refuses(bad: object) -> None:
     with pytest.raises(ValueError, match="AdaRound needs"):
         bad()

@@ -121,9 +121,7 @@ def test_another_libc(missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(("alone", "together", "best"), [(25.0, 800.0, 1), (9.0, 6.0, 2)])
-def test_the_faster_number_of_threads_is_found(
-    monkeypatch: pytest.MonkeyPatch, alone: float, together: float, best: int
-) -> None:
+def test_the_faster_number_of_threads_is_found(monkeypatch: pytest.MonkeyPatch, alone: float, together: float, best: int) -> None:
     now, used = [0.0], [2]
     monkeypatch.setattr(runtime.torch, "set_num_threads", lambda count: used.append(count))
     monkeypatch.setattr(runtime.time, "perf_counter", lambda: now[0])

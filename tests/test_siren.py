@@ -36,9 +36,7 @@ def test_encoding_is_the_formula_in_its_order(frequencies: int, scale: float) ->
         expected = [x, y]
         expected += [math.sin(p * x) for p in periods] + [math.sin(p * y) for p in periods]
         expected += [math.cos(p * x) for p in periods] + [math.cos(p * y) for p in periods]
-        assert row == pytest.approx(
-            expected, abs=1e-4
-        )  # the highest angle, 490, has a float32 grid of 3·10⁻⁵
+        assert row == pytest.approx(expected, abs=1e-4)  # the highest angle, 490, has a float32 grid of 3·10⁻⁵
 
 
 def test_encoding_keeps_leading_dimensions_and_has_no_parameters() -> None:
@@ -85,15 +83,11 @@ def test_only_the_first_layer_of_a_siren_is_initialised_as_first() -> None:
 
 def test_initialisation_keeps_the_spread_from_layer_to_layer() -> None:
     """Sitzmann et al., section 3.2: every later sine sees about the same distribution, σ near 1."""
-    net = siren(
-        SirenConfig(width=256, sine_layers=6, frequencies=0, domain="canvas", narrow_biases=True), 64, 64
-    )
+    net = siren(SirenConfig(width=256, sine_layers=6, frequencies=0, domain="canvas", narrow_biases=True), 64, 64)
     features = net.features(images.canvas(64, 64)).reshape(-1, 2)
     spreads = []
     for layer in list(net.layers)[:-1]:
-        spreads.append(
-            (layer.omega_0 * nn.functional.linear(features, layer.weight, layer.bias)).std().item()
-        )
+        spreads.append((layer.omega_0 * nn.functional.linear(features, layer.weight, layer.bias)).std().item())
         features = layer(features)
     assert all(0.8 < spread < 1.25 for spread in spreads[1:]), spreads
 
@@ -134,9 +128,7 @@ def features_of(domain: str, height: int, width: int) -> Tensor:
 
 def test_unit_domain() -> None:
     grid = features_of("unit", 5, 9)
-    assert (
-        grid[0, 0].tolist() == [0, 0] and grid[-1, -1].tolist() == [1, 1] and grid[0, -1].tolist() == [1, 0]
-    )
+    assert grid[0, 0].tolist() == [0, 0] and grid[-1, -1].tolist() == [1, 1] and grid[0, -1].tolist() == [1, 0]
 
 
 def test_canvas_domain() -> None:
@@ -159,9 +151,7 @@ def test_a_side_of_one_pixel(domain: str) -> None:
 
 
 def test_colours_of_the_symmetric_range() -> None:
-    unit, symmetric = (
-        siren(SirenConfig(8, 2, 3, colours=colours), 4, 4) for colours in ("unit", "symmetric")
-    )
+    unit, symmetric = (siren(SirenConfig(8, 2, 3, colours=colours), 4, 4) for colours in ("unit", "symmetric"))
     points = images.canvas(4, 4)
     torch.testing.assert_close(symmetric(points), (unit(points) + 1) / 2)
 
@@ -200,11 +190,7 @@ def test_render_at_its_own_size_and_others() -> None:
     net = siren(SirenConfig(8), 6, 10)
     own = net.render()
     assert own.shape == (3, 6, 10) and 0 <= float(own.min()) <= float(own.max()) <= 1
-    assert (
-        torch.equal(own, net.render(6, 10))
-        and torch.equal(own, net.render(6))
-        and net.render(12).shape[1:] == (12, 10)
-    )
+    assert torch.equal(own, net.render(6, 10)) and torch.equal(own, net.render(6)) and net.render(12).shape[1:] == (12, 10)
     # three times as large, every middle pixel has the centre of a pixel of the picture
     torch.testing.assert_close(net.render(18, 30)[:, 1::3, 1::3], own, atol=2e-4, rtol=0)
 
@@ -219,11 +205,7 @@ def test_zoom_lies_over_a_bicubic_zoom() -> None:
     own = net.render()
     for size in ((16, 32), (24, 40), (4, 8)):
         zoomed = nn.functional.interpolate(own[None], size=size, mode="bilinear", align_corners=False)[0]
-        inner = (
-            (slice(None), slice(2, -2), slice(3, -3))
-            if size[0] > 8
-            else (slice(None), slice(1, -1), slice(1, -1))
-        )
+        inner = (slice(None), slice(2, -2), slice(3, -3)) if size[0] > 8 else (slice(None), slice(1, -1), slice(1, -1))
         torch.testing.assert_close(net.render(*size)[inner], zoomed[inner], atol=1e-5, rtol=0)
 
 
@@ -240,7 +222,5 @@ print(peak * (1 if sys.platform == "darwin" else 1024))
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no resource module")
 def test_twelve_megapixels_in_two_gigabytes() -> None:
     """In one piece even this small network would take more: 12 million times 16 + 18 numbers and more."""
-    run = subprocess.run(
-        [sys.executable, "-c", RENDER_LARGE], capture_output=True, text=True, timeout=300, check=True
-    )
+    run = subprocess.run([sys.executable, "-c", RENDER_LARGE], capture_output=True, text=True, timeout=300, check=True)
     assert int(run.stdout) < 2 * 10**9

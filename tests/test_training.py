@@ -90,9 +90,7 @@ def test_best_state_is_kept_with_its_score_and_steps(coffee: Tensor, quantizatio
     assert last["psnr"] < report.best_psnr - 0.3  # it was ruined
     assert report.best_psnr >= max(second)
     assert bool(report.steps) == bool(quantization)
-    assert -10 * math.log10(mse_as_stored(net, coffee, report.steps)) == pytest.approx(
-        report.best_psnr, abs=2e-3
-    )
+    assert -10 * math.log10(mse_as_stored(net, coffee, report.steps)) == pytest.approx(report.best_psnr, abs=2e-3)
     if quantization:
         quantizer.steps = report.steps
         assert quantizer.satisfied_by(net)
@@ -181,13 +179,9 @@ def stop_at(iteration: int) -> Callable[[Progress], None]:
 @pytest.mark.parametrize("iteration", [0, 25, 60, 85, 120, 145, 180])
 def test_stopping_keeps_the_best_of_any_phase(coffee: Tensor, iteration: int) -> None:
     net = siren(coffee)
-    report = fit(
-        net, coffee, THREE, quantizer=quantizer_for(net), progress=False, callback=stop_at(iteration)
-    )
+    report = fit(net, coffee, THREE, quantizer=quantizer_for(net), progress=False, callback=stop_at(iteration))
     assert report.interrupted and report.history[-1][0] == iteration
-    assert -10 * math.log10(mse_as_stored(net, coffee, report.steps)) == pytest.approx(
-        report.best_psnr, abs=2e-3
-    )
+    assert -10 * math.log10(mse_as_stored(net, coffee, report.steps)) == pytest.approx(report.best_psnr, abs=2e-3)
     # a phase's last record and the next one's first bear the same number: 60 is still of the first phase
     assert bool(report.steps) == (iteration > 60)
 
@@ -198,9 +192,7 @@ def interrupt(*_: object) -> None:
 
 @pytest.mark.parametrize("name", NETWORKS)
 @pytest.mark.parametrize("moment", ["before", 0, 100, "end"])
-def test_a_stopped_encode_is_packed(
-    coffee: Tensor, name: str, moment: str | int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_stopped_encode_is_packed(coffee: Tensor, name: str, moment: str | int, monkeypatch: pytest.MonkeyPatch) -> None:
     codec = codecs.get(name)
     plan = codec.plan(coffee, bpp=2.0, budget="quick")
     if moment == "before":  # not one step done, no state scored
@@ -293,8 +285,7 @@ def test_a_perfect_fit_is_no_divergence() -> None:
 def test_same_seed_same_bytes(coffee: Tensor) -> None:
     codec = codecs.get("siren")
     first, second, third = (
-        codec.encode(coffee, bpp=1.5, budget="quick", seed=seed, progress=False, device="cpu")
-        for seed in (1, 1, 2)
+        codec.encode(coffee, bpp=1.5, budget="quick", seed=seed, progress=False, device="cpu") for seed in (1, 1, 2)
     )
     assert first == second != third
 
@@ -383,9 +374,7 @@ def begun(networks: Sequence[nn.Module], pictures: Tensor, phase: Phase) -> trai
     return group
 
 
-@pytest.mark.parametrize(
-    "size", [(3000, 4000), (4000, 3000), (1, 12_000_000), (12_000_000, 1), (100, 120_000)]
-)
+@pytest.mark.parametrize("size", [(3000, 4000), (4000, 3000), (1, 12_000_000), (12_000_000, 1), (100, 120_000)])
 @pytest.mark.parametrize("points", [None, 6_000, 12_000_000])
 @pytest.mark.parametrize("config", [SirenConfig(128), SirenConfig(512), SirenConfig(49, 13, 0)])
 def test_a_step_respects_its_memory(size: tuple[int, int], points: int | None, config: SirenConfig) -> None:
@@ -397,9 +386,7 @@ def test_a_step_respects_its_memory(size: tuple[int, int], points: int | None, c
     if points is None and size == (3000, 4000):  # and it makes use of it
         assert 4 * activations(config) * canvases.points >= 0.5 * training.STEP_BYTES
     features, colours = canvases.next()
-    assert (
-        features.shape[0] * features.shape[1] <= canvases.points and colours.shape[2:] == features.shape[:2]
-    )
+    assert features.shape[0] * features.shape[1] <= canvases.points and colours.shape[2:] == features.shape[:2]
 
 
 def test_a_step_of_several_pictures_respects_its_memory() -> None:
@@ -440,9 +427,7 @@ print(peak * (1 if sys.platform == "darwin" else 1024))
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no resource module")
 def test_twelve_megapixels_in_four_gigabytes() -> None:
-    run = subprocess.run(
-        [sys.executable, "-c", FIT_LARGE], capture_output=True, text=True, timeout=900, check=True
-    )
+    run = subprocess.run([sys.executable, "-c", FIT_LARGE], capture_output=True, text=True, timeout=900, check=True)
     assert int(run.stdout) < 4 * 10**9
 
 
@@ -458,9 +443,7 @@ def test_a_step_takes_the_gradient_at_the_quantised_weights(
     net, after = siren(coffee), {}
     before = copy.deepcopy(net)
     quantizer = RateDistortionQuantizer(4.0 * SMALL.weights, rated=rated)
-    phase = replace(
-        PLAIN, iterations=1, learning_rate=0.01, quantization="round", weight_penalty=weight_penalty
-    )
+    phase = replace(PLAIN, iterations=1, learning_rate=0.01, quantization="round", weight_penalty=weight_penalty)
     fit(
         net,
         coffee,
@@ -480,21 +463,15 @@ def test_a_step_takes_the_gradient_at_the_quantised_weights(
     for name, parameter in rounded.named_parameters():
         weight = exact[name].detach().double()
         b = weight.abs().mean() / quantizer.steps[name]  # d/dw of λ·n·log₂(1 + 2e·b)
-        rate = (
-            quantizer.rate_weight * 2 * math.e / (quantizer.steps[name] * (1 + 2 * math.e * b) * math.log(2))
-        )
+        rate = quantizer.rate_weight * 2 * math.e / (quantizer.steps[name] * (1 + 2 * math.e * b) * math.log(2))
         gradient = parameter.grad.double() + (rate + weight_penalty) * weight.sign()
         torch.testing.assert_close(after[name].double(), weight - 0.01 * gradient, atol=1e-7, rtol=1e-5)
 
 
 def test_eight_bits_as_published(coffee: Tensor) -> None:
     net, quantizer = siren(coffee), MaxAbsQuantizer(8)
-    report = fit(
-        net, coffee, (PLAIN, replace(PLAIN, quantization="round")), quantizer=quantizer, progress=False
-    )
-    assert report.steps == quantizer.steps and all(
-        storable_step(step) == step for step in report.steps.values()
-    )
+    report = fit(net, coffee, (PLAIN, replace(PLAIN, quantization="round")), quantizer=quantizer, progress=False)
+    assert report.steps == quantizer.steps and all(storable_step(step) == step for step in report.steps.values())
 
 
 def test_calibrate_without_training(coffee: Tensor) -> None:
@@ -584,9 +561,7 @@ def test_schedules() -> None:
     cosine = Cosine(floor=0.1)
     assert [cosine(step, 100) for step in (0, 50, 100)] == pytest.approx([1, 0.55, 0.1])
     there_and_back = Cosine(half_period=50, floor=0.1)
-    assert [there_and_back(step, 100) for step in (0, 25, 50, 75, 100)] == pytest.approx(
-        [1, 0.55, 0.1, 0.55, 1]
-    )
+    assert [there_and_back(step, 100) for step in (0, 25, 50, 75, 100)] == pytest.approx([1, 0.55, 0.1, 0.55, 1])
     cycle = OneCycle(warm_up=0.2, start=0.1, end=0.01)
     assert [cycle(step, 100) for step in (0, 10, 20, 60, 100)] == pytest.approx([0.1, 0.55, 1, 0.505, 0.01])
     assert all(0 < OneCycle()(step, 7) <= 1 for step in range(7))
@@ -599,9 +574,7 @@ def test_warm_up_cycles_are_nif_s() -> None:
     def rate(iteration: int, step: int = 0) -> float:
         return 1e-3 * schedule(4 * iteration + step, 10**9)
 
-    assert [rate(t) for t in (0, 19, 20, 149)] == pytest.approx(
-        [6e-4, 1e-3, 6e-4 + 4e-4 * (1 - 20 / 150), 6e-4 + 4e-4 / 150]
-    )
+    assert [rate(t) for t in (0, 19, 20, 149)] == pytest.approx([6e-4, 1e-3, 6e-4 + 4e-4 * (1 - 20 / 150), 6e-4 + 4e-4 / 150])
     for cycle, peak in ((1, 0.99e-3), (9, 1e-3 * 0.99**9)):
         assert [rate(150 * cycle + t) for t in (0, 10, 19, 75)] == pytest.approx(
             [6e-4, 6e-4 + (peak - 6e-4) * 10 / 19, peak, 6e-4 + (peak - 6e-4) / 2]
@@ -645,9 +618,7 @@ def parameters_at(records: dict[str, dict[str, Tensor]], which: str) -> Callable
 
     def keep(state: Progress) -> None:
         if which == "last" or state.phase not in records:
-            records[state.phase] = {
-                name: value.detach().clone() for name, value in state.representation.named_parameters()
-            }
+            records[state.phase] = {name: value.detach().clone() for name, value in state.representation.named_parameters()}
 
     return keep
 
@@ -721,9 +692,7 @@ def test_a_weight_restart_is_no_divergence(contrast: float) -> None:
         return 1.0
 
     first = replace(PLAIN, iterations=300, learning_rate=5e-4, points=192)
-    restart = replace(
-        first, name="restarted", restart=False, weight_restart=WeightRestart(0.637, 0.458), schedule=schedule
-    )
+    restart = replace(first, name="restarted", restart=False, weight_restart=WeightRestart(0.637, 0.458), schedule=schedule)
     net = siren(smooth, SirenConfig(32, 3, 6))
     report = fit(net, smooth, (first, restart), progress=False)
     plain, restarted = ([psnr for _, name, psnr in report.history if name == each] for each in ("plain", "restarted"))

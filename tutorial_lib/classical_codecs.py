@@ -87,6 +87,7 @@ class Jpeg:
 
     def encode(self, picture: Tensor, *, quality: int | None = None, bpp: float | None = None) -> bytes:
         """Encode at a quality from 1 to 100 (75 when nothing is asked), or at a rate; see `_encode_lossy`."""
+
         def at(value: int) -> bytes:
             return _save(self.name, picture, "JPEG", {**self._options, "quality": value})
 
@@ -166,6 +167,7 @@ class WebP:
 
     def encode(self, picture: Tensor, *, quality: int | None = None, bpp: float | None = None) -> bytes:
         """Encode at a quality from 0 to 100 (75 when nothing is asked), or at a rate; see `_encode_lossy`."""
+
         def at(value: int) -> bytes:
             return _save(self.name, picture, "WEBP", {**self._options, "quality": value})
 
@@ -215,6 +217,7 @@ class Avif:
 
     def encode(self, picture: Tensor, *, quality: int | None = None, bpp: float | None = None) -> bytes:
         """Encode at a quality from 0 to 100 (75 when nothing is asked), or at a rate; see `_encode_lossy`."""
+
         def at(value: int) -> bytes:
             return _save(self.name, picture, "AVIF", {**self._options, "quality": value})
 
@@ -474,9 +477,7 @@ def _encode_lossy(
     return at(value)
 
 
-def _largest_within(
-    at: Callable[[int], bytes], qualities: range, fits: Callable[[bytes], bool]
-) -> bytes | None:
+def _largest_within(at: Callable[[int], bytes], qualities: range, fits: Callable[[bytes], bool]) -> bytes | None:
     """The file of the largest quality that fits, by bisection; None when not even the lowest does."""
     low, high, best = 0, len(qualities) - 1, None
     while low <= high:

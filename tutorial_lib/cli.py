@@ -45,9 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
-        prog="inr", description="Pictures as small neural networks: encode, decode, look inside, compare."
-    )
+    parser = _Parser(prog="inr", description="Pictures as small neural networks: encode, decode, look inside, compare.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     encode = commands.add_parser("encode", help="fit a network to a picture and write it as a file")

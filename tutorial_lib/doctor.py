@@ -138,9 +138,7 @@ def _packages() -> Iterator[Check]:
             yield _package(requirement, {_module(r.name): r for r in requirements})
     for extra in metadata.metadata(DISTRIBUTION).get_all("Provides-Extra") or []:
         members = [
-            r
-            for r in requirements
-            if r.marker and r.marker.evaluate({"extra": extra}) and not r.marker.evaluate({"extra": ""})
+            r for r in requirements if r.marker and r.marker.evaluate({"extra": extra}) and not r.marker.evaluate({"extra": ""})
         ]
         yield _extra(extra, members)
 

@@ -441,9 +441,7 @@ def pack_parameters(
     return bytes(entries), bytes(verbatim) + encode_symbols(symbols, chosen, coder)
 
 
-def unpack_parameters(
-    quantiser: bytes, networks: bytes, shapes: Sequence[torch.Size]
-) -> list[QuantizedTensor | Tensor]:
+def unpack_parameters(quantiser: bytes, networks: bytes, shapes: Sequence[torch.Size]) -> list[QuantizedTensor | Tensor]:
     """What `pack_parameters` was given: `QuantizedTensor` with equal symbols, or float16 tensors.
 
     Raises:

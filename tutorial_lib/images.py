@@ -353,8 +353,7 @@ def open_picture(name_or_path: str | os.PathLike[str]) -> Tensor:
             raise ImageError(f"{name_or_path}: after 'kodak:' comes a number from 1 to {KODAK_COUNT}.")
         if not os.path.dirname(name_or_path) and not os.path.exists(name_or_path):
             raise ImageError(
-                f"{name_or_path} does not exist (names of pictures: {', '.join(SAMPLES)}, "
-                f"kodak:1 to kodak:{KODAK_COUNT})."
+                f"{name_or_path} does not exist (names of pictures: {', '.join(SAMPLES)}, kodak:1 to kodak:{KODAK_COUNT})."
             )
     return load(name_or_path)
 
@@ -416,10 +415,7 @@ def reduce(picture: Tensor, *, size: tuple[int, int] | None = None, factor: floa
         size = (max(1, round(height / factor)), max(1, round(width / factor)))
     new_height, new_width = check_size(size)
     if new_height > height or new_width > width:
-        raise ImageError(
-            f"reduce() can't enlarge {height}x{width} to {new_height}x{new_width} (height x width): "
-            "resize() can."
-        )
+        raise ImageError(f"reduce() can't enlarge {height}x{width} to {new_height}x{new_width} (height x width): resize() can.")
     return resize(picture, (new_height, new_width), method="lanczos")
 
 
@@ -453,9 +449,7 @@ def check_size(size: object) -> tuple[int, int]:
     if height < 1 or width < 1:
         raise ImageError(f"a picture of {height}x{width} (height x width) has no pixels.")
     if height * width > MAX_PIXELS:
-        raise ImageError(
-            f"a picture of {height}x{width} has {height * width:,} pixels; {MAX_PIXELS:,} are the limit."
-        )
+        raise ImageError(f"a picture of {height}x{width} has {height * width:,} pixels; {MAX_PIXELS:,} are the limit.")
     return height, width
 
 
@@ -676,8 +670,7 @@ def _from_deep_grey(image: Image.Image, white: float, inverted: bool, icc: bytes
     low, high = samples.min(), samples.max()
     if not (low >= 0 and high <= white):  # so that NaN is refused, too
         raise ImageError(
-            f"{name} holds numbers from {low:g} to {high:g}, where black is 0 and white is {white:g}: "
-            "rescale it first."
+            f"{name} holds numbers from {low:g} to {high:g}, where black is 0 and white is {white:g}: rescale it first."
         )
     grey = (samples / white).astype(np.float32)
     grey = 1 - grey if inverted else grey

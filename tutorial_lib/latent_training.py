@@ -175,9 +175,7 @@ def modern(iterations: int) -> GridRecipe:
     """
     tail = max(iterations // 10, 1)
     main = GridPhase("soft rounding", max(iterations - tail, 1), mse_first=0.4)
-    final = GridPhase(
-        "hard rounding", tail, "round", NETWORKS, network_rate=1e-3, network_schedule=Cosine(floor=0.01)
-    )
+    final = GridPhase("hard rounding", tail, "round", NETWORKS, network_rate=1e-3, network_schedule=Cosine(floor=0.01))
     return GridRecipe((main, final))
 
 
@@ -359,9 +357,7 @@ def fit(
             error = float(F.mse_loss(trial.picture_of().clamp(0, 1), run.picture))
             rate = trial.bits() / run.pixels
     seconds = time.perf_counter() - started
-    return GridReport(
-        tuple(run.history), _psnr(error), rate, run.lmbda, tuple(exponents), seconds, interrupted, run.recoveries
-    )
+    return GridReport(tuple(run.history), _psnr(error), rate, run.lmbda, tuple(exponents), seconds, interrupted, run.recoveries)
 
 
 EXPECTED_ERROR = 0.4
@@ -473,9 +469,7 @@ class _Target:
 class _Fit:
     """The state of one `fit`. While it runs, the representation's latents are not integers, and divided by `gains`."""
 
-    def __init__(
-        self, representation, picture, recipe, lmbda, loss, seed, progress, callback, target=None, in_mse=1e-3
-    ) -> None:
+    def __init__(self, representation, picture, recipe, lmbda, loss, seed, progress, callback, target=None, in_mse=1e-3) -> None:
         self.representation, self.recipe, self.lmbda, self.callback = representation, recipe, lmbda, callback
         self.loss, self.seed = LOSSES[loss], seed
         self.device = representation.latents.device
@@ -529,9 +523,7 @@ class _Fit:
                 values = self.values()
                 return values + torch.rand(values.shape, generator=self.generator, device=self.device).sub_(0.5)
             case "soft-round":
-                temperature, deviation = (
-                    first + (last - first) * share for first, last in (phase.temperature, phase.deviation)
-                )
+                temperature, deviation = (first + (last - first) * share for first, last in (phase.temperature, phase.deviation))
                 return noisy_soft_round(self.values(), temperature, deviation, self.generator)
             case "straight-through":
                 return _StraightThrough.apply(self.values())
@@ -799,9 +791,7 @@ def _optimizer(phase: GridPhase, parameters: Sequence[nn.Parameter]) -> torch.op
         return torch.optim.Adam(parameters, lr=phase.network_rate)
     from pytorch_optimizer import SOAP  # 0.7 s to import: not for decoding
 
-    return SOAP(
-        parameters, lr=phase.network_rate, betas=(0.95, 0.95), weight_decay=0.0, precondition_frequency=10
-    )
+    return SOAP(parameters, lr=phase.network_rate, betas=(0.95, 0.95), weight_decay=0.0, precondition_frequency=10)
 
 
 def _psnr(mse: float) -> float:

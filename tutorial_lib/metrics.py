@@ -173,9 +173,7 @@ def ms_ssim_db(picture: Tensor, reference: Tensor, *, rounded: bool = True) -> f
     return -10 * math.log10(distance) if distance > 0 else math.inf
 
 
-def lpips(
-    picture: Tensor, reference: Tensor, *, network: Literal["alex", "squeeze"] = "alex", rounded: bool = True
-) -> float:
+def lpips(picture: Tensor, reference: Tensor, *, network: Literal["alex", "squeeze"] = "alex", rounded: bool = True) -> float:
     """Learned perceptual distance (Zhang et al., The Unreasonable Effectiveness of Deep Features, CVPR 2018).
 
     Differences between the features that a network for classification finds in both pictures, weighted by what people
@@ -302,9 +300,7 @@ def _pair(picture: Tensor, reference: Tensor, rounded: bool) -> tuple[Tensor, Te
     return first.double() * 255, second.double() * 255
 
 
-def _batches(
-    picture: Tensor, reference: Tensor, rounded: bool, metric: str, min_side: int, why: str
-) -> tuple[Tensor, Tensor]:
+def _batches(picture: Tensor, reference: Tensor, rounded: bool, metric: str, min_side: int, why: str) -> tuple[Tensor, Tensor]:
     """Both pictures as (1, 3, H, W), values in [0, 1], float64: variances cancel badly in float32."""
     first, second = _pair(picture, reference, rounded)
     height, width = first.shape[1:]

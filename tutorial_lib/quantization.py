@@ -420,9 +420,7 @@ class RateDistortionQuantizer:
         ValueError: a target that is none.
     """
 
-    def __init__(
-        self, target_bits: float, *, rated: bool = True, seed: int = 0, rounding: Rounding | None = None
-    ) -> None:
+    def __init__(self, target_bits: float, *, rated: bool = True, seed: int = 0, rounding: Rounding | None = None) -> None:
         if not target_bits > 0:
             raise ValueError(f"a target of {target_bits} bits leaves nothing to store")
         self.target_bits, self.rated, self.rate_weight, self.steps = target_bits, rated, 0.0, {}
@@ -433,9 +431,7 @@ class RateDistortionQuantizer:
         parameters = dict(representation.named_parameters())
         steps_of = {
             name: math.sqrt(parameter.numel() / slope)
-            for (name, parameter), slope in zip(
-                parameters.items(), self._sensitivities(parameters, render), strict=True
-            )
+            for (name, parameter), slope in zip(parameters.items(), self._sensitivities(parameters, render), strict=True)
         }
         aim = 0.995 * self.target_bits  # room for the weights to move in a phase that keeps its steps
         low, high = -80.0, 10.0  # log2 of c; the rate falls as c grows

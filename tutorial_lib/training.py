@@ -306,9 +306,7 @@ def settle(quantizer: Quantizer, representation: nn.Module, picture: Tensor, *, 
         representation.load_state_dict(state)
 
 
-def estimate_seconds(
-    representation: nn.Module, picture: Tensor, recipe: Recipe, quantizer: Quantizer | None = None
-) -> float:
+def estimate_seconds(representation: nn.Module, picture: Tensor, recipe: Recipe, quantizer: Quantizer | None = None) -> float:
     """About how long `fit` will take here, in seconds, from a few timed steps of each kind of phase on a copy."""
     quantizers = None if quantizer is None else [copy.deepcopy(quantizer)]
     _check(recipe, quantizers)
@@ -443,9 +441,7 @@ class _Fit:
         self.seed = seed
         stride = _stride(*picture.shape[1:], VALIDATION_POINTS)
         validation = SubCanvases(representation, picture, stride, torch.Generator())
-        self.features, self.colours = validation.at(
-            validation.rows // 2 * validation.columns + validation.columns // 2
-        )
+        self.features, self.colours = validation.at(validation.rows // 2 * validation.columns + validation.columns // 2)
         self.whole_picture_scores = stride == 1
         stride = _stride(*picture.shape[1:], CALIBRATION_POINTS)
         sample = SubCanvases(representation, picture, stride, torch.Generator())
@@ -614,9 +610,7 @@ class _Fit:
         self.history.append((self.iteration, self.phase.name, psnr))
         if self.callback:
             seconds = time.perf_counter() - self.started
-            self.callback(
-                Progress(self.iteration, self.iterations, self.phase.name, psnr, seconds, self.representation)
-            )
+            self.callback(Progress(self.iteration, self.iterations, self.phase.name, psnr, seconds, self.representation))
 
     def finish(self) -> _Best:
         best = self.best if self.best.state else self.fallback
@@ -726,9 +720,7 @@ def _stretches(recipe: Recipe) -> Iterator[Recipe]:
 def _optimizer(phase: Phase, representation: nn.Module) -> torch.optim.Optimizer:
     if phase.optimizer == "adam":
         # decay joins the loss in Adam, not in AdamW; fused: one pass over the parameters instead of a dozen
-        return torch.optim.AdamW(
-            representation.parameters(), lr=phase.learning_rate, weight_decay=phase.weight_decay, fused=True
-        )
+        return torch.optim.AdamW(representation.parameters(), lr=phase.learning_rate, weight_decay=phase.weight_decay, fused=True)
     from pytorch_optimizer import SOAP  # 0.7 s to import: not for decoding
 
     return SOAP(

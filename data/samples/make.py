@@ -1,7 +1,7 @@
 """Makes the small files that the notebooks decode.
 
-    python data/samples/make.py                        # all of them: three quarters of an hour on two cores
-    python data/samples/make.py coffee-nif-1.4.inr     # some
+python data/samples/make.py                        # all of them: three quarters of an hour on two cores
+python data/samples/make.py coffee-nif-1.4.inr     # some
 """
 
 import sys

@@ -58,9 +58,7 @@ def _inr(data: bytes) -> tuple[Part, ...]:
         if not sum(bits):
             found.append(Part(section, section, count))
             continue
-        found += [
-            Part(section, name, share) for (name, _), share in zip(rows[section], _shared_out(count, bits), strict=True)
-        ]
+        found += [Part(section, name, share) for (name, _), share in zip(rows[section], _shared_out(count, bits), strict=True)]
     return tuple(found)
 
 

@@ -431,9 +431,7 @@ class NetworkCodec(abc.ABC):
         if problem := self.impossible(config):
             return problem
         if config.weights > MAX_WEIGHTS:
-            return (
-                f"{config} has {config.weights:,} weights, and {MAX_WEIGHTS:,} are the most that this program decodes"
-            )
+            return f"{config} has {config.weights:,} weights, and {MAX_WEIGHTS:,} are the most that this program decodes"
         if config.weights * pixels > MAX_OPERATIONS:
             return f"{config} and a picture of {pixels:,} pixels are together more than this program decodes"
         return None
@@ -480,9 +478,7 @@ class NetworkCodec(abc.ABC):
     def _read(self, container: Container) -> nn.Module:
         network = self._network(self._read_config(container), container.height, container.width, 0)
         with torch.no_grad():
-            for parameter, stored in zip(
-                network.parameters(), self._read_tensors(container, network), strict=True
-            ):
+            for parameter, stored in zip(network.parameters(), self._read_tensors(container, network), strict=True):
                 parameter.copy_(stored.values() if isinstance(stored, QuantizedTensor) else stored.float())
         return network
 

@@ -83,9 +83,7 @@ def _of_width(width: int, height: int, columns: int) -> NifConfig:
 
 
 PUBLISHED = tuple(
-    config
-    for name, config in nif.PUBLISHED.items()
-    if config.modulation and "equal" not in name and not name.startswith("icb")
+    config for name, config in nif.PUBLISHED.items() if config.modulation and "equal" not in name and not name.startswith("icb")
 )
 
 

@@ -78,9 +78,7 @@ def hint(identifier: str) -> Shown:
         )
     shown = hints[: calls + 1]
     text = [f"Hint {number} of {len(hints)}: {each}" for number, each in enumerate(shown, 1)]
-    text.append(
-        f'Call hint("{identifier}") again for the next.' if len(shown) < len(hints) else _ask_answer(identifier)
-    )
+    text.append(f'Call hint("{identifier}") again for the next.' if len(shown) < len(hints) else _ask_answer(identifier))
     return Shown(box(f"<b>{html.escape(_title(exercise))}</b>{body}", BLUE), "\n".join(text))
 
 

@@ -224,9 +224,7 @@ def sources(root: Path) -> list[Path]:
     return sorted((root / "solutions").glob("[0-9][0-9]_*.py"))
 
 
-def build(
-    root: Path = ROOT, *, only: str = "", run: bool = True, force: bool = False, budget: str = "laptop"
-) -> list[Path]:
+def build(root: Path = ROOT, *, only: str = "", run: bool = True, force: bool = False, budget: str = "laptop") -> list[Path]:
     """Build all notebooks, or those whose name starts with ``only``; returns the files that changed.
 
     Args:

@@ -236,9 +236,7 @@ def evaluate(declared: Exercise, answer: Any, seed: int | None = None) -> Verdic
         return Verdict(declared, "stopped", "you stopped the checks: is there a loop without end?", tuple(passed), seed)
     slow = yours_seconds > max(SLOW_SECONDS, SLOW_FACTOR * reference_seconds)
     warning = (
-        f"it took {yours_seconds:.1f} s, the library {reference_seconds:.2f} s: is there a loop over pixels?"
-        if slow
-        else ""
+        f"it took {yours_seconds:.1f} s, the library {reference_seconds:.2f} s: is there a loop over pixels?" if slow else ""
     )
     return Verdict(declared, "passed", "", tuple(passed), seed, warning)
 

@@ -83,10 +83,7 @@ def _coordinates(axis: Axes, pixels: np.ndarray) -> None:
 def _network(axis: Axes) -> None:
     layers = [["x", "y"], [""] * 5, [""] * 5, ["R", "G", "B"]]
     colours = [[plots.BLUE] * 2, ["white"] * 5, ["white"] * 5, [plots.RED, plots.GREEN, plots.BLUE]]
-    places = [
-        [(column, (row - (len(layer) - 1) / 2) * 0.8) for row in range(len(layer))]
-        for column, layer in enumerate(layers)
-    ]
+    places = [[(column, (row - (len(layer) - 1) / 2) * 0.8) for row in range(len(layer))] for column, layer in enumerate(layers)]
     for first, second in zip(places, places[1:], strict=False):
         for start in first:
             for end in second:

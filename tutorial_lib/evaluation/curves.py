@@ -1,9 +1,9 @@
 """Rate-distortion curves from rows: means over pictures by either convention, BD-rate, published points.
 
-    >>> anchor = [(0.25, 28.0), (0.5, 31.0), (1.0, 34.0), (2.0, 38.0)]
-    >>> half = [(rate / 2, quality) for rate, quality in anchor]
-    >>> round(bd_rate(anchor, half), 1)
-    -50.0
+>>> anchor = [(0.25, 28.0), (0.5, 31.0), (1.0, 34.0), (2.0, 38.0)]
+>>> half = [(rate / 2, quality) for rate, quality in anchor]
+>>> round(bd_rate(anchor, half), 1)
+-50.0
 """
 
 from __future__ import annotations
