@@ -10,7 +10,7 @@
 
 Learned and classical codecs have the same two methods. The learned ones offer two ways of encoding: "fast", ours, and
 "published", the recipe of the paper, kept for comparison; struempler also "meta", from a meta-learned initialisation. What
-they share is in `codecs.common`.
+they share is `codecs.base.Codec`; `register` adds one.
 """
 
 from __future__ import annotations
@@ -20,22 +20,12 @@ from torch import Tensor
 from tutorial_lib import bitstream
 from tutorial_lib.bitstream import BitstreamError
 from tutorial_lib.classical_codecs import CODECS as CLASSICAL
-from tutorial_lib.classical_codecs import ClassicalCodec, CodecError
-from tutorial_lib.codecs.common import (
-    BUDGETS,
-    MAX_FREQUENCIES,
-    MAX_LAYERS,
-    MAX_OPERATIONS,
-    MAX_WEIGHTS,
-    Budget,
-    Encoding,
-    Method,
-    NetworkCodec,
-    Plan,
-)
-from tutorial_lib.codecs.coolchic import COOLCHIC_SMALL, COOLCHIC_V1, COOLCHIC_V2, CoolChicCodec
-from tutorial_lib.codecs.nif import NIF, NifCodec
-from tutorial_lib.codecs.sirens import COIN, SIREN, STRUEMPLER, SirenCodec
+from tutorial_lib.classical_codecs import ClassicalCodec
+from tutorial_lib.codecs.base import BUDGETS, MAX_OPERATIONS, Budget, Codec, CodecError, Encoding, Plan
+from tutorial_lib.codecs.coolchic import COOLCHIC_SMALL, COOLCHIC_V1, COOLCHIC_V2
+from tutorial_lib.codecs.networks import MAX_FREQUENCIES, MAX_LAYERS, MAX_WEIGHTS, Method
+from tutorial_lib.codecs.nif import NIF
+from tutorial_lib.codecs.sirens import COIN, SIREN, STRUEMPLER
 
 __all__ = [
     "BUDGETS",
@@ -54,26 +44,37 @@ __all__ = [
     "STRUEMPLER",
     "Budget",
     "ClassicalCodec",
+    "Codec",
     "CodecError",
-    "CoolChicCodec",
     "Encoding",
-    "LearnedCodec",
     "Method",
-    "NetworkCodec",
-    "NifCodec",
     "Plan",
-    "SirenCodec",
     "codec_of",
     "decode",
     "get",
     "names",
+    "register",
 ]
 
-LearnedCodec = NetworkCodec | CoolChicCodec
+LEARNED: dict[str, Codec] = {}
+"""By name."""
 
-LEARNED: dict[str, LearnedCodec] = {
-    codec.name: codec for codec in (COIN, SIREN, STRUEMPLER, NIF, COOLCHIC_SMALL, COOLCHIC_V1, COOLCHIC_V2)
-}
+
+def register(codec: Codec) -> None:
+    """Add a codec: `get`, `decode`, ``inr`` and sweeps then know it.
+
+    Raises:
+        CodecError: its name or number is another codec's.
+    """
+    if codec.name in CLASSICAL or any(
+        codec.name == other.name or codec.number == other.number for other in LEARNED.values() if other != codec
+    ):
+        raise CodecError(f"there is a codec {codec.name!r}, or one of number {codec.number}, already")
+    LEARNED[codec.name] = codec
+
+
+for _codec in (COIN, SIREN, STRUEMPLER, NIF, COOLCHIC_SMALL, COOLCHIC_V1, COOLCHIC_V2):
+    register(_codec)
 
 
 def names() -> tuple[str, ...]:
@@ -81,7 +82,7 @@ def names() -> tuple[str, ...]:
     return (*LEARNED, *CLASSICAL)
 
 
-def get(name: str) -> LearnedCodec | ClassicalCodec:
+def get(name: str) -> Codec | ClassicalCodec:
     """The codec of that name.
 
     Raises:
@@ -94,7 +95,7 @@ def get(name: str) -> LearnedCodec | ClassicalCodec:
     raise CodecError(f"no codec {name!r}; there are {', '.join(names())}")
 
 
-def codec_of(data: bytes) -> LearnedCodec:
+def codec_of(data: bytes) -> Codec:
     """The codec that wrote an ``.inr`` file.
 
     Raises:
@@ -108,5 +109,5 @@ def codec_of(data: bytes) -> LearnedCodec:
 
 
 def decode(data: bytes, size: tuple[int, int] | None = None, *, device: str | None = None) -> Tensor:
-    """The picture in any ``.inr`` file; arguments and errors as `NetworkCodec.decode`."""
+    """The picture in any ``.inr`` file; arguments and errors as `Codec.decode`."""
     return codec_of(data).decode(data, size, device=device)

@@ -9,15 +9,9 @@ from torch import Tensor
 
 from tutorial_lib import images, losses, nif
 from tutorial_lib.bitstream import Reader, varint
-from tutorial_lib.codecs.common import (
-    MAX_FREQUENCIES,
-    MAX_LAYERS,
-    Budget,
-    Method,
-    NetworkCodec,
-    rate_aware,
-    suitable_frequencies,
-)
+from tutorial_lib.codecs.base import Budget, Codec
+from tutorial_lib.codecs.networks import MAX_FREQUENCIES, MAX_LAYERS, CoordinateNetworks, Method
+from tutorial_lib.codecs.recipes import rate_aware, suitable_frequencies
 from tutorial_lib.nif import Nif, NifConfig
 from tutorial_lib.training import Phase, Recipe, WarmUpCycles, WeightRestart
 
@@ -25,8 +19,8 @@ MIN_WIDTH, MAX_WIDTH = 10, 1_000
 
 
 @dataclass(frozen=True)
-class NifCodec(NetworkCodec):
-    """NIF: see `tutorial_lib.nif`. A rate chooses the width; with "published", one of the paper's networks."""
+class NifShapes:
+    """NIF's networks, see `networks.Shapes`. A rate chooses the width; with "published", one of the paper's networks."""
 
     def widest(self, fits: Callable[[NifConfig], bool], picture: tuple[int, int] | None) -> NifConfig | None:
         if picture is None:
@@ -43,7 +37,7 @@ class NifCodec(NetworkCodec):
     def smallest(self) -> NifConfig:
         return _of_width(MIN_WIDTH, images.MAX_PIXELS, images.MAX_PIXELS)  # all 16 frequencies
 
-    def published(self) -> NifConfig:
+    def paper(self) -> NifConfig:
         return nif.PUBLISHED["120"]
 
     def build(self, config: NifConfig, height: int, width: int) -> Nif:
@@ -145,7 +139,7 @@ def _learning_rate(config: NifConfig) -> float:
 
 
 def _fast(config: NifConfig, pixels: int, budget: Budget) -> Recipe:
-    """Ours: `common.rate_aware`. What each part gives, measured by replacing it, at 192×128, 0.95 bpp, 800 steps (PSNR of the
+    """Ours: `recipes.rate_aware`. What each part gives, measured by replacing it, at 192×128, 0.95 bpp, 800 steps (PSNR of the
     decoded files, mean over Kodak 3, 15, 23; ``python tests/benchmarks/nif.py --only candidates,costs``, 2 cores, 2026-11-21):
 
     ======================================================  ==========
@@ -166,9 +160,9 @@ def _fast(config: NifConfig, pixels: int, budget: Budget) -> Recipe:
     return rate_aware(config, pixels, budget, _learning_rate(config))
 
 
-NIF = NifCodec(
-    name="nif",
-    number=4,
-    methods={"fast": Method(_fast, "rate", 5.5), "published": Method(_published, "8 bits", 7.3)},
+NIF = Codec(
+    "nif",
+    4,
+    CoordinateNetworks(NifShapes(), {"fast": Method(_fast, "rate", 5.5), "published": Method(_published, "8 bits", 7.3)}),
 )
 """NIF (Catania and Allegra, 2023): see `tutorial_lib.nif`."""

@@ -7,18 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from tutorial_lib.bitstream import Reader, varint
-from tutorial_lib.codecs.common import (
-    MAX_FREQUENCIES,
-    MAX_LAYERS,
-    Budget,
-    Method,
-    NetworkCodec,
-    affordable_iterations,
-    points_per_step,
-    rate_aware,
-    suitable_frequencies,
-)
+from tutorial_lib.codecs.base import Budget, Codec
 from tutorial_lib.codecs.initialisation import MetaConfig, SirenFrom, load, read_reference, write_reference
+from tutorial_lib.codecs.networks import MAX_FREQUENCIES, MAX_LAYERS, CoordinateNetworks, Method
+from tutorial_lib.codecs.recipes import affordable_iterations, points_per_step, rate_aware, suitable_frequencies
 from tutorial_lib.quantization import AdaRound
 from tutorial_lib.siren import Siren, SirenConfig
 from tutorial_lib.training import Constant, Cosine, Phase, Recipe
@@ -27,20 +19,20 @@ MIN_WIDTH, MAX_WIDTH = 4, 512
 
 
 @dataclass(frozen=True)
-class SirenCodec(NetworkCodec):
-    """A codec whose representation is a SIREN; see `SIREN`, `COIN` and `STRUEMPLER`.
+class SirenShapes:
+    """Networks of one SIREN codec; see `networks.Shapes`, and `SIREN`, `COIN` and `STRUEMPLER`.
 
     Args:
         template: the family's network; width and depth follow from the rate.
         depths: (largest number of weights, sine layers) in rising order.
-        published_width, published_layers: the paper's own network, for "published" when no rate is asked for.
+        paper_width, paper_layers: the paper's own network, for "published" when no rate is asked for.
         meta: files may start from a meta-learned initialisation (`codecs.initialisation`).
     """
 
     template: SirenConfig
     depths: tuple[tuple[float, int], ...]
-    published_width: int
-    published_layers: int
+    paper_width: int
+    paper_layers: int
     meta: bool = False
 
     def widest(self, fits: Callable[[SirenConfig], bool], picture: tuple[int, int] | None) -> SirenConfig | None:
@@ -62,8 +54,8 @@ class SirenCodec(NetworkCodec):
     def smallest(self) -> SirenConfig:
         return replace(self.template, width=MIN_WIDTH, sine_layers=self.depths[0][1])
 
-    def published(self) -> SirenConfig:
-        return replace(self.template, width=self.published_width, sine_layers=self.published_layers)
+    def paper(self) -> SirenConfig:
+        return replace(self.template, width=self.paper_width, sine_layers=self.paper_layers)
 
     def build(self, config: SirenConfig, height: int, width: int) -> Siren:
         return (SirenFrom if isinstance(config, MetaConfig) else Siren)(config, height, width)
@@ -151,41 +143,53 @@ def _meta(config: SirenConfig, pixels: int, budget: Budget) -> Recipe:
     return first, replace(qat, quantization="round", settle=True)
 
 
-SIREN = SirenCodec(
-    name="siren",
-    number=2,
-    template=SirenConfig(width=128),
-    depths=((math.inf, 3),),
-    methods={"fast": Method(_fast, "rate", 5.5), "published": Method(_tutorial, "8 bits", 7.3)},
-    published_width=128,
-    published_layers=3,
+SIREN = Codec(
+    "siren",
+    2,
+    CoordinateNetworks(
+        SirenShapes(
+            template=SirenConfig(width=128),
+            depths=((math.inf, 3),),
+            paper_width=128,
+            paper_layers=3,
+        ),
+        {"fast": Method(_fast, "rate", 5.5), "published": Method(_tutorial, "8 bits", 7.3)},
+    ),
 )
 """The network of the ICIP 2024 tutorial: 66 features of [0, 1]², three sine layers, a linear one."""
 
-COIN = SirenCodec(
-    name="coin",
-    number=1,
-    template=SirenConfig(width=20, sine_layers=5, frequencies=0, domain="aspect", narrow_biases=True),
-    depths=((5_500, 5), (22_000, 10), (math.inf, 13)),
-    methods={"fast": Method(_fast, "rate", 7.0), "published": Method(_coin, "float16", 16)},
-    published_width=28,
-    published_layers=10,
+COIN = Codec(
+    "coin",
+    1,
+    CoordinateNetworks(
+        SirenShapes(
+            template=SirenConfig(width=20, sine_layers=5, frequencies=0, domain="aspect", narrow_biases=True),
+            depths=((5_500, 5), (22_000, 10), (math.inf, 13)),
+            paper_width=28,
+            paper_layers=10,
+        ),
+        {"fast": Method(_fast, "rate", 7.0), "published": Method(_coin, "float16", 16)},
+    ),
 )
 """COIN (Dupont et al., 2021): a plain SIREN on (x, y); published with float16 weights and no entropy coding."""
 
-STRUEMPLER = SirenCodec(
-    name="struempler",
-    number=3,
-    template=SirenConfig(width=64, sine_layers=4, frequencies=16, domain="canvas", colours="symmetric"),
-    depths=((math.inf, 4),),
-    methods={
-        "fast": Method(_fast_8_bits, "8 bits", 6.2),
-        "published": Method(_struempler, "8 bits", 7.0, AdaRound()),
-        "meta": Method(_meta, "7 bits", 6.0, AdaRound(iterations=400), lambda: load(1).config),
-    },
-    published_width=64,
-    published_layers=4,
-    meta=True,
+STRUEMPLER = Codec(
+    "struempler",
+    3,
+    CoordinateNetworks(
+        SirenShapes(
+            template=SirenConfig(width=64, sine_layers=4, frequencies=16, domain="canvas", colours="symmetric"),
+            depths=((math.inf, 4),),
+            paper_width=64,
+            paper_layers=4,
+            meta=True,
+        ),
+        {
+            "fast": Method(_fast_8_bits, "8 bits", 6.2),
+            "published": Method(_struempler, "8 bits", 7.0, AdaRound()),
+            "meta": Method(_meta, "7 bits", 6.0, AdaRound(iterations=400), lambda: load(1).config),
+        },
+    ),
 )
 """Strümpler et al. (2022): positional encoding, L1 on the weights, AdaRound and 8-bit QAT; "meta" starts from a meta-learned
 initialisation, and the file holds the differences to it at 7 bits."""

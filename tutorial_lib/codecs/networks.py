@@ -1,0 +1,259 @@
+"""Codecs of networks on coordinates: the width that a rate buys, what quantizes its weights, their sections of a file."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from tutorial_lib import bitstream, training
+from tutorial_lib.bitstream import Reader
+from tutorial_lib.codecs.base import MAX_OPERATIONS, Budget, CodecError, Effort, Plan, Storage, Wishes
+from tutorial_lib.entropy_coding import pack_parameters, stored_laws, unpack_parameters
+from tutorial_lib.quantization import (
+    MaxAbsQuantizer,
+    QuantizedTensor,
+    Quantizer,
+    RateDistortionQuantizer,
+    Rounding,
+    Step,
+    quantize,
+)
+from tutorial_lib.training import Recipe, Report
+
+MAX_WEIGHTS = 1 << 20
+MAX_LAYERS = 64
+MAX_FREQUENCIES = 64
+
+
+class NetworkConfig(Protocol):
+    """What is asked of a network's shape."""
+
+    @property
+    def weights(self) -> int: ...
+    @property
+    def tensors(self) -> int: ...
+
+
+class Shapes(Protocol):
+    """The networks that a codec chooses from."""
+
+    def widest(self, fits: Callable[[Any], bool], picture: tuple[int, int] | None) -> Any | None:
+        """The largest network of the family that ``fits``, None if none does or even the largest one does.
+
+        ``picture``: (height, width), when the network may be suited to it; None for the published family.
+        """
+        ...
+
+    def smallest(self) -> Any:
+        """The family's smallest network."""
+        ...
+
+    def paper(self) -> Any:
+        """The paper's own network."""
+        ...
+
+    def build(self, config: Any, height: int, width: int) -> nn.Module:
+        """A new network, its weights drawn from torch's random numbers."""
+        ...
+
+    def write_config(self, config: Any) -> bytes:
+        """The section "configuration"."""
+        ...
+
+    def read_config(self, reader: Reader) -> Any:
+        """What `write_config` was given."""
+        ...
+
+    def impossible(self, config: Any) -> str | None:
+        """What makes a shape none: a sentence, or None."""
+        ...
+
+
+@dataclass(frozen=True)
+class Method:
+    """A way of encoding.
+
+    Args:
+        recipe: phases for a network, a number of pixels and a budget.
+        storage: see `Plan`.
+        bits_per_weight: what a weight will cost, about; turns a target rate into a width.
+        rounding: see `Plan`; None: to the nearest.
+        network: gives the one network that this method encodes with; None: any of the family.
+    """
+
+    recipe: Callable[[Any, int, Budget], Recipe]
+    storage: Storage
+    bits_per_weight: float
+    rounding: Rounding | None = None
+    network: Callable[[], Any] | None = None
+
+
+@dataclass(frozen=True)
+class CoordinateNetworks:
+    """The family of codecs whose file is one network on coordinates; see `base.Family`.
+
+    Args:
+        shapes: its networks.
+        methods: ways of encoding by name.
+    """
+
+    shapes: Shapes
+    methods: Mapping[str, Method]
+    sections: tuple[str, ...] = ("quantiser", "networks")
+    takes_lambda: bool = False
+
+    def plan(self, name: str, height: int, width: int, wishes: Wishes, budget: Budget) -> Plan:
+        how, pixels, config = self.methods[wishes.method], height * width, wishes.config
+        if wishes.iterations is not None:
+            if wishes.method != "fast":
+                raise CodecError(f"only the method fast takes a number of iterations, not {wishes.method}")
+            budget = replace(budget, operations=math.inf, iterations=wishes.iterations)
+        target = None
+        if wishes.bpp is not None:
+            target = int(min(wishes.bpp * pixels / 8, bitstream.MAX_PIXELS))
+        elif wishes.method == "fast" and config is None:
+            target = max(min(pixels // 8, budget.default_bytes), self.expected_bytes(self.shapes.smallest(), how))
+        if how.network is not None:
+            config = self._only(how, wishes, target)
+        elif config is None and wishes.method == "published":
+            config = self.shapes.paper() if target is None else self._within(name, target, how, wishes.bpp, None)
+        elif config is None:
+            config = self._within(name, target, how, wishes.bpp, (height, width))
+        if problem := self.problem(config, height, width):
+            raise CodecError(problem)
+        if self.read_config(Reader(self.write_config(config), "configuration section")) != config:
+            raise CodecError(f"a file of {name} can't hold every detail of {config}")
+        expected = self.expected_bytes(config, how)
+        if how.storage == "rate":
+            expected = target = expected if target is None else target
+        recipe = how.recipe(config, pixels, budget)
+        if wishes.loss is not None:
+            recipe = tuple(replace(phase, loss=wishes.loss, criterion="loss") for phase in recipe)
+        options: dict[str, Any] = {"storage": how.storage, "rounding": how.rounding, "target_bytes": target}
+        return Plan(name, config, height, width, recipe, wishes.loss, expected, **options)
+
+    def _only(self, how: Method, wishes: Wishes, target: int | None) -> Any:
+        """The one network of a method, if it is what is wished for."""
+        own = how.network() if how.network else None
+        if wishes.config not in (None, own):
+            raise CodecError(f"the method {wishes.method} encodes with {own} alone, not with {wishes.config}")
+        if target is not None and (need := self.expected_bytes(own, how)) > target:
+            raise CodecError(f"{wishes.bpp:g} bpp is {target:,} bytes for this picture; {own} takes about {need:,}")
+        return own
+
+    def _within(self, name: str, target: int, how: Method, bpp: float | None, picture: tuple[int, int] | None) -> Any:
+        """The largest network whose file should fit ``target`` bytes."""
+        config = self.shapes.widest(lambda config: self.expected_bytes(config, how) <= target, picture)
+        if config is not None:
+            return config
+        need = self.expected_bytes(self.shapes.smallest(), how)
+        rate = f"{bpp:g} bpp is {target:,} bytes for this picture"
+        if target < need:
+            raise CodecError(f"{rate}; the smallest {name} network takes about {need}")
+        raise CodecError(f"{rate}, more than the largest {name} network takes")
+
+    def expected_bytes(self, config: NetworkConfig, how: Method) -> int:
+        """About how many bytes a file with this network has."""
+        return self._overhead(config) + math.ceil(config.weights * how.bits_per_weight / 8)
+
+    def _overhead(self, config: NetworkConfig) -> int:
+        """Bytes that aren't weights: header, table and checksum, configuration, steps and laws, the coder's last word."""
+        return 32 + len(self.write_config(config)) + 5 * config.tensors + 4
+
+    def problem(self, config: NetworkConfig, height: int, width: int) -> str | None:
+        if problem := self.shapes.impossible(config):
+            return problem
+        if config.weights > MAX_WEIGHTS:
+            return f"{config} has {config.weights:,} weights, and {MAX_WEIGHTS:,} are the most that this program decodes"
+        if config.weights * height * width > MAX_OPERATIONS:
+            return f"{config} and a picture of {height * width:,} pixels are together more than this program decodes"
+        return None
+
+    def build(self, config: Any, height: int, width: int) -> nn.Module:
+        return self.shapes.build(config, height, width)
+
+    def write_config(self, config: Any) -> bytes:
+        return self.shapes.write_config(config)
+
+    def read_config(self, reader: Reader) -> Any:
+        return self.shapes.read_config(reader)
+
+    def quantizer(self, plan: Plan, wished: Quantizer | None) -> Quantizer | None:
+        if plan.storage == "float16":
+            if wished is not None:
+                raise CodecError("a plan with float16 weights quantizes nothing: replace its storage")
+            return None
+        if wished is not None:
+            return wished
+        if plan.storage == "rate":
+            return RateDistortionQuantizer(8 * (plan.target_bytes - self._overhead(plan.config)), rounding=plan.rounding)
+        return MaxAbsQuantizer(int(plan.storage[0]), rounding=plan.rounding)
+
+    def fit(self, representation: nn.Module, picture: Tensor, plan: Plan, quantizer: Quantizer | None, **options: Any) -> Report:
+        return training.fit(representation, picture, plan.recipe, quantizer=quantizer, **options)
+
+    def round(
+        self,
+        representation: nn.Module,
+        picture: Tensor,
+        plan: Plan,
+        report: Report,
+        effort: Effort,
+        *,
+        quantizer: Quantizer | None,
+        seed: int,
+    ) -> Report:
+        """To the nearest symbol, or with "thorough" as the quantizer does it, unless a phase of the recipe has done so."""
+        if quantizer is None:
+            return report
+        if report.steps:
+            quantizer.steps = report.steps
+        else:  # stopped before the first quantized state was scored
+            training.calibrate(quantizer, representation, picture)
+        if effort == "thorough" and not any(phase.settle for phase in plan.recipe):
+            training.settle(quantizer, representation, picture, seed=seed)
+        return replace(report, steps=quantizer.steps)
+
+    def estimate_seconds(self, representation: nn.Module, picture: Tensor, plan: Plan) -> float:
+        return training.estimate_seconds(representation, picture, plan.recipe, self.quantizer(plan, None))
+
+    def pack(self, representation: nn.Module, steps: Mapping[str, Step]) -> dict[str, bytes]:
+        tensors = [
+            quantize(parameter, steps[name]) if steps else parameter.detach()
+            for name, parameter in representation.named_parameters()
+        ]
+        return dict(zip(self.sections, pack_parameters(tensors), strict=True))
+
+    def unpack(self, representation: nn.Module, sections: Mapping[str, bytes]) -> dict[str, QuantizedTensor | Tensor]:
+        shapes = [parameter.shape for parameter in representation.parameters()]
+        stored = unpack_parameters(*(sections[name] for name in self.sections), shapes)
+        with torch.no_grad():
+            for parameter, tensor in zip(representation.parameters(), stored, strict=True):
+                parameter.copy_(tensor.values() if isinstance(tensor, QuantizedTensor) else tensor.float())
+        return dict(zip((name for name, _ in representation.named_parameters()), stored, strict=True))
+
+    def describe(
+        self, representation: nn.Module, tensors: Mapping[str, QuantizedTensor | Tensor], sections: Mapping[str, bytes]
+    ) -> list[dict[str, Any]]:
+        """Of rows' steps the largest; law, step and bound of a float16 tensor are None."""
+        rows = []
+        laws = stored_laws(sections["quantiser"], [parameter.shape for parameter in representation.parameters()])
+        for (name, tensor), law in zip(tensors.items(), laws, strict=True):
+            shape = list(tensor.symbols.shape if isinstance(tensor, QuantizedTensor) else tensor.shape)
+            row: dict[str, Any] = {"name": name, "shape": shape, "law": None, "step": None, "bound": None}
+            row["bits_per_weight"] = 16.0
+            if isinstance(tensor, QuantizedTensor) and law is not None:
+                row |= {"law": type(law).__name__, "step": float(np.max(tensor.step)), "bound": law.bound}
+                row["bits_per_weight"] = law.bits(tensor.symbols) / tensor.symbols.size
+            rows.append(row)
+        return rows
+
+    def operations_per_pixel(self, config: NetworkConfig, height: int, width: int) -> float:
+        """A network on coordinates uses each weight once a pixel."""
+        return float(config.weights)

@@ -1,0 +1,140 @@
+"""Recipes that several codecs share: networks with the rate in the loss, latent grids old and new."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+from tutorial_lib.codecs.base import Budget
+from tutorial_lib.codecs.networks import NetworkConfig
+from tutorial_lib.training import Constant, Cosine, GridPhase, GridRecipe, OneCycle, Phase, Recipe
+from tutorial_lib.training.phases import EVERYTHING, NETWORKS, Part
+
+
+def suitable_frequencies(frequencies: int, height: int, width: int, *, unit: bool) -> int:
+    """The largest L up to ``frequencies`` with no frequency above half of what the shorter side's pixels can carry.
+
+    π·1.4^i makes 1.4^i / 2 oscillations across [0, 1] (``unit``) and twice as many across [−1, 1]; a side of n pixels
+    carries n/2. Higher ones are noise between the pixels, and weights spent on nothing: at 192×128 and 1 bpp, 12
+    frequencies in place of 16 gain `siren` 0.3 dB and `struempler` 0.4 dB (means over Kodak 3, 15, 23), and zooms lose
+    their ripples. From 512 pixels on, `siren` keeps the paper's 16.
+    """
+    carried = min(height, width) / (2 if unit else 4)
+    return min(frequencies, 1 + math.floor(math.log(max(carried, 1)) / math.log(1.4)))
+
+
+def points_per_step(config: NetworkConfig, pixels: int) -> int:
+    """Pixels a step: a quarter of a small picture; of a large one, seven for ten weights, 6,000 at least.
+
+    More make a step slower than they make it better, far fewer fit the sub-canvas instead of the picture. In equal
+    computing, on Kodak 3: at 384×256 (17,454 weights) 24,600 points end at 34.5 dB, 17,500 at 35.6, 12,300 at 36.4 and 6,100
+    at 35.8; at 768×512 (14,992 weights) 7,500 to 21,000 end within 0.2 dB. Growing the canvas phase by phase gains nothing.
+    """
+    return min(pixels, max(6_000, min(pixels // 4, 7 * config.weights // 10)))
+
+
+def affordable_iterations(config: NetworkConfig, pixels: int, budget: Budget) -> int:
+    """Steps that a budget buys."""
+    affordable = budget.operations / (config.weights * points_per_step(config, pixels))
+    return int(min(max(affordable, 120), budget.iterations))
+
+
+def rate_aware(config: NetworkConfig, pixels: int, budget: Budget, learning_rate: float) -> Recipe:
+    """Full precision, noise with adapting steps and the rate in the loss, straight-through rounding; one cycle."""
+    total = affordable_iterations(config, pixels, budget)
+    points = points_per_step(config, pixels)
+    first = Phase("full precision", total // 6, learning_rate=learning_rate, points=points, schedule=OneCycle())
+    noise = replace(first, name="noise", iterations=total - 2 * (total // 6), restart=False)
+    return (
+        first,
+        replace(noise, quantization="noise", calibrate_every=50),
+        replace(first, name="rounding", quantization="round", restart=False),
+    )
+
+
+# ------------------------------------------------------------------------------------------ latent grids
+
+
+def modern(iterations: int) -> GridRecipe:
+    """Ours, the default: soft rounding with Cool-chic 5's noise, SOAP on the networks, a tail for the networks alone.
+
+    What paid and what didn't, as J·10³ (λ = 10⁻³, 192×128, mean of Kodak 3 and 15, one seed; less than 2 % is no evidence),
+    after 700 iterations, networks' bytes not counted, unless said otherwise:
+
+    =====================================================================  =======================
+    start from a Laplacian pyramid instead of zeros                        1.296 → 1.139
+    SOAP at 10⁻² instead of 5·10⁻³, from zeros / from the pyramid          1.296 → 1.178 / 1.139 → 1.130
+    latents' rate 2·10⁻² / 5·10⁻³ instead of 10⁻²                          1.139 → 1.186 / 1.173
+    temperature 0.3 → 0.1, deviation 0.25 → 0.1                            1.140 → 1.160
+    bicubic instead of learned separable upsampling                        1.140 → 1.167
+    the next coarser grid as a context, 2,000 iterations, all bytes        1.144 → 1.165
+    one hidden layer in the context model, 2,000 iterations, all bytes     1.144 → 1.173
+    noise on the weights and their rate in the loss, in the tail           1.440 → 1.452
+    latents' Adam with ε = 2·16·λ/pixels instead of 10⁻⁸, 1,000 iterations 1.066 → 1.053
+    =====================================================================  =======================
+
+    A fit that minimises L1 + SSIM from its first step may never get beyond a blurred picture. On Kodak 3 at 288×192 (v1, 300
+    iterations, λ = 0.02) it ended at 23.8 dB and 0.0576 for J; with MSE for the first 0.2 / 0.4 of the steps at 33.4 / 34.5 dB
+    and 0.0445 / 0.0437.
+
+    Args:
+        iterations: in all; the tail has a tenth of them.
+    """
+    tail = max(iterations // 10, 1)
+    main = GridPhase("soft rounding", max(iterations - tail, 1), mse_first=0.4)
+    final = GridPhase("hard rounding", tail, "round", NETWORKS, network_rate=1e-3, network_schedule=Cosine(floor=0.01))
+    return GridRecipe((main, final))
+
+
+def published_v1(iterations: int) -> GridRecipe:
+    """COOL-CHIC v1's: the best of 5 warm-ups of 200, noise at 10⁻², halved on plateaus, straight-through below 9·10⁻⁴.
+
+    Not theirs: log₂ b is the context model's output itself instead of −s/(2 ln 2), and each phase starts a new Adam.
+
+    Args:
+        iterations: of the main phases together, at most (the paper: 10⁶; it ends when the rate falls below 4·10⁻⁴).
+    """
+    noise = GridPhase(
+        "noise", iterations, "noise", optimizer="adam", network_rate=1e-2, latent_rate=1e-2, network_schedule=Constant(),
+        latent_schedule=Constant(), clip=10.0, patience=15, lowest=9e-4,
+    )  # fmt: skip
+    through = replace(
+        noise, name="straight-through", iterations=max(iterations // 10, 1), quantization="straight-through",
+        network_rate=6.25e-4, latent_rate=6.25e-4, lowest=4e-4,
+    )  # fmt: skip
+    noise = replace(noise, iterations=max(iterations - through.iterations, 1))
+    return GridRecipe((noise, through), (5,), replace(noise, name="warm-up", iterations=200), "learned", False)
+
+
+def published_v2(iterations: int) -> GridRecipe:
+    """COOL-CHIC v2's preset `faster`: warm-ups of 5, 4, 3 and 2 candidates, then 6,300 iterations in eleven phases.
+
+    Not theirs: the networks are quantised at the very end and not before the latents' last phase.
+
+    Args:
+        iterations: of the phases together; 6,300 is the preset itself, other numbers shorten or lengthen them all.
+    """
+
+    def phase(name: str, count: int, rate: float, quantization: str = "noise", trains: tuple[Part, ...] = EVERYTHING):
+        gradient = 100.0 if quantization == "noise" else 0.01
+        return GridPhase(
+            name, max(round(count * iterations / 6300), 1), quantization, trains, "adam", rate, rate, Constant(), Constant(),
+            clip=0.1, latent_gradient=gradient,
+        )  # fmt: skip
+
+    through = "straight-through"
+    phases = (
+        phase("all", 4000, 1e-2),
+        phase("all", 500, 5e-3),
+        phase("latents", 100, 5e-3, trains=("latents",)),
+        phase("context", 100, 5e-3, trains=("context",)),
+        phase("synthesis", 100, 5e-3, trains=("upsampling", "synthesis")),
+        phase("all", 500, 1e-3),
+        phase("all", 500, 5e-4),
+        phase("straight-through", 200, 5e-4, through),
+        phase("context", 100, 5e-4, through, ("context",)),
+        phase("synthesis", 100, 5e-4, through, ("upsampling", "synthesis")),
+        phase("latents", 100, 2e-3, through, ("latents",)),
+    )
+    warm_up = phase("warm-up", 200, 1e-2)
+    return GridRecipe(phases, (5, 4, 3, 2), warm_up, "learned", False)

@@ -1,0 +1,393 @@
+"""Fitting latent grids to one picture: J = D + λR, and λ steered towards a rate.
+
+D is a distortion from `tutorial_lib.losses`, R the rate in bits per pixel. Rounding has no gradient, so the fit sees a
+stand-in (`stand_ins`): uniform noise (Ballé et al., arXiv 1611.01704; COOL-CHIC v1 and v2) or soft rounding with noise that
+sharpens as the fit goes on (Agustsson and Theis, arXiv 2006.09952; C3, Kim et al., arXiv 2312.02753; Cool-chic 3 to 5).
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable
+from dataclasses import replace
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from tutorial_lib.latent_grids import GAIN, MAX_LATENT, LatentGrids, start_from_pyramid
+from tutorial_lib.losses import LOSSES
+from tutorial_lib.runtime import keep_freed_memory, threads_for
+from tutorial_lib.training.loop import Fit, Progress, Report, State, median_seconds, optimizer_for
+from tutorial_lib.training.phases import GridPhase, GridRecipe
+from tutorial_lib.training.schedules import Cosine
+from tutorial_lib.training.stand_ins import noisy_soft_round, straight_through
+from tutorial_lib.training.tradeoff import EXPECTED_ERROR, RateTarget, first_step, lambda_for, mse_lambda, worth_of_mse
+
+EVALUATE_EVERY = 100
+STEER_FROM, STEER_UNTIL = 0.35, 0.95
+"""The part of a steered phase in which λ moves. Earlier the rate falls by itself and says little about where it will end."""
+
+CORRECTIONS = 8
+"""How often a steered fit may correct λ after its main phases, a tenth of the first one each time."""
+
+
+def fit(
+    representation: LatentGrids,
+    picture: Tensor,
+    recipe: GridRecipe,
+    *,
+    lmbda: float | None = None,
+    target: RateTarget | None = None,
+    steer: bool = True,
+    loss: str = "mse",
+    seed: int = 0,
+    progress: bool = True,
+    callback: Callable[[Progress], None] | None = None,
+) -> Report:
+    """Fit ``representation`` (on its device, in place) to ``picture``; leave its latents integers, its networks exact.
+
+    Stopping it (Ctrl-C, the notebook's stop button) ends the fit, not the program: the best state so far is kept.
+
+    Args:
+        picture: float32 (3, H, W) in [0, 1].
+        lmbda: λ in J = D + λR: what a bit per pixel is worth in the loss. Default 10⁻³, or what ``target`` leads to.
+        target: a rate to aim at: λ is steered while the fit runs. Not reached where the networks alone take most of it.
+        steer: with False, only start from the λ that ``target`` leads to and keep it: a rate somewhere near.
+        loss: a name in `losses.LOSSES`; on pictures larger than `latent_grids.BAND_PIXELS` the mean over bands of rows: an
+            SSIM's windows then end at a band's border.
+        seed: of warm-ups and noise. The networks' start is the representation's own.
+        progress: show a progress bar with PSNR and rate.
+        callback: called at every evaluation.
+
+    Raises:
+        ValueError: an unknown loss, or a λ that is not positive.
+    """
+    if loss not in LOSSES:
+        raise ValueError(f"no loss {loss!r}; there are {', '.join(LOSSES)}")
+    if lmbda is not None and not (math.isfinite(lmbda) and lmbda > 0):
+        raise ValueError(f"lmbda must be a positive number, not {lmbda}")
+    if lmbda is not None:
+        in_mse = mse_lambda(loss, picture, lmbda)
+    else:
+        in_mse = 1e-3
+        if target is not None:
+            aim = target.latents(picture[0].numel())
+            in_mse = lambda_for(representation, picture.to(representation.latents.device), aim)
+        lmbda = in_mse * worth_of_mse(loss, picture, EXPECTED_ERROR * in_mse)
+    run = GridFit(representation, picture, recipe, lmbda, loss, seed, callback, target if steer else None, in_mse)
+    interrupted = run.carry_out(progress)
+    return run.report(interrupted, run.best.mse, steps={}, bpp=run.best.rate, lmbda=run.lmbda)
+
+
+def estimate_seconds(representation: LatentGrids, picture: Tensor, recipe: GridRecipe) -> float:
+    """About how long `fit` will take here, in seconds, from a few timed steps on a copy."""
+    keep_freed_memory()
+    run = GridFit(copy.deepcopy(representation), picture, recipe, 1e-3, "mse", 0)
+    phases, seconds = [*recipe.phases], 0.0
+    if recipe.warm_up:
+        phases.append(replace(recipe.warm_up, iterations=sum(recipe.candidates) * recipe.warm_up.iterations))
+    for phase in phases:
+        with threads_for(run.begin(phase)):
+            seconds += phase.iterations * median_seconds(lambda: run.step(0), 3)
+    return seconds + recipe.iterations / EVALUATE_EVERY * median_seconds(lambda: run.measure(run.integers()), 1)
+
+
+def step_operations(representation: LatentGrids) -> float:
+    """Multiply-adds of a step's forward pass, about: context model and synthesis, once for each latent and pixel."""
+    networks = representation.networks()
+    context = sum(parameter.numel() for name, parameter in networks.items() if name.startswith("context"))
+    others = sum(parameter.numel() for name, parameter in networks.items() if not name.startswith("context"))
+    return context * representation.latents.numel() + others * representation.height * representation.width
+
+
+class GridFit(Fit):
+    """The state of one `fit`. While it runs, the representation's latents are not integers, and divided by gains."""
+
+    representation: LatentGrids
+    phase: GridPhase
+
+    def __init__(
+        self,
+        representation: LatentGrids,
+        picture: Tensor,
+        recipe: GridRecipe,
+        lmbda: float,
+        loss: str,
+        seed: int,
+        callback: Callable[[Progress], None] | None = None,
+        target: RateTarget | None = None,
+        in_mse: float = 1e-3,
+    ) -> None:
+        super().__init__(representation, picture, recipe.iterations, seed, callback)
+        self.recipe, self.lmbda, self.loss = recipe, lmbda, LOSSES[loss]
+        self.pixels = picture.shape[1] * picture.shape[2]
+        self.pieces, self.rows = representation.bands(), list(representation.rows())
+        self.log2_gains = None
+        if recipe.gains == "learned":
+            self.log2_gains = nn.Parameter(torch.arange(len(representation.sizes), device=self.device).float())
+        self.start_step = first_step(in_mse)
+        worth = worth_of_mse(loss, self.picture, EXPECTED_ERROR * in_mse)
+        self.first_loss = self.loss if loss in ("mse", "log-cosh") else lambda *pair: worth * LOSSES["mse"](*pair)
+        if recipe.pyramid:
+            start_from_pyramid(representation, self.picture, self.start_step)
+        self.target, self.steering, self.frozen = target, True, False
+        self.hard_over_soft = 1.0
+
+    # -- quantities
+
+    def values(self) -> Tensor:
+        """The latents in steps, (n,), differentiable."""
+        latents = self.representation.latents
+        if self.log2_gains is None:
+            return latents * GAIN
+        counts = torch.tensor([rows * columns for rows, columns in self.representation.sizes], device=self.device)
+        return latents * torch.exp2(self.log2_gains).repeat_interleave(counts)
+
+    @torch.no_grad()
+    def integers(self) -> Tensor:
+        return self.values().round_().clamp_(-MAX_LATENT, MAX_LATENT)
+
+    def stand_in(self, share: float) -> Tensor:
+        """What the networks see in place of rounded latents, ``share`` of the phase being done."""
+        phase = self.phase
+        match phase.quantization:
+            case "noise":
+                values = self.values()
+                return values + torch.rand(values.shape, generator=self.generator, device=self.device).sub_(0.5)
+            case "soft-round":
+                temperature, deviation = (first + (last - first) * share for first, last in (phase.temperature, phase.deviation))
+                return noisy_soft_round(self.values(), temperature, deviation, self.generator)
+            case "straight-through":
+                return straight_through(self.values())
+        return self.integers()
+
+    @torch.no_grad()
+    def measure(self, values: Tensor) -> tuple[float, float, float]:
+        """Distortion, rate of the latents in bits per pixel, and MSE, for integers ``values``."""
+        grids = self.representation.split(values)
+        bits = sum(float(self.representation.bits(grids, piece).sum()) for piece in self.pieces)
+        coarse = self.representation.coarse(grids) if len(grids) > 1 else None
+        distortion = error = 0.0
+        for top, bottom in self.rows:
+            share = (bottom - top) / self.picture.shape[1]
+            painted = self.representation.colours(grids[0], coarse, top, bottom).clamp_(0, 1)
+            distortion += share * float(self.loss(painted, self.picture[:, top:bottom]))
+            error += share * float(F.mse_loss(painted, self.picture[:, top:bottom]))
+        return distortion, bits / self.pixels, error
+
+    # -- running
+
+    def all(self) -> None:
+        self.warm_up()
+        for index, phase in enumerate(self.recipe.phases):
+            if phase.quantization == "round":
+                self.meet_target()
+                self.freeze()
+            # a steered fit has no best state before its rate is right
+            if index and self.target is None:
+                self.load(self.best)
+            self.run(phase)
+        self.meet_target()
+
+    def meet_target(self) -> None:
+        """In a steered fit, before the latents freeze: short phases with a corrected λ until their rate is right.
+
+        They start from soft rounding at its softest: sharp rounding has no gradient that could move a latent to the next
+        integer. Only now are the networks' bytes known well. Rounding down or up instead costs quality and hardly moves the rate.
+        """
+        if self.target is None or self.frozen:
+            return
+        first = self.recipe.phases[0]
+        short = replace(
+            first,
+            name="steering",
+            mse_first=0.0,
+            iterations=max(first.iterations // 10, 30),
+            network_rate=first.network_rate / 3,
+            network_schedule=Cosine(floor=0.05),
+            latent_schedule=Cosine(floor=0.05),
+        )
+        for _ in range(CORRECTIONS):
+            self.price_networks()
+            rate, aim = self.measure(self.integers())[1], self.target.latents(self.pixels)
+            if abs(rate - aim) < 0.035 * self.target.bpp:
+                return
+            change = (max(rate, 1e-9) / aim) ** 1.5
+            self.lmbda = min(max(self.lmbda * min(max(change, 0.25), 4.0), 1e-7), 10.0)
+            steering, self.steering = self.steering, False
+            self.run(short)
+            self.steering = steering
+
+    def price_networks(self) -> None:
+        """Find out what the file holds beside its latents as the networks are now, and so what is left for the latents."""
+        if self.target and self.target.measure:
+            rounded = copy.deepcopy(self.representation)
+            with torch.no_grad():
+                rounded.latents.copy_(self.integers().div_(GAIN))
+            self.target.side_bytes = self.target.measure(rounded, self.lmbda)
+
+    def warm_up(self) -> None:
+        """Rounds of short fits from different networks; the best ones go on."""
+        if not self.recipe.warm_up:
+            return
+        field: list[State] = []
+        with torch.random.fork_rng(devices=[]):
+            for number, count in enumerate(self.recipe.candidates):
+                field = sorted(field, key=lambda state: state.cost(self.lmbda))[:count]
+                for index in range(count):
+                    if number:
+                        self.load(field[index])
+                    elif index:
+                        self._another_start(self.seed + 1000 + index)
+                    self.run(self.recipe.warm_up)
+                    state = self.state(*self.measure(self.integers()))
+                    field = [*field[:index], state, *field[index + 1 :]] if number else [*field, state]
+        self.load(min(field, key=lambda state: state.cost(self.lmbda)))
+
+    def _another_start(self, seed: int) -> None:
+        torch.manual_seed(seed)
+        fresh = LatentGrids(self.representation.config, *self.picture.shape[1:])
+        self.representation.load_state_dict(fresh.state_dict())
+        if self.log2_gains is not None:
+            self.log2_gains.data = torch.arange(float(len(fresh.sizes)), device=self.device)
+        if self.recipe.pyramid:
+            start_from_pyramid(self.representation, self.picture, self.start_step)
+
+    def begin(self, phase: GridPhase) -> float:
+        """Only what the phase trains has gradients; see `step_operations`."""
+        self.phase, self.waited, self.record_cost = phase, 0, math.inf
+        self.priced_at = {round(share * phase.iterations) for share in (0.4, 0.7)}
+        self.renew()
+        self.scale = 1.0
+        return step_operations(self.representation)
+
+    def renew(self) -> None:
+        phase, moving = self.phase, []
+        for name, parameter in self.representation.networks().items():
+            trained = name.split(".")[0] in phase.trains
+            parameter.requires_grad_(trained)
+            parameter.grad = None
+            if trained:
+                moving.append(parameter)
+        self.moving_latents = "latents" in phase.trains and phase.quantization != "round"
+        self.representation.latents.requires_grad_(self.moving_latents)
+        latents = [self.representation.latents] + ([] if self.log2_gains is None else [self.log2_gains])
+        self.groups = moving + (latents if self.moving_latents else [])
+        # (optimiser, its learning rate, its schedule)
+        self.optimizers = []
+        if moving:
+            optimizer = optimizer_for(phase.optimizer, moving, phase.network_rate)
+            self.optimizers.append((optimizer, phase.network_rate, phase.network_schedule))
+        if self.moving_latents:
+            # an ε that is felt keeps latents still whose gradient is small beside that of the rate
+            epsilon = 2 * GAIN * self.lmbda / self.pixels
+            adam = torch.optim.Adam(latents, lr=phase.latent_rate, eps=epsilon)
+            self.optimizers.append((adam, phase.latent_rate, phase.latent_schedule))
+
+    def step(self, index: int) -> None:
+        """One step of all optimisers.
+
+        The loss is a sum over bands of grids and of the picture, so each band's graph is gone before the next begins: what a
+        step holds at once is the pyramid and one band.
+        """
+        phase, representation, share = self.phase, self.representation, index / self.phase.iterations
+        for optimizer, rate, schedule in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = self.scale * rate * schedule(index, phase.iterations)
+            optimizer.zero_grad()
+        values = self.stand_in(share)
+        loss = self.first_loss if share < phase.mse_first else self.loss
+        grids = [grid.detach().requires_grad_(self.moving_latents) for grid in representation.split(values)]
+        self.rate = self._rate_backward(grids)
+        coarse = representation.coarse(grids) if len(grids) > 1 else None
+        held = None if coarse is None else coarse.detach().requires_grad_(coarse.requires_grad)
+        for top, bottom in self.rows:
+            painted = representation.colours(grids[0], held, top, bottom)
+            if painted.requires_grad:
+                distortion = loss(painted, self.picture[:, top:bottom])
+                (distortion * ((bottom - top) / self.picture.shape[1])).backward()
+        if held is not None and held.grad is not None:
+            coarse.backward(held.grad)
+        if self.moving_latents:
+            values.backward(torch.cat([grid.grad.flatten() for grid in grids]).mul_(phase.latent_gradient))
+        if phase.clip is not None:
+            nn.utils.clip_grad_norm_(self.groups, phase.clip)
+        for optimizer, _, _ in self.optimizers:
+            optimizer.step()
+
+    def _rate_backward(self, grids: list[Tensor]) -> float:
+        """The gradients of λR, band by band; the rate in bits per pixel."""
+        rate = 0.0
+        for piece in self.pieces:
+            bits = self.representation.bits(grids, piece).sum() / self.pixels
+            if bits.requires_grad:
+                (self.lmbda * bits).backward()
+            rate += float(bits.detach())
+        return rate
+
+    def over(self, index: int) -> bool:
+        """Steer λ; from time to time look at the state, and end the phase after plateaus."""
+        phase, share = self.phase, index / self.phase.iterations
+        if self.target and self.steering and self.moving_latents and STEER_FROM <= share <= STEER_UNTIL:
+            if index in self.priced_at:
+                self.price_networks()
+            self.steer(self.target.latents(self.pixels))
+        if (index + 1) % EVALUATE_EVERY and index + 1 < phase.iterations:
+            return False
+        cost = self.evaluate()
+        if not cost <= 10 * self.best.cost(self.lmbda):
+            self.recover()
+        if phase.patience:
+            self.waited, self.record_cost = (0, cost) if cost < self.record_cost else (self.waited + 1, self.record_cost)
+            if self.waited >= phase.patience:
+                self.load(self.best)
+                self.scale /= 2
+                self.waited = 0
+                return self.scale * phase.network_rate < phase.lowest
+        return False
+
+    def steer(self, aim: float) -> None:
+        """Move λ so that the hard-rounded rate approaches the target: an integral controller in log λ."""
+        error = math.log(max(self.rate * self.hard_over_soft, 1e-9) / aim)
+        change = min(0.02, 20 / self.phase.iterations) * max(-0.5, min(0.5, error))
+        self.lmbda = min(max(self.lmbda * math.exp(change), 1e-7), 10.0)
+
+    def evaluate(self) -> float:
+        """J of the present state, rounded; it is kept if it is the best."""
+        distortion, hard, error = self.measure(self.integers())
+        if self.rate > 0 and hard > 0:
+            self.hard_over_soft = min(max(hard / self.rate, 0.5), 2.0)
+        cost = distortion + self.lmbda * hard
+        if cost < self.best.cost(self.lmbda) or (self.target and self.moving_latents and math.isfinite(cost)):
+            self.best = self.state(distortion, hard, error)
+        self.record(error, hard, self.lmbda)
+        return cost
+
+    def state(self, distortion: float, rate: float, mse: float) -> State:
+        gains = None if self.log2_gains is None else self.log2_gains.detach().clone()
+        return replace(self.snapshot(), distortion=distortion, rate=rate, mse=mse, gains=gains)
+
+    def load(self, state: State) -> None:
+        super().load(state)
+        if self.log2_gains is not None and state.gains is not None:
+            self.log2_gains.data.copy_(state.gains)
+
+    @torch.no_grad()
+    def freeze(self) -> None:
+        """Take the best state and make its latents integers."""
+        self.load(self.best)
+        if self.frozen:
+            return
+        integers = self.integers()
+        self.log2_gains = None
+        self.representation.latents.copy_(integers / GAIN)
+        self.frozen = True
+        self.best = self.state(*self.measure(integers))
+
+    def finish(self) -> None:
+        self.freeze()
+        for parameter in self.representation.parameters():
+            parameter.requires_grad_(True)
+            parameter.grad = None
