@@ -17,12 +17,12 @@ from torch import Tensor
 
 from tutorial_lib import bitstream, codecs, images
 from tutorial_lib.bitstream import Container
+from tutorial_lib.codecs.recipes import modern
 from tutorial_lib.entropy_coding import LAWS, pack_parameters, stored_laws
-from tutorial_lib.latent_training import modern
 from tutorial_lib.quantization import QuantizedTensor, storable_row_steps, storable_step
 
 LEARNED = tuple(codecs.LEARNED)
-NETWORKS = tuple(name for name, codec in codecs.LEARNED.items() if isinstance(codec, codecs.NetworkCodec))
+NETWORKS = tuple(name for name, codec in codecs.LEARNED.items() if not codec.takes_lambda)
 """The learned codecs whose file is one network on coordinates."""
 
 
@@ -46,8 +46,8 @@ def encoded(name: str) -> bytes:
 def float16_file() -> bytes:
     """A file of COIN's published form: float16 weights, nothing range coded; the network is untrained."""
     plan = codecs.COIN.plan(picture(), bpp=8.0, budget="quick", method="published")
-    network = codecs.COIN._network(plan.config, plan.height, plan.width, 0)
-    return codecs.COIN._write(network, {})
+    network = codecs.COIN.build(plan.config, plan.height, plan.width)
+    return codecs.COIN.pack(network, {})
 
 
 @functools.cache
@@ -60,7 +60,7 @@ def meta_file() -> bytes:
 def mixed_file() -> bytes:
     """A file of coin with everything that a quantiser section can hold: all laws, steps of rows, float16, ANS. Made up."""
     config = codecs.COIN.plan(picture(), bpp=2.0, budget="quick").config
-    network = codecs.COIN._network(config, 50, 75, 0)
+    network = codecs.COIN.build(config, 50, 75)
     random = np.random.default_rng(0)
     draws = (
         lambda shape: random.laplace(0, 4, shape),
@@ -79,7 +79,7 @@ def mixed_file() -> bytes:
     quantiser, networks = pack_parameters(tensors, coder="ans")
     laws = stored_laws(quantiser, [parameter.shape for parameter in network.parameters()])
     assert {type(law) for law in laws} == {*LAWS, type(None)}
-    sections = {"configuration": codecs.COIN.write_config(config), "quantiser": quantiser, "networks": networks}
+    sections = {"configuration": codecs.COIN.family.write_config(config), "quantiser": quantiser, "networks": networks}
     return bitstream.write(Container(codecs.COIN.number, 50, 75, sections))
 
 

@@ -23,17 +23,17 @@ from tutorial_lib.classical_codecs import CodecError
 from tutorial_lib.codecs import initialisation
 from tutorial_lib.codecs import meta as meta_learning
 from tutorial_lib.codecs.anatomy import parts
-from tutorial_lib.codecs.common import NetworkConfig
+from tutorial_lib.codecs.networks import NetworkConfig
 from tutorial_lib.images import ImageError
 from tutorial_lib.quantization import AdaRound, MaxAbsQuantizer, QuantizedTensor, RateDistortionRounding
 from tutorial_lib.siren import Siren, SirenConfig
-from tutorial_lib.training import Constant, Cosine, OneCycle, Phase
+from tutorial_lib.training import Constant, Cosine, Phase
 
 
 def untrained(name: str, config: NetworkConfig, height: int, width: int) -> bytes:
     """A file with the network as it was initialised, in float16."""
     codec = codecs.LEARNED[name]
-    return codec._write(codec._network(config, height, width, 0), {})
+    return codec.pack(codec.build(config, height, width), {})
 
 
 def large(height: int, width: int) -> Tensor:
@@ -199,44 +199,9 @@ def brief(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(codecs.BUDGETS, "quick", codecs.Budget(operations=1e8, iterations=120, default_bytes=600))
 
 
-def several(*sizes: tuple[int, int]) -> list[Tensor]:
-    """Pictures in shades of grey, from dark to light, each a little lighter to the right."""
-    shades = torch.linspace(0.1, 0.9, len(sizes)).tolist()
-    return [
-        shade + 0.05 * torch.linspace(-1, 1, size[1]).expand(3, *size).contiguous()
-        for shade, size in zip(shades, sizes, strict=True)
-    ]
-
-
-@pytest.mark.parametrize("name", NETWORKS)
-@pytest.mark.usefixtures("brief")
-def test_pictures_of_mixed_sizes_in_order(name: str) -> None:
-    pictures = several((12, 16), (16, 12), (12, 16))
-    files = codecs.LEARNED[name].encode_many(pictures, bpp=40.0, budget="quick", progress=False)
-    assert len(files) == 3
-    shades = torch.stack([each.mean() for each in pictures])
-    for index, data in enumerate(files):
-        decoded = codecs.decode(data)
-        assert decoded.shape == pictures[index].shape and codecs.codec_of(data).name == name
-        assert int((shades - decoded.mean()).abs().argmin()) == index
-
-
-@pytest.mark.usefixtures("brief")
-def test_several_files_keep_the_target_too() -> None:
-    pictures = [images.crop(picture(), top, left, 24, 32) for top, left in ((0, 0), (20, 30), (10, 40))]
-    for name in ("siren", "nif"):
-        files = codecs.LEARNED[name].encode_many(pictures, bpp=8.0, budget="quick", progress=False)
-        assert all(0.8 * 8.0 < metrics.bits_per_pixel(data, pictures[0]) <= 8.0 for data in files)
-        assert len(set(files)) == 3
-
-
-@pytest.mark.parametrize("name", NETWORKS)
-@pytest.mark.usefixtures("brief")
-def test_a_picture_by_itself_is_encoded_as_ever(name: str) -> None:
-    codec, (only,) = codecs.LEARNED[name], several((10, 13))
-    options = {"budget": "quick", "seed": 3, "progress": False, "device": "cpu"}
-    assert codec.encode_many([only], **options) == [codec.encode(only, **options)]
-    assert codec.encode_many([], **options) == []
+def shades_of_grey(height: int, width: int) -> Tensor:
+    """A picture a little lighter to the right."""
+    return 0.1 + 0.05 * torch.linspace(-1, 1, width).expand(3, height, width).contiguous()
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -252,7 +217,7 @@ def test_a_picture_by_itself_is_encoded_as_ever(name: str) -> None:
 )
 @pytest.mark.usefixtures("brief")
 def test_any_quantizer_in_any_codec(name: str, quantizer: Callable[[], MaxAbsQuantizer]) -> None:
-    codec, (shades,), chosen = codecs.LEARNED[name], several((12, 16)), quantizer()
+    codec, shades, chosen = codecs.LEARNED[name], shades_of_grey(12, 16), quantizer()
     plan = replace(codec.plan(shades, bpp=40.0, budget="quick"), storage="8 bits")
     data = codec.execute(plan, shades, progress=False, device="cpu", quantizer=chosen).data
     tensors = codec.tensors(data)
@@ -265,56 +230,8 @@ def test_any_quantizer_in_any_codec(name: str, quantizer: Callable[[], MaxAbsQua
 
 def test_a_quantizer_where_nothing_is_quantised() -> None:
     plan = codecs.COIN.plan(picture(), bpp=8.0, budget="quick", method="published")
-    with pytest.raises(ValueError, match="float16 weights quantises nothing"):
+    with pytest.raises(ValueError, match="float16 weights quantizes nothing"):
         codecs.COIN.execute(plan, picture(), quantizer=MaxAbsQuantizer(8))
-
-
-def test_several_as_one_by_one() -> None:
-    """With Adam, since what rounding does to SOAP's basis is more than rounding."""
-    phase = Phase("full precision", 80, "adam", 3e-3, OneCycle())
-    qat = replace(phase, name="8-bit QAT", iterations=20, learning_rate=3e-4, quantization="round", calibrate_every=1)
-    pictures = [images.crop(picture(), top, left, 24, 32) for top, left in ((0, 0), (20, 30), (10, 40))]
-    for codec in (codecs.SIREN, codecs.NIF):
-        codec = replace(codec, methods={"fast": codecs.Method(lambda *_: (phase, qat), "8 bits", 7.0)})
-        together = codec.encode_many(pictures, bpp=8.0, progress=False, device="cpu")
-        singly = [codec.encode(each, bpp=8.0, progress=False, device="cpu") for each in pictures]
-        means = []
-        for files in (together, singly):
-            psnrs = [metrics.psnr(codec.decode(data), each) for data, each in zip(files, pictures, strict=True)]
-            means.append(sum(psnrs) / 3)
-        assert means[0] == pytest.approx(means[1], abs=0.2)
-        assert all(abs(len(one) - len(other)) <= 24 for one, other in zip(together, singly, strict=True))
-
-
-def test_several_float16_files() -> None:
-    recipe = (Phase("full precision", 20, "adam", 1e-3),)
-    codec = replace(codecs.COIN, methods={"fast": codecs.Method(lambda *_: recipe, "float16", 16.0)})
-    files = codec.encode_many(several((9, 9), (9, 9)), bpp=60.0, budget="quick", progress=False)
-    assert [codec.describe(data)[0]["bits_per_weight"] for data in files] == [16.0, 16.0]
-    assert all(codecs.decode(data).shape == (3, 9, 9) for data in files)
-
-
-@pytest.mark.parametrize("name", NETWORKS)
-def test_several_stopped_before_their_first_step(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(training.SubCanvases, "next", interrupt)
-    pictures = several((12, 16), (12, 16), (14, 14))
-    files = codecs.LEARNED[name].encode_many(pictures, budget="quick", progress=False)
-    assert [codecs.decode(data).shape for data in files] == [each.shape for each in pictures]
-
-
-@pytest.mark.parametrize("place", [0, 1, 2])
-@pytest.mark.usefixtures("brief")
-def test_every_one_of_several_is_looked_at(place: int) -> None:
-    pictures = several((9, 9), (9, 9), (8, 9))
-    pictures[place][1, 2, 3] = math.nan
-    with pytest.raises(ValueError, match="NaN"):
-        codecs.NIF.encode_many(pictures, budget="quick", progress=False)
-    pictures[place] = pictures[place].nan_to_num().double()
-    with pytest.raises(ValueError, match="float32"):
-        codecs.NIF.encode_many(pictures, budget="quick", progress=False)
 
 
 # ------------------------------------------------------------------------------------------ what a file says
@@ -324,7 +241,7 @@ def test_every_one_of_several_is_looked_at(place: int) -> None:
 def test_tensors_and_their_description(name: str) -> None:
     codec, data = codecs.get(name), encoded(name)
     tensors, rows = codec.tensors(data), codec.describe(data)
-    network = codec._network(codec.config_of(data), 50, 75, 0)
+    network = codec.build(codec.config_of(data), 50, 75)
     expected = [(key, list(parameter.shape)) for key, parameter in network.named_parameters()]
     assert [(row["name"], row["shape"]) for row in rows] == expected and list(tensors) == [key for key, _ in expected]
     for row in rows:
@@ -434,7 +351,7 @@ def test_what_plan_refuses(name: str, size: tuple[int, int], options: dict, mess
 
 
 def test_plan_refuses_what_would_take_too_long_to_decode(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tutorial_lib.codecs.common.MAX_OPERATIONS", 10**6)
+    monkeypatch.setattr("tutorial_lib.codecs.networks.MAX_OPERATIONS", 10**6)
     for codec in (codecs.SIREN, codecs.NIF):
         with pytest.raises(CodecError, match="together more than this program decodes"):
             codec.plan(picture(), bpp=2.0, budget="quick")
@@ -537,7 +454,7 @@ def test_a_meta_file_holds_the_difference() -> None:
     config = codecs.STRUEMPLER.config_of(data)
     assert config == initialisation.load(1).config and config.initialisation == 1
     origin = initialisation.load(1)
-    network = codecs.STRUEMPLER._network(SirenConfig(**{f.name: getattr(config, f.name) for f in fields(SirenConfig)}), 50, 75, 0)
+    network = codecs.STRUEMPLER.build(SirenConfig(**{f.name: getattr(config, f.name) for f in fields(SirenConfig)}), 50, 75)
     with torch.no_grad():
         stored = codecs.STRUEMPLER.tensors(data).values()
         for parameter, start, difference in zip(network.parameters(), origin.tensors(network), stored, strict=True):
@@ -552,7 +469,7 @@ def test_meta_learning_helps_where_steps_are_few() -> None:
     """Against the usual initialisation, with its own best learning rate, after 100 steps of Adam."""
 
     def psnr_after(config: SirenConfig, rate: float) -> float:
-        network = codecs.STRUEMPLER._network(config, 50, 75, 0)
+        network = codecs.STRUEMPLER.build(config, 50, 75)
         training.fit(network, picture(), (Phase("fit", 100, "adam", rate, Cosine()),), progress=False)
         return metrics.psnr(network.render(), picture())
 

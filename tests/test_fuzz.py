@@ -229,7 +229,7 @@ def test_honest_sections_with_wild_numbers(name: str, data: st.DataObject) -> No
     quantiser = data.draw(st.sampled_from([b"", b"\xc9"])) + quantiser  # the range coder or ANS
     words = data.draw(st.lists(st.integers(0, 2**32 - 1), max_size=30))
     networks = np.array(words, dtype="<u4").tobytes()
-    configuration = codecs.LEARNED[name].write_config(config)
+    configuration = codecs.LEARNED[name].family.write_config(config)
     refused_or_a_picture(altered(file(name), configuration=configuration, quantiser=quantiser, networks=networks))
 
 
@@ -237,11 +237,11 @@ def test_honest_sections_with_wild_numbers(name: str, data: st.DataObject) -> No
 def test_weights_as_large_as_a_file_can_hold(name: str) -> None:
     """Sums of the largest float16 weights stay finite in float32, also far outside the canvas."""
     codec = codecs.LEARNED[name]
-    network = codec._network(codec.config_of(encoded(name)), 1, bitstream.MAX_PIXELS, 0)
+    network = codec.build(codec.config_of(encoded(name)), 1, bitstream.MAX_PIXELS)
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.fill_(65504.0)
-    data = codec._write(network, {})
+    data = codec.pack(network, {})
     refused_or_a_picture(data)
     assert codecs.decode(data, size=SIZE).shape == (3, *SIZE)
 
@@ -251,11 +251,11 @@ def test_weights_as_large_as_a_file_can_hold(name: str) -> None:
 def test_large_weights_of_any_sign(data: st.DataObject) -> None:
     """Products of a modulation and a wave's argument, both as large as they come."""
     config = NifConfig((300, 3), (300, 2), 2, 1)
-    network = codecs.NIF._network(config, 1, bitstream.MAX_PIXELS, 0)
+    network = codecs.NIF.build(config, 1, bitstream.MAX_PIXELS)
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.fill_(data.draw(st.sampled_from([65504.0, -65504.0, 1.0, 0.0])))
-    data = codecs.NIF._write(network, {})
+    data = codecs.NIF.pack(network, {})
     assert codecs.decode(data, size=SIZE).shape == (3, *SIZE)
     refused_or_a_picture(data)
 

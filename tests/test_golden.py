@@ -65,16 +65,12 @@ def test_packed_again_they_are_the_same_bytes(name: str) -> None:
     data = file(name)
     codec, container = codecs.codec_of(data), bitstream.read(data)
     assert bitstream.write(container) == data
-    if isinstance(codec, codecs.CoolChicCodec):
-        representation, groups = codec._read(container)
-        assert codec._write(representation, tuple(exponent for exponent, _ in groups)) == data
-        return
     tensors = codec.tensors(data)
-    coder = "ans" if name.endswith("mixed") else "range"
-    sections = pack_parameters(list(tensors.values()), coder=coder)
-    assert sections == (container.sections["quantiser"], container.sections["networks"])
-    if coder == "range":
-        assert codec._write(codec._read(container), {key: tensor.step for key, tensor in tensors.items()}) == data
+    if name.endswith("mixed"):  # ANS, which no codec writes
+        sections = pack_parameters(list(tensors.values()), coder="ans")
+        assert sections == (container.sections["quantiser"], container.sections["networks"])
+    else:
+        assert codec.pack(codec.open(data), {key: tensor.step for key, tensor in tensors.items()}) == data
 
 
 @pytest.mark.parametrize("path", sorted(SAMPLES.glob("*.inr")), ids=lambda path: path.stem)

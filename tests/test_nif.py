@@ -299,15 +299,15 @@ def test_configurations_there_and_back(
     genesis: tuple[int, ...], modulation: tuple[int, ...], frequencies: int, modulation_frequencies: int
 ) -> None:
     config = NifConfig(genesis, modulation, frequencies, modulation_frequencies)
-    reader = Reader(NIF.write_config(config), "configuration section")
-    assert NIF.read_config(reader) == config and NIF.impossible(config) is None
+    reader = Reader(NIF.family.write_config(config), "configuration section")
+    assert NIF.family.read_config(reader) == config and NIF.family.shapes.impossible(config) is None
     reader.end()
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_published_networks_in_a_file(name: str) -> None:
     net = network(PUBLISHED[name], 40, 30)
-    data = NIF._write(net, {})
+    data = NIF.pack(net, {})
     assert NIF.config_of(data) == PUBLISHED[name] and codecs.codec_of(data) is NIF
     assert bitstream.anatomy(data)["configuration"] <= 20
     half = NIF.decode(data, device="cpu")
@@ -342,10 +342,10 @@ def with_config(configuration: bytes) -> bytes:
 @pytest.mark.parametrize("config", [*IMPOSSIBLE, *TOO_LARGE], ids=lambda config: str(config)[:60])
 def test_impossible_configurations(config: NifConfig) -> None:
     message = "impossible" if config in IMPOSSIBLE else "1,048,576 are the most"
-    assert (NIF.impossible(config) is not None) == (config in IMPOSSIBLE)
+    assert (NIF.family.shapes.impossible(config) is not None) == (config in IMPOSSIBLE)
     for read in (codecs.decode, NIF.config_of, NIF.describe):
         with pytest.raises(BitstreamError, match=message):
-            read(with_config(NIF.write_config(config)))
+            read(with_config(NIF.family.write_config(config)))
     with pytest.raises(CodecError, match=message):
         NIF.plan(large(50, 75), config=config)
 

@@ -1,4 +1,4 @@
-"""The fit: best state, interruption, divergence, seeds, sub-canvases, memory, several pictures at once."""
+"""The fit: best state, interruption, divergence, seeds, sub-canvases, memory."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import functools
 import math
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -18,7 +18,6 @@ from torch import Tensor, nn
 
 from tutorial_lib import codecs, images, losses, training
 from tutorial_lib.metrics import MetricError, lpips_network
-from tutorial_lib.nif import Nif, NifConfig
 from tutorial_lib.quantization import (
     MaxAbsQuantizer,
     RateDistortionQuantizer,
@@ -36,8 +35,8 @@ from tutorial_lib.training import (
     WarmUpCycles,
     WeightRestart,
     fit,
-    fit_many,
-    predict,
+    loop,
+    networks,
 )
 
 SMALL = SirenConfig(width=12, sine_layers=2, frequencies=6)
@@ -86,7 +85,7 @@ def test_best_state_is_kept_with_its_score_and_steps(coffee: Tensor, quantizatio
         last["psnr"] = state.psnr
 
     report = fit(net, coffee, phases, quantizer=quantizer, progress=False, callback=keep)
-    second = [psnr for _, name, psnr in report.history if name == "second"]
+    second = [psnr for _, name, psnr, _ in report.history if name == "second"]
     assert last["psnr"] < report.best_psnr - 0.3  # it was ruined
     assert report.best_psnr >= max(second)
     assert bool(report.steps) == bool(quantization)
@@ -123,7 +122,7 @@ def test_without_a_quantised_state_the_exact_one_is_kept(coffee: Tensor) -> None
     report = fit(net, coffee, phases, quantizer=NeverSatisfied(), progress=False)
     assert report.steps == {}
     assert -10 * math.log10(mse_as_stored(net, coffee, {})) == pytest.approx(report.best_psnr, abs=2e-3)
-    assert report.best_psnr >= max(psnr for _, _, psnr in report.history[:4])
+    assert report.best_psnr >= max(psnr for _, _, psnr, _ in report.history[:4])
 
 
 def test_a_fit_learns_and_reports(coffee: Tensor) -> None:
@@ -138,9 +137,9 @@ def test_a_fit_learns_and_reports(coffee: Tensor) -> None:
     )
     constant = float((coffee - coffee.mean((1, 2), keepdim=True)).square().mean())
     assert report.best_psnr > -10 * math.log10(constant) + 2
-    assert [(s.iteration, s.phase, s.psnr) for s in seen] == list(report.history)
-    assert [name for _, name, _ in report.history[:: len(report.history) // 3]][:1] == ["plain"]
-    assert {name for _, name, _ in report.history} == {"plain", "noise", "rounding"}
+    assert [(s.iteration, s.phase, s.psnr, None) for s in seen] == list(report.history)
+    assert [name for _, name, *_ in report.history[:: len(report.history) // 3]][:1] == ["plain"]
+    assert {name for _, name, *_ in report.history} == {"plain", "noise", "rounding"}
     assert report.history[0][0] == 0 and report.history[-1][0] == 180 == seen[0].iterations
     assert set(report.steps) == {name for name, _ in net.named_parameters()}
     assert not report.interrupted and report.recoveries == 0 and report.seconds >= seen[-1].seconds > 0
@@ -159,7 +158,7 @@ def test_a_bar_shows_the_phase_and_the_psnr(
     coffee: Tensor, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # drawn at every step, however fast they are
-    monkeypatch.setattr(training, "tqdm", functools.partial(training.tqdm, mininterval=0, miniters=1))
+    monkeypatch.setattr(loop, "tqdm", functools.partial(loop.tqdm, mininterval=0, miniters=1))
     fit(siren(coffee), coffee, (replace(PLAIN, iterations=30),))
     err = capsys.readouterr().err
     assert "plain" in err and " dB" in err and "30" in err
@@ -236,7 +235,7 @@ def test_divergence_is_undone(coffee: Tensor, optimizer: str, points: int | None
     report = fit(net, coffee, (PLAIN, wild), progress=False)
     assert report.recoveries > 0
     assert all(bool(torch.isfinite(parameter).all()) for parameter in net.parameters())
-    assert report.best_psnr >= max(psnr for _, _, psnr in report.history[:4]) > -10 * math.log10(before) + 3
+    assert report.best_psnr >= max(psnr for _, _, psnr, _ in report.history[:4]) > -10 * math.log10(before) + 3
 
 
 def test_divergence_while_quantising(coffee: Tensor) -> None:
@@ -245,7 +244,7 @@ def test_divergence_while_quantising(coffee: Tensor) -> None:
     report = fit(net, coffee, (THREE[0], *wild), quantizer=quantizer_for(net), progress=False)
     assert report.recoveries > 0 and report.steps
     assert all(math.isfinite(step) for step in report.steps.values())
-    first = [psnr for _, name, psnr in report.history if name == "plain"]
+    first = [psnr for _, name, psnr, _ in report.history if name == "plain"]
     assert -10 * math.log10(mse_as_stored(net, coffee, report.steps)) > max(first) - 1
 
 
@@ -264,7 +263,7 @@ def test_not_a_number_is_undone_and_shown_as_such(coffee: Tensor) -> None:
         torch.manual_seed(0)
         net = Exploding(SMALL, *coffee.shape[1:])
     report = fit(net, coffee, (PLAIN,), progress=False)
-    psnrs = [psnr for _, _, psnr in report.history]
+    psnrs = [psnr for _, _, psnr, _ in report.history]
     assert any(math.isnan(psnr) for psnr in psnrs) and not any(math.isinf(psnr) for psnr in psnrs)
     assert report.recoveries == 1 and report.best_psnr > psnrs[0]
     assert all(bool(torch.isfinite(parameter).all()) for parameter in net.parameters())
@@ -367,11 +366,12 @@ def activations(config: SirenConfig) -> int:
     return config.inputs + 2 * config.sine_layers * config.width + 2 * 3
 
 
-def begun(networks: Sequence[nn.Module], pictures: Tensor, phase: Phase) -> training._Group:
-    """Fits of which ``phase`` has begun and no step is done."""
-    group = training._Group(networks, pictures, (phase,), None, 0, None)
-    group.begin(phase)
-    return group
+def begun(net: nn.Module, picture: Tensor, phase: Phase) -> networks.NetworkFit:
+    """A fit of which ``phase`` has begun and no step is done."""
+    run = networks.NetworkFit(net, picture, (phase,))
+    run.start((phase,))
+    run.begin(phase)
+    return run
 
 
 @pytest.mark.parametrize("size", [(3000, 4000), (4000, 3000), (1, 12_000_000), (12_000_000, 1), (100, 120_000)])
@@ -379,22 +379,14 @@ def begun(networks: Sequence[nn.Module], pictures: Tensor, phase: Phase) -> trai
 @pytest.mark.parametrize("config", [SirenConfig(128), SirenConfig(512), SirenConfig(49, 13, 0)])
 def test_a_step_respects_its_memory(size: tuple[int, int], points: int | None, config: SirenConfig) -> None:
     picture = torch.zeros(()).expand(3, *size)  # takes no memory itself
-    group = begun([Siren(config, *size)], picture[None], replace(PLAIN, points=points))
-    canvases, validation = group.canvases, group.runs[0].features
-    assert 4 * activations(config) * canvases.points <= training.STEP_BYTES
-    assert validation.shape[0] * validation.shape[1] <= training.VALIDATION_POINTS
+    run = begun(Siren(config, *size), picture, replace(PLAIN, points=points))
+    canvases, validation = run.canvases, run.features
+    assert 4 * activations(config) * canvases.points <= networks.STEP_BYTES
+    assert validation.shape[0] * validation.shape[1] <= networks.VALIDATION_POINTS
     if points is None and size == (3000, 4000):  # and it makes use of it
-        assert 4 * activations(config) * canvases.points >= 0.5 * training.STEP_BYTES
+        assert 4 * activations(config) * canvases.points >= 0.5 * networks.STEP_BYTES
     features, colours = canvases.next()
-    assert features.shape[0] * features.shape[1] <= canvases.points and colours.shape[2:] == features.shape[:2]
-
-
-def test_a_step_of_several_pictures_respects_its_memory() -> None:
-    config, size = SirenConfig(128), (1000, 1500)
-    pictures = torch.zeros(()).expand(12, 3, *size)
-    group = begun([Siren(config, *size) for _ in pictures], pictures, PLAIN)
-    needed = 12 * 4 * activations(config) * group.canvases.points
-    assert 0.5 * training.STEP_BYTES <= needed <= training.STEP_BYTES
+    assert features.shape[0] * features.shape[1] <= canvases.points and colours.shape[1:] == features.shape[:2]
 
 
 def test_what_fits_is_not_cut(coffee: Tensor) -> None:
@@ -439,7 +431,7 @@ def test_twelve_megapixels_in_four_gigabytes() -> None:
 def test_a_step_takes_the_gradient_at_the_quantised_weights(
     coffee: Tensor, weight_penalty: float, rated: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(training, "_optimizer", lambda _, net: torch.optim.SGD(net.parameters(), lr=1.0))
+    monkeypatch.setattr(networks, "optimizer_for", lambda _, parameters, *__, **___: torch.optim.SGD(parameters, lr=1.0))
     net, after = siren(coffee), {}
     before = copy.deepcopy(net)
     quantizer = RateDistortionQuantizer(4.0 * SMALL.weights, rated=rated)
@@ -486,15 +478,13 @@ class Halves:
     """A rounding that puts every weight on the symbol 1, and says that it takes long."""
 
     def __init__(self, passes: int = 10_000) -> None:
-        self.passes, self.calls, self.interrupted = passes, 0, False
+        self.passes, self.calls = passes, 0
 
     def __call__(self, net: nn.Module, steps: dict[str, float], canvas: training.PictureCanvas) -> None:
         self.calls += 1
         with torch.no_grad():
             for name, parameter in net.named_parameters():
                 parameter.fill_(steps[name])
-        if self.interrupted:
-            raise KeyboardInterrupt
 
 
 def test_a_phase_that_settles_begins_with_the_quantiser_s_rounding(coffee: Tensor) -> None:
@@ -509,24 +499,20 @@ def test_a_phase_that_settles_begins_with_the_quantiser_s_rounding(coffee: Tenso
         assert all(on_one) if settles else not any(on_one)
 
 
-def test_settle_rounds_unless_it_is_stopped(coffee: Tensor) -> None:
+def test_settle_rounds(coffee: Tensor) -> None:
     net, rounding = siren(coffee), Halves()
     quantizer = MaxAbsQuantizer(8, rounding=rounding)
     training.calibrate(quantizer, net, coffee)
-    exact = copy.deepcopy(net.state_dict())
-    rounding.interrupted = True
     training.settle(quantizer, net, coffee)
-    assert rounding.calls == 1 and all(torch.equal(exact[name], value) for name, value in net.state_dict().items())
-    rounding.interrupted = False
-    training.settle(quantizer, net, coffee)
+    assert rounding.calls == 1
     assert all(bool((p == quantizer.steps[name]).all()) for name, p in net.named_parameters())
     training.settle(MaxAbsQuantizer(8), net, coffee)  # nothing to decide, so no steps are needed
 
 
 def test_the_canvas_of_a_rounding_is_the_picture(coffee: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training, "ROUNDING_POINTS", 1000)
+    monkeypatch.setattr(networks, "ROUNDING_POINTS", 1000)
     net = siren(coffee)
-    canvas = training._Fit(net, coffee, 0, None, 0, None).canvas()
+    canvas = networks.NetworkFit(net, coffee, ()).canvas()
     count = canvas.canvases.rows * canvas.canvases.columns
     residuals = [canvas.residual() for _ in range(count)]
     assert count == 4 and all(residual.requires_grad and residual[0].numel() <= 1000 for residual in residuals)
@@ -673,7 +659,7 @@ def test_a_weight_restart_begins_where_the_phase_before_was_best(coffee: Tensor)
     net, states = siren(coffee), {}
     first = replace(PLAIN, points=900, iterations=80)
     report = fit(net, coffee, (first, away, on), progress=False, callback=parameters_at(states, "first"))
-    psnrs = {name: psnr for _, name, psnr in report.history}
+    psnrs = {name: psnr for _, name, psnr, _ in report.history}
     assert report.recoveries == 0 and report.best_psnr > psnrs["away"] + 0.3
     for name, value in net.named_parameters():  # as the fit ends: the best of all
         torch.testing.assert_close(states["on"][name], states["away"][name], rtol=0, atol=1e-6)
@@ -695,7 +681,7 @@ def test_a_weight_restart_is_no_divergence(contrast: float) -> None:
     restart = replace(first, name="restarted", restart=False, weight_restart=WeightRestart(0.637, 0.458), schedule=schedule)
     net = siren(smooth, SirenConfig(32, 3, 6))
     report = fit(net, smooth, (first, restart), progress=False)
-    plain, restarted = ([psnr for _, name, psnr in report.history if name == each] for each in ("plain", "restarted"))
+    plain, restarted = ([psnr for _, name, psnr, _ in report.history if name == each] for each in ("plain", "restarted"))
     assert restarted[0] < max(plain) - 12  # ten decibels are the limit of a divergence
     assert report.recoveries == 0 and len(rates) == 300
     assert report.best_psnr >= max(plain) - 1e-3 and max(restarted) > restarted[0] + 6
@@ -788,13 +774,11 @@ def test_the_rate_is_weighed_in_the_loss_s_own_units(coffee: Tensor, scale: floa
     def scaled(prediction: Tensor, target: Tensor) -> Tensor:
         return scale * F.mse_loss(prediction, target)
 
-    group = training._Group(
-        [siren(coffee)], coffee[None], (), [quantizer := RateDistortionQuantizer(4.0 * SMALL.weights)], 0, None
-    )
-    group.begin(replace(PLAIN, loss=scaled, quantization="noise"))
-    assert quantizer.rate_weight > 0 and group.runs[0].worth == pytest.approx(scale, rel=1e-3)
-    group.begin(replace(PLAIN, quantization="noise"))
-    assert group.runs[0].worth == 1
+    run = networks.NetworkFit(siren(coffee), coffee, (), quantizer := RateDistortionQuantizer(4.0 * SMALL.weights))
+    run.begin(replace(PLAIN, loss=scaled, quantization="noise"))
+    assert quantizer.rate_weight > 0 and run.worth == pytest.approx(scale, rel=1e-3)
+    run.begin(replace(PLAIN, quantization="noise"))
+    assert run.worth == 1
 
 
 def test_a_loss_of_one_s_own_by_name(coffee: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -818,189 +802,19 @@ def test_every_codec_can_be_fitted_with_every_loss(coffee: Tensor, name: str, lo
     assert {(phase.loss, phase.criterion) for phase in plan.recipe} == {(loss, "loss")}
     brief = tuple(replace(phase, iterations=8) for phase in plan.recipe)
     encoding = codec.execute(replace(plan, recipe=brief), coffee, progress=False)
-    psnrs = [psnr for _, _, psnr in encoding.report.history]
+    psnrs = [psnr for _, _, psnr, _ in encoding.report.history]
     assert all(math.isfinite(psnr) for psnr in psnrs) and max(psnrs) > psnrs[0]
     assert codecs.decode(encoding.data).shape == coffee.shape
-
-
-# ------------------------------------------------------------------------------------------ several pictures
-
-CONFIGS = (SMALL, NifConfig((14, 8), (6, 6), 6, 3), NifConfig((14, 8), (), 6))
-
-
-@pytest.fixture(scope="module")
-def three(chelsea: Tensor, coffee: Tensor) -> Tensor:
-    """Three pictures of one size that have little in common, (3, 3, 40, 56)."""
-    cat = F.avg_pool2d(chelsea, 3)[:, 5:45, :56]
-    ramp = torch.linspace(0, 1, 56).expand(3, 40, 56) * torch.tensor([1.0, 0.5, 0.2]).view(3, 1, 1)
-    return torch.stack([coffee[:, 5:45, 10:66], cat, ramp])
-
-
-def networks(pictures: Tensor, config: SirenConfig | NifConfig) -> list[nn.Module]:
-    """A network for each picture; no two alike."""
-    make = nif if isinstance(config, NifConfig) else siren
-    return [make(picture, config, seed) for seed, picture in enumerate(pictures)]
-
-
-@pytest.mark.parametrize("config", CONFIGS)
-def test_prediction_of_several_networks(three: Tensor, config: SirenConfig | NifConfig) -> None:
-    nets = networks(three, config)
-    features = SubCanvases(nets[0], three, 3, torch.Generator()).at(4)[0]
-    together = predict(nets, features)
-    assert together.shape == (3, *features.shape[:2], 3)
-    torch.testing.assert_close(together, torch.stack([net.colours(features) for net in nets]), atol=1e-5, rtol=0)
-    assert torch.equal(predict(nets[:1], features)[0], nets[0].colours(features))
-
-
-@pytest.mark.parametrize("config", CONFIGS)
-@pytest.mark.parametrize("loss", ["mse", "log-cosh+ssim"])
-@pytest.mark.parametrize("quantization", [None, "round", "noise"])
-def test_the_first_step_has_the_gradients_of_one_by_one(
-    three: Tensor,
-    config: SirenConfig | NifConfig,
-    loss: str,
-    quantization: str | None,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Up to float32 rounding: a ten-thousandth of each tensor's largest gradient."""
-    gradients: dict[int, list[Tensor]] = {}
-
-    class Recording(torch.optim.SGD):
-        def step(self) -> None:
-            parameters = self.param_groups[0]["params"]
-            gradients[id(parameters[0])] = [parameter.grad.clone() for parameter in parameters]
-
-    monkeypatch.setattr(training, "_optimizer", lambda _, net: Recording(net.parameters(), lr=1.0))
-    recipe = (replace(PLAIN, iterations=1, loss=loss, quantization=quantization, points=600),)
-    together, alone = networks(three, config), networks(three, config)
-    quantizers = [MaxAbsQuantizer() for _ in three]
-    fit_many(together, three, recipe, quantizers=quantizers, seed=3, progress=False)
-    for net, picture in zip(alone, three, strict=True):
-        fit(net, picture, recipe, quantizer=MaxAbsQuantizer(), seed=3, progress=False)
-    assert len(gradients) == 6
-    for pair in zip(together, alone, strict=True):
-        for one, other in zip(*(gradients[id(next(net.parameters()))] for net in pair), strict=True):
-            assert float(other.abs().max()) > 0
-            assert float((one - other).abs().max()) <= 1e-4 * float(other.abs().max())
-
-
-@pytest.mark.parametrize(
-    ("config", "optimizer", "decibels"), [(SMALL, "adam", 0.02), (CONFIGS[1], "adam", 0.02), (SMALL, "soap", 0.2)]
-)
-def test_several_pictures_end_as_one_by_one(
-    three: Tensor, config: SirenConfig | NifConfig, optimizer: str, decibels: float
-) -> None:
-    # rates that fall, as in every recipe: a constant one leaves the end to chance, far above rounding
-    phase = replace(PLAIN, optimizer=optimizer, schedule=OneCycle(), learning_rate=5e-3, points=600)
-    recipe = (
-        phase,
-        replace(phase, name="noise", quantization="noise", calibrate_every=25, restart=False),
-        replace(phase, name="rounding", quantization="round", restart=False),
-    )
-    together, alone = networks(three, config), networks(three, config)
-    quantizers = [quantizer_for(net) for net in together]
-    reports = fit_many(together, three, recipe, quantizers=quantizers, progress=False)
-    for net, picture, report, quantizer in zip(together, three, reports, quantizers, strict=True):
-        assert {name for _, name, _ in report.history} == {"plain", "noise", "rounding"}
-        assert report.steps == quantizer.steps and quantizer.satisfied_by(net) and not report.interrupted
-        stored = -10 * math.log10(mse_as_stored(net, picture, report.steps))
-        assert stored == pytest.approx(report.best_psnr, abs=2e-3)
-    singly = [
-        fit(net, picture, recipe, quantizer=quantizer_for(net), progress=False).best_psnr
-        for net, picture in zip(alone, three, strict=True)
-    ]
-    assert len({tuple(report.steps.values()) for report in reports}) == 3
-    mean = sum(report.best_psnr for report in reports) / 3
-    assert mean == pytest.approx(sum(singly) / 3, abs=decibels)
-
-
-@pytest.mark.slow
-def test_soap_on_several_nifs_is_no_worse_than_one_by_one(three: Tensor) -> None:
-    """Fit by fit they differ by 0.3 dB (standard deviation of 32), in the mean by nothing.
-
-    The gradient of a new modulation network has a low rank, and rounding alone decides on the rest of SOAP's basis.
-    """
-    pictures = three.repeat(5, 1, 1, 1)
-    recipe = (replace(PLAIN, optimizer="soap", schedule=OneCycle(), learning_rate=5e-3, points=600, iterations=80),)
-    together, alone = networks(pictures, CONFIGS[1]), networks(pictures, CONFIGS[1])
-    reports = fit_many(together, pictures, recipe, progress=False)
-    singly = [fit(net, picture, recipe, progress=False) for net, picture in zip(alone, pictures, strict=True)]
-    differences = [one.best_psnr - other.best_psnr for one, other in zip(reports, singly, strict=True)]
-    assert abs(sum(differences) / len(differences)) < 0.3
-
-
-def test_each_picture_recovers_by_itself(three: Tensor) -> None:
-    """A picture whose loss is not a number goes back to its best state; the others don't notice."""
-    calls = 0
-
-    def fails_once(prediction: Tensor, target: Tensor) -> Tensor:
-        nonlocal calls
-        calls += prediction.requires_grad  # a step, not a score
-        broken = calls == 3 * 40 + 2  # the second picture's, in the forty-first step
-        return F.mse_loss(prediction, target) * (math.nan if broken else 1.0)
-
-    nets = networks(three, SMALL)
-    first, second, third = fit_many(nets, three, (replace(PLAIN, loss=fails_once),), progress=False)
-    assert (first.recoveries, second.recoveries, third.recoveries) == (0, 1, 0)
-    assert all(bool(torch.isfinite(value).all()) for net in nets for value in net.parameters())
-
-
-@pytest.mark.parametrize("step", [0, 1, 30, 75, 100, 130, 179])
-def test_stopping_several_keeps_all(three: Tensor, step: int) -> None:
-    calls = 0
-
-    def stops(prediction: Tensor, target: Tensor) -> Tensor:
-        nonlocal calls
-        calls += prediction.requires_grad  # a step, not a score
-        if calls == 3 * step + 2:  # between two pictures
-            raise KeyboardInterrupt
-        return F.mse_loss(prediction, target)
-
-    nets = networks(three, SMALL)
-    recipe = tuple(replace(phase, loss=stops) for phase in THREE)
-    before = [mse_as_stored(net, picture, {}) for net, picture in zip(nets, three, strict=True)]
-    quantizers = [quantizer_for(net, 9.0) for net in nets]
-    reports = fit_many(nets, three, recipe, quantizers=quantizers, progress=False)
-    for net, picture, report, untrained in zip(nets, three, reports, before, strict=True):
-        assert report.interrupted and all(value.requires_grad for value in net.parameters())
-        error = mse_as_stored(net, picture, report.steps)
-        if step == 0:  # nothing was scored
-            assert report.best_psnr == -math.inf and error == untrained
-        else:
-            assert -10 * math.log10(error) == pytest.approx(report.best_psnr, abs=2e-3)
-            assert bool(report.steps) == (step > 60)
-
-
-def test_a_bar_for_several_shows_their_mean(
-    three: Tensor, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(training, "tqdm", functools.partial(training.tqdm, mininterval=0, miniters=1))
-    reports = fit_many(networks(three, SMALL), three, (replace(PLAIN, iterations=1, points=500),))
-    mean = sum(report.history[0][2] for report in reports) / 3
-    assert f"{mean:.2f} dB" in capsys.readouterr().err
-
-
-def test_what_fit_many_refuses(three: Tensor) -> None:
-    nets, recipe = networks(three, SMALL), (replace(PLAIN, quantization="round"),)
-    for arguments in (
-        (nets[:2], three, recipe, [MaxAbsQuantizer()] * 3),
-        (nets, three, recipe, [MaxAbsQuantizer()] * 2),
-        (nets, three[:2], recipe, [MaxAbsQuantizer()] * 3),
-        (nets, three, recipe, None),
-    ):
-        *positional, quantizers = arguments
-        with pytest.raises(ValueError, match="quanti"):
-            fit_many(*positional, quantizers=quantizers, progress=False)
 
 
 @pytest.mark.parametrize(
     ("phase", "message"),
     [
         (replace(PLAIN, loss="hinge"), "no loss 'hinge'; there are .*, mse, "),
-        (replace(PLAIN, optimizer="sgd"), "no optimiser 'sgd'"),
+        (replace(PLAIN, optimizer="sgd"), "no optimizer 'sgd'"),
         (replace(PLAIN, quantization="floor"), "no quantization 'floor'"),
-        (replace(PLAIN, quantization="round"), "phase 'plain' quantises: fit needs a quantizer"),
-        (replace(PLAIN, settle=True), "phase 'plain' settles weights on symbols without quantising them"),
+        (replace(PLAIN, quantization="round"), "phase 'plain' quantizes: fit needs a quantizer"),
+        (replace(PLAIN, settle=True), "phase 'plain' settles weights on symbols without quantizing them"),
     ],
 )
 def test_what_fit_refuses(coffee: Tensor, phase: Phase, message: str) -> None:

@@ -21,10 +21,10 @@ from datetime import date
 
 import torch
 from torch import Tensor
+from tutorial_lib.latent_training import GridRecipe, modern, published_v1, published_v2
 
 from tutorial_lib import images
 from tutorial_lib.codecs.coolchic import COOLCHIC_SMALL, COOLCHIC_V1, COOLCHIC_V2, CoolChicCodec
-from tutorial_lib.latent_training import GridRecipe, modern, published_v1, published_v2
 from tutorial_lib.metrics import bits_per_pixel, psnr
 
 COOL_CHIC_5 = {15: (33.40, 0.727, 81), 3: (33.82, 0.575, 78), 23: (32.96, 0.807, 80)}
