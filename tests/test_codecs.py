@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -232,6 +233,93 @@ def test_a_quantizer_where_nothing_is_quantised() -> None:
     plan = codecs.COIN.plan(picture(), bpp=8.0, budget="quick", method="published")
     with pytest.raises(ValueError, match="float16 weights quantizes nothing"):
         codecs.COIN.execute(plan, picture(), quantizer=MaxAbsQuantizer(8))
+
+
+# ------------------------------------------------------------------------------------------ the same questions to all
+
+
+def interrupted(times: int, action: Callable[..., Any]) -> Callable[..., Any]:
+    """``action``, half done and stopped by Ctrl-C the first few times."""
+    left = [times]
+
+    def act(*arguments: Any, **options: Any) -> Any:
+        if left[0]:
+            left[0] -= 1
+            action(*arguments, **options)
+            raise KeyboardInterrupt
+        return action(*arguments, **options)
+
+    return act
+
+
+@pytest.mark.parametrize("name", LEARNED)
+@pytest.mark.parametrize("times", [1, 2])
+def test_stopping_the_last_rounding_keeps_the_fit(name: str, times: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    codec = codecs.LEARNED[name]
+    monkeypatch.setattr(type(codec.family), "round", interrupted(times, type(codec.family).round))
+    encoding = codec.execute(codec.plan(picture(), bpp=6.0, budget="quick", iterations=60), picture(), progress=False)
+    assert encoding.report.interrupted
+    psnr = metrics.psnr(codec.decode(encoding.data), picture())
+    assert psnr == pytest.approx(encoding.report.best_psnr, abs=0.6) and psnr > 18
+
+
+@pytest.mark.parametrize("name", LEARNED)
+def test_stopping_the_packing_begins_it_again(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    codec = codecs.LEARNED[name]
+    plan = codec.plan(picture(), bpp=6.0, budget="quick", iterations=12)
+    whole = codec.execute(plan, picture(), progress=False).data
+    monkeypatch.setattr(type(codec.family), "pack", interrupted(3, type(codec.family).pack))
+    assert codec.execute(plan, picture(), progress=False).data == whole
+
+
+@pytest.mark.parametrize("name", LEARNED)
+def test_every_codec_answers_the_same_calls(name: str) -> None:
+    codec, data = codecs.LEARNED[name], encoded(name)
+    representation, tensors = codec.open(data), codec.tensors(data)
+    assert torch.equal(representation.render(), codec.decode(data, device="cpu"))
+    assert codec.pack(representation, {key: tensor.step for key, tensor in tensors.items()}) == data
+    rows = codec.describe(data)
+    assert [row["name"] for row in rows] == list(tensors)
+    assert {key for row in rows for key in row} == {"name", "shape", "law", "step", "bound", "bits_per_weight"}
+    assert codec.operations_per_pixel(data) > 0 and codec.config_of(data) == representation.config
+    untouched = codec.build(codec.config_of(data), 50, 75, seed=1)
+    assert not torch.equal(untouched.render(), representation.render())
+
+
+@pytest.mark.parametrize(
+    ("name", "wish"),
+    [
+        ("siren", {"lmbda": 1e-3}),
+        ("nif", {"steer": False}),
+        ("coin", {"method": "meta"}),
+        ("coolchic-small", {"config": SirenConfig(8)}),
+        ("siren", {"method": "published", "iterations": 20}),
+    ],
+)
+def test_what_a_family_cannot_do_is_one_sentence(name: str, wish: dict[str, Any]) -> None:
+    with pytest.raises(CodecError) as caught:
+        codecs.LEARNED[name].plan(picture(), budget="quick", **wish)
+    assert "\n" not in str(caught.value)
+
+
+def test_latent_grids_take_no_quantizer() -> None:
+    plan = codecs.COOLCHIC_SMALL.plan(picture(), budget="quick", iterations=12)
+    with pytest.raises(CodecError, match="takes no quantizer"):
+        codecs.COOLCHIC_SMALL.execute(plan, picture(), quantizer=MaxAbsQuantizer(8))
+
+
+def test_a_codec_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(codecs, "LEARNED", dict(codecs.LEARNED))
+    mine = replace(codecs.COIN, name="mine", number=200)
+    data = mine.encode(picture(), bpp=4.0, budget="quick", iterations=12, progress=False)
+    with pytest.raises(BitstreamError, match="codec number 200"):
+        codecs.decode(data)
+    codecs.register(mine)
+    codecs.register(mine)  # twice is once
+    assert codecs.get("mine") is mine and torch.equal(codecs.decode(data), mine.decode(data))
+    for taken in (replace(mine, number=201), replace(mine, name="other"), replace(mine, name="jpeg", number=202)):
+        with pytest.raises(CodecError, match="already"):
+            codecs.register(taken)
 
 
 # ------------------------------------------------------------------------------------------ what a file says

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from tutorial_lib import codecs, images, losses, training
 from tutorial_lib.metrics import MetricError, lpips_network
+from tutorial_lib.nif import Nif, NifConfig
 from tutorial_lib.quantization import (
     MaxAbsQuantizer,
     RateDistortionQuantizer,
@@ -391,7 +392,7 @@ def test_a_step_respects_its_memory(size: tuple[int, int], points: int | None, c
 
 def test_what_fits_is_not_cut(coffee: Tensor) -> None:
     def canvases(points: int | None) -> SubCanvases:
-        return begun([siren(coffee)], coffee[None], replace(PLAIN, points=points)).canvases
+        return begun(siren(coffee), coffee, replace(PLAIN, points=points)).canvases
 
     assert canvases(None).stride == 1 and canvases(None).points == 50 * 75
     assert 500 <= canvases(500).points < 2 * 500

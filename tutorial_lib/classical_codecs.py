@@ -31,8 +31,11 @@ from torch import Tensor
 
 from tutorial_lib import images
 from tutorial_lib.bitstream import BitstreamError
-from tutorial_lib.codecs.base import CodecError
 from tutorial_lib.metrics import bits_per_pixel
+
+
+class CodecError(ValueError):
+    """A request that a codec can't fulfil; the message is one sentence for the reader."""
 
 
 class ClassicalCodec(Protocol):
