@@ -106,7 +106,7 @@ def test_encode_says_what_kind_of_network(name: str, capsys: pytest.CaptureFixtu
 def test_encode_latent_grids(capsys: pytest.CaptureFixture[str], brief: None) -> None:
     assert run("encode", "in/cup.png", "--codec", "coolchic-small", "--bpp", "6", "--loss", "l1") == 0
     line = capsys.readouterr().out.splitlines()[1]
-    assert line.startswith(f"→ cup.inr: coolchic-small, {codecs.COOLCHIC_SMALL.template}, 4")
+    assert line.startswith(f"→ cup.inr: coolchic-small, {codecs.COOLCHIC_SMALL.family.template}, 4")
     assert codecs.decode(Path("cup.inr").read_bytes()).shape == (3, 50, 75)
 
 

@@ -11,7 +11,8 @@ from pathlib import Path
 from torch import Tensor
 
 from tutorial_lib import codecs, images, metrics
-from tutorial_lib.latent_training import GridRecipe, modern, published_v1
+from tutorial_lib.codecs.recipes import modern, published_v1
+from tutorial_lib.training import GridRecipe
 
 FACE = (24, 120, 192, 240)
 """Chelsea the cat's face: top, left, height, width in the sample picture of scikit-image (CC0)."""

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from tutorial_lib import codecs, images
-from tutorial_lib.codecs import Plan, SirenCodec
+from tutorial_lib.codecs import Codec, Plan
 from tutorial_lib.metrics import bits_per_pixel, psnr
 from tutorial_lib.siren import SirenConfig
 
@@ -44,7 +44,7 @@ def small(number: int) -> Tensor:
     return images.reduce(images.kodak(number), factor=4)
 
 
-def run(codec: SirenCodec, plan: Plan, picture: Tensor) -> tuple[float, float, float]:
+def run(codec: Codec, plan: Plan, picture: Tensor) -> tuple[float, float, float]:
     """(seconds of encoding, bpp and PSNR of the decoded file)."""
     started = time.perf_counter()
     data = codec.execute(plan, picture, progress=False).data
@@ -74,7 +74,7 @@ def coin() -> None:
     """COIN 5×20 for 10,000 iterations, and the same network by `fast`."""
     print("COIN 5×20 at 192×128: `published` (10,000 iterations, Adam 2·10⁻⁴, float16) and ours (1,500)")
     codec = codecs.COIN
-    config = replace(codec.template, width=20, sine_layers=5)
+    config = replace(codec.family.shapes.template, width=20, sine_layers=5)
     for number in (3, 15):
         picture = small(number)
         theirs = run(codec, shorten(codec.plan(picture, method="published", config=config), 10_000), picture)

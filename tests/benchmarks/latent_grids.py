@@ -21,11 +21,12 @@ from datetime import date
 
 import torch
 from torch import Tensor
-from tutorial_lib.latent_training import GridRecipe, modern, published_v1, published_v2
 
 from tutorial_lib import images
-from tutorial_lib.codecs.coolchic import COOLCHIC_SMALL, COOLCHIC_V1, COOLCHIC_V2, CoolChicCodec
+from tutorial_lib.codecs import COOLCHIC_SMALL, COOLCHIC_V1, COOLCHIC_V2, Codec
+from tutorial_lib.codecs.recipes import modern, published_v1, published_v2
 from tutorial_lib.metrics import bits_per_pixel, psnr
+from tutorial_lib.training import GridRecipe
 
 COOL_CHIC_5 = {15: (33.40, 0.727, 81), 3: (33.82, 0.575, 78), 23: (32.96, 0.807, 80)}
 """(dB, bpp, s) of Cool-chic 5.0.1 at 192×128: its lightest decoder, 2,000 iterations, λ = 10⁻³."""
@@ -42,7 +43,7 @@ def main() -> None:
         PARTS[part](chosen.iterations)
 
 
-def run(codec: CoolChicCodec, recipe: GridRecipe, picture: Tensor, lmbda: float) -> tuple[float, float, float, bytes]:
+def run(codec: Codec, recipe: GridRecipe, picture: Tensor, lmbda: float) -> tuple[float, float, float, bytes]:
     """(seconds of encoding, PSNR and bpp of the decoded file, the file)."""
     plan = replace(codec.plan(picture, lmbda=lmbda), recipe=recipe)
     started = time.perf_counter()
@@ -82,7 +83,7 @@ def ladder(iterations: int) -> None:
     steps = iterations // 4
     picture = images.reduce(images.kodak(3), factor=2)
     print(f"Kodak 3 at 384×256, λ = 10⁻³, about {steps} iterations each")
-    published: list[tuple[str, CoolChicCodec, GridRecipe]] = [
+    published: list[tuple[str, Codec, GridRecipe]] = [
         ("v1 published", COOLCHIC_V1, published_v1(steps)),
         ("v1 modern", COOLCHIC_V1, modern(steps)),
         ("v2 published", COOLCHIC_V2, published_v2(steps)),

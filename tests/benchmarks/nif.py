@@ -27,10 +27,9 @@ from torch import Tensor
 
 from tutorial_lib import codecs, images, nif, training
 from tutorial_lib.codecs import Plan
-from tutorial_lib.codecs.nif import NifCodec
 from tutorial_lib.metrics import bits_per_pixel, psnr
 from tutorial_lib.quantization import Quantizer, RateDistortionQuantizer
-from tutorial_lib.training import Constant
+from tutorial_lib.training import Constant, canvases
 
 PICTURES = (3, 15, 23)
 
@@ -72,11 +71,11 @@ def plan(picture: Tensor, **options) -> Plan:
     return codecs.NIF.plan(picture, budget="laptop", **options)
 
 
-def encode(plan: Plan, picture: Tensor, codec: NifCodec = codecs.NIF) -> Run:
+def encode(plan: Plan, picture: Tensor, quantizer: Quantizer | None = None) -> Run:
     started = time.perf_counter()
-    data = codec.execute(plan, picture, progress=False).data
+    data = codecs.NIF.execute(plan, picture, progress=False, quantizer=quantizer).data
     seconds = time.perf_counter() - started
-    return Run(seconds, bits_per_pixel(data, picture), psnr(codec.decode(data).cpu(), picture))
+    return Run(seconds, bits_per_pixel(data, picture), psnr(codecs.NIF.decode(data).cpu(), picture))
 
 
 def shorten(plan: Plan, iterations: int) -> Plan:
@@ -156,12 +155,9 @@ def practical() -> None:
     print(f"  Kodak 3, 0.95 bpp, default settings: {encode(plan(kodak(3, 4), bpp=0.95), kodak(3, 4))}", flush=True)
 
 
-class OtherQuantizer(NifCodec):
-    """NIF with a quantiser that doesn't put the rate into the loss."""
-
-    def _quantizer(self, plan: Plan) -> Quantizer:
-        quantizer = super()._quantizer(plan)
-        return RateDistortionQuantizer(quantizer.target_bits, rated=False)
+def unrated(plan: Plan) -> Quantizer:
+    """The plan's quantizer, but without the rate in the loss."""
+    return RateDistortionQuantizer(codecs.NIF.family.quantizer(plan, None).target_bits, rated=False)
 
 
 def candidates() -> None:
@@ -176,21 +172,21 @@ def candidates() -> None:
         fit = replace(first, iterations=first.iterations + noise.iterations)
         return replace(plan, recipe=(fit, replace(last, calibrate_every=50)))
 
-    unrated = OtherQuantizer(codecs.NIF.name, codecs.NIF.number, codecs.NIF.methods)
     whole = change(points=None)
-    rows: dict[str, tuple[Callable[[Plan], Plan], NifCodec]] = {
-        "fast": (lambda plan: plan, codecs.NIF),
-        "Adam 2e-3": (change(optimizer="adam", learning_rate=2e-3), codecs.NIF),
-        "Adam 5e-3": (change(optimizer="adam", learning_rate=5e-3), codecs.NIF),
-        "constant learning rate": (change(schedule=Constant()), codecs.NIF),
-        "short warm-up (a tenth)": (change(schedule=training.OneCycle(warm_up=0.1)), codecs.NIF),
-        "whole picture, 200 steps": (lambda plan: whole(shorten(plan, 200)), codecs.NIF),
+    rows: dict[str, tuple[Callable[[Plan], Plan], Callable[[Plan], Quantizer] | None]] = {
+        "fast": (lambda plan: plan, None),
+        "Adam 2e-3": (change(optimizer="adam", learning_rate=2e-3), None),
+        "Adam 5e-3": (change(optimizer="adam", learning_rate=5e-3), None),
+        "constant learning rate": (change(schedule=Constant()), None),
+        "short warm-up (a tenth)": (change(schedule=training.OneCycle(warm_up=0.1)), None),
+        "whole picture, 200 steps": (lambda plan: whole(shorten(plan, 200)), None),
         "no rate in the loss": (lambda plan: plan, unrated),
-        "no noise phase": (late, codecs.NIF),
-        "log-cosh+ssim": (change(loss="log-cosh+ssim"), codecs.NIF),
+        "no noise phase": (late, None),
+        "log-cosh+ssim": (change(loss="log-cosh+ssim"), None),
     }
-    for label, (alter, codec) in rows.items():
-        runs = [encode(alter(shorten(plan(kodak(n, 4), bpp=0.95), 800)), kodak(n, 4), codec) for n in PICTURES]
+    for label, (alter, quantizer) in rows.items():
+        plans = {n: alter(shorten(plan(kodak(n, 4), bpp=0.95), 800)) for n in PICTURES}
+        runs = [encode(each, kodak(n, 4), quantizer and quantizer(each)) for n, each in plans.items()]
         means = [statistics.fmean(getattr(run, name) for run in runs) for name in ("psnr", "bpp", "seconds")]
         print(f"  {label}: {means[0]:.2f} dB at {means[1]:.3f} bpp in {means[2]:.1f} s", flush=True)
 
@@ -204,30 +200,17 @@ def costs() -> None:
         network = nif.Nif(config, *picture.shape[1:])
         return 1e3 * min(training.fit(network, picture, recipe, progress=False).seconds for _ in range(3)) / 150
 
-    fused, cached, threads = nif.modulated_sine, training.CACHE_BYTES, torch.get_num_threads()
+    fused, cached, threads = nif.modulated_sine, canvases.CACHE_BYTES, torch.get_num_threads()
     print(f"  as it is: {milliseconds():.1f}")
     nif.modulated_sine = lambda z, m: torch.sin(m * z)
     print(f"  sines by PyTorch's own operations: {milliseconds():.1f}")
     nif.modulated_sine = fused
-    training.CACHE_BYTES = 0
+    canvases.CACHE_BYTES = 0
     print(f"  encodings computed again in every step: {milliseconds():.1f}")
-    training.CACHE_BYTES = cached
+    canvases.CACHE_BYTES = cached
     torch.set_num_threads(1)
     print(f"  one thread: {milliseconds():.1f}")
     torch.set_num_threads(threads)
-
-
-def many() -> None:
-    """Three pictures at 0.95 bpp together (`encode_many`) and one by one: seconds and mean PSNR."""
-    pictures = [kodak(number, 4) for number in PICTURES]
-    for label, files in (
-        ("together", lambda: codecs.NIF.encode_many(pictures, bpp=0.95, budget="quick", progress=False)),
-        ("one by one", lambda: [codecs.NIF.encode(p, bpp=0.95, budget="quick", progress=False) for p in pictures]),
-    ):
-        started = time.perf_counter()
-        decoded = [codecs.decode(data).cpu() for data in files()]
-        seconds = time.perf_counter() - started
-        print(f"  {label}: {statistics.fmean(map(psnr, decoded, pictures)):.2f} dB in {seconds:.1f} s", flush=True)
 
 
 def decode() -> None:
@@ -254,7 +237,7 @@ print(f"  first {seconds[0]:.2f} s, median {statistics.median(seconds):.2f} s, p
 """
 
 
-PARTS = {part.__name__: part for part in (small, authors, middle, large, practical, candidates, costs, many, decode)}
+PARTS = {part.__name__: part for part in (small, authors, middle, large, practical, candidates, costs, decode)}
 
 if __name__ == "__main__":
     main()

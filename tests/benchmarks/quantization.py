@@ -99,7 +99,7 @@ def curves(plan: Plan, picture: Tensor) -> Curves:
     total = sum(phase.iterations for phase in plan.recipe)
     first = replace(plan.recipe[0], iterations=total * 4 // 5, schedule=training.OneCycle())
     qat = replace(first, name="QAT", iterations=total // 5, learning_rate=first.learning_rate / 5, quantization="round")
-    network = codecs.NIF._network(plan.config, plan.height, plan.width, 0)
+    network = codecs.NIF.build(plan.config, plan.height, plan.width)
     training.fit(network, picture, (first,), progress=False)
     print(f"  full precision: {psnr(network.render(), picture):.2f} dB", flush=True)
     found: Curves = {method: [] for method in METHODS}
@@ -107,7 +107,7 @@ def curves(plan: Plan, picture: Tensor) -> Curves:
     def add(method: str, network: nn.Module, quantizer: Quantizer) -> None:
         rounded = copy.deepcopy(network)
         training.settle(quantizer, rounded, picture)
-        data = codecs.NIF._write(rounded, quantizer.steps)
+        data = codecs.NIF.pack(rounded, quantizer.steps)
         found[method].append(Point(bits_per_pixel(data, picture), psnr(codecs.NIF.decode(data, device="cpu"), picture)))
 
     for bits in BITS:
@@ -123,7 +123,7 @@ def curves(plan: Plan, picture: Tensor) -> Curves:
         trained, quantizer = copy.deepcopy(network), MaxAbsQuantizer(bits)
         quantizer.steps = training.fit(trained, picture, (qat,), quantizer=quantizer, progress=False).steps
         add("QAT", trained, quantizer)
-        fresh = codecs.NIF._network(plan.config, plan.height, plan.width, 0)
+        fresh = codecs.NIF.build(plan.config, plan.height, plan.width)
         aware = RateDistortionQuantizer(bits * plan.config.weights)
         aware.steps = training.fit(fresh, picture, plan.recipe, quantizer=aware, progress=False).steps
         add("entropy-aware QAT", fresh, aware)
