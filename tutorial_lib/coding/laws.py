@@ -80,13 +80,11 @@ class Laplace(Law):
 
     @staticmethod
     def fitted(symbols: np.ndarray) -> Laplace:
-        bound, counts = magnitudes(symbols)
-        if bound == 0:
-            return Laplace(0, 0)
-        total = float(np.sum(counts * np.abs(np.arange(-bound, bound + 1))))
-        t = laplace_decay(symbols.size, int(counts[bound]), total)
-        likeliest = 8 * (math.log2(-1 / (2 * math.log(t))) + 4) if t < 1 else SCALES
-        return _best_near(likeliest, lambda index: Laplace(index, bound), counts, SCALES)
+        def likeliest(k: np.ndarray) -> float:
+            t = laplace_decay(k.size, k.size - int(np.count_nonzero(k)), float(k.sum()))
+            return 8 * (math.log2(-1 / (2 * math.log(t))) + 4) if t < 1 else SCALES
+
+        return _fitted(Laplace, SCALES, likeliest, symbols)
 
 
 @dataclass(frozen=True)
@@ -106,11 +104,7 @@ class Gaussian(Law):
 
     @staticmethod
     def fitted(symbols: np.ndarray) -> Gaussian:
-        bound, counts = magnitudes(symbols)
-        if bound == 0:
-            return Gaussian(0, 0)
-        square = float(np.sum(counts * np.arange(-bound, bound + 1, dtype=float) ** 2)) / symbols.size
-        return _best_near(8 * (math.log2(square) / 2 + 2), lambda index: Gaussian(index, bound), counts, SCALES)
+        return _fitted(Gaussian, SCALES, lambda k: 8 * (math.log2(np.square(k).mean()) / 2 + 2), symbols)
 
 
 @dataclass(frozen=True)
@@ -119,7 +113,7 @@ class ExpGolomb(Law):
 
     0, 1, −1, 2, −2 … are numbered v = 0, 1, 2, 3, 4 …; code k of v takes k + 1 + 2·⌊log₂(⌊v/2ᵏ⌋ + 1)⌋ bits (Teuhola, 1978).
     Its tails are heavier than any exponential's, so outliers are cheap. Here it shares the coder with the other laws; as a
-    string of bits, which needs none, it is in `tutorial_lib.latent_coding`.
+    string of bits, which needs none, it is in `tutorial_lib.coding.golomb`.
 
     Args:
         order: k, 0 … `MAX_ORDER`.
@@ -141,11 +135,7 @@ class ExpGolomb(Law):
 
     @staticmethod
     def fitted(symbols: np.ndarray) -> ExpGolomb:
-        bound, counts = magnitudes(symbols)
-        if bound == 0:
-            return ExpGolomb(0, 0)
-        mean = float(np.sum(counts * np.abs(np.arange(-bound, bound + 1)))) / symbols.size
-        return _best_near(math.log2(2 * mean + 1), lambda order: ExpGolomb(order, bound), counts, MAX_ORDER + 1)
+        return _fitted(ExpGolomb, MAX_ORDER + 1, lambda k: math.log2(2 * k.mean() + 1), symbols)
 
 
 @dataclass(frozen=True)
@@ -172,7 +162,6 @@ class Histogram(Law):
 
 LAWS: tuple[type[Law], ...] = (Laplace, Gaussian, ExpGolomb, Histogram)
 
-
 _Kind = TypeVar("_Kind", bound=Law)
 
 
@@ -186,26 +175,35 @@ def _counts(symbols: np.ndarray, bound: int) -> np.ndarray:
     return np.bincount(symbols.ravel() + bound, minlength=2 * bound + 1)
 
 
-def _best_near(likeliest: float, law: Callable[[int], _Kind], counts: np.ndarray, limit: int) -> _Kind:
+def _fitted(
+    kind: Callable[[int, int], _Kind], limit: int, likeliest: Callable[[np.ndarray], float], symbols: np.ndarray
+) -> _Kind:
     """The best law up and down from the likeliest index, as long as it gets better; for few symbols, from the best of a grid.
 
     An outlier costs 24 bits at most, one unit of 2⁻²⁴, so that where it counts, among few symbols, there are several minima.
+
+    Args:
+        kind: the law of an index, 0 … ``limit`` − 1, and a bound.
+        likeliest: the index for magnitudes (float64, not all of them 0), whole or not.
     """
+    bound, counts = magnitudes(symbols)
+    if bound == 0:
+        return kind(0, 0)
     visited: dict[int, float] = {}
 
     def bits(index: int) -> float:
         if index not in visited:
-            visited[index] = law(index).bits_of_counts(counts)
+            visited[index] = kind(index, bound).bits_of_counts(counts)
         return visited[index]
 
-    start = min(max(round(likeliest), 0), limit - 1)
+    start = min(max(round(likeliest(np.abs(symbols.astype(np.float64)))), 0), limit - 1)
     if counts.sum() < 1000:
         start = min((start, *range(0, limit, 2)), key=bits)
     for direction in (-1, 1):
         index = start
         while 0 <= index + direction < limit and bits(index + direction) < bits(index):
             index += direction
-    return law(min(visited, key=bits))
+    return kind(min(visited, key=bits), bound)
 
 
 def _shared_out(weights: np.ndarray, rest: int) -> np.ndarray:

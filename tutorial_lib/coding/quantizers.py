@@ -114,10 +114,8 @@ class RateDistortionQuantizer:
 
     def calibrate(self, representation: nn.Module, render: Callable[[], Tensor]) -> None:
         parameters = dict(representation.named_parameters())
-        steps_of = {
-            name: math.sqrt(parameter.numel() / slope)
-            for (name, parameter), slope in zip(parameters.items(), self._sensitivities(parameters, render), strict=True)
-        }
+        sensitivities = self._sensitivities(parameters, render)
+        steps_of = {name: math.sqrt(parameter.numel() / sensitivities[name]) for name, parameter in parameters.items()}
         aim = 0.995 * self.target_bits  # room for the weights to move in a phase that keeps its steps
         low, high = -80.0, 10.0  # log2 of c; the rate falls as c grows
         while high - low > 0.01:
@@ -152,15 +150,14 @@ class RateDistortionQuantizer:
         return sum(laplace_entropy_bits(to_symbols(p.detach(), steps[name])) for name, p in parameters.items())
 
     @torch.no_grad()
-    def _sensitivities(self, parameters: Mapping[str, Tensor], render: Callable[[], Tensor]) -> list[float]:
+    def _sensitivities(self, parameters: Mapping[str, Tensor], render: Callable[[], Tensor]) -> dict[str, float]:
         """∂MSE/∂Δ² of each tensor: the output's mean squared change under noise of ±1 % of the mean weight."""
-        before = render()
-        slopes = []
-        for parameter in parameters.values():
+        before, slopes = render(), {}
+        for name, parameter in parameters.items():
             kept = parameter.clone()
             width = 0.02 * float(parameter.abs().mean()) + 1e-8
             noise = torch.rand(parameter.shape, generator=self._generator).sub_(0.5).to(parameter.device)
             parameter.add_(noise, alpha=width)
-            slopes.append(float((render() - before).square().mean()) / width**2 + 1e-12)
+            slopes[name] = float((render() - before).square().mean()) / width**2 + 1e-12
             parameter.copy_(kept)
         return slopes

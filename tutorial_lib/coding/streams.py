@@ -67,10 +67,8 @@ def decode_symbols(data: bytes, counts: Sequence[int], laws: Sequence[Law], code
         else:
             decoder = stream.stack.AnsCoder(words)
         for count, law in zip(counts, laws, strict=True):
-            if law.bound == 0 or count == 0:
-                decoded.append(np.zeros(count, dtype=np.int32))
-            else:
-                decoded.append(decoder.decode(_categorical(law), count) - law.bound)
+            empty = law.bound == 0 or count == 0
+            decoded.append(np.zeros(count, np.int32) if empty else decoder.decode(_categorical(law), count) - law.bound)
     except (AssertionError, ValueError) as error:
         raise BitstreamError("the weights' stream holds an impossible code word") from error
     if encode_symbols(decoded, laws, coder) != data:
