@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tutorial_lib import bitstream, images
-from tutorial_lib.bitstream import BitstreamError, Container, Reader, varint
+from tutorial_lib import images
+from tutorial_lib.coding import bitstream
+from tutorial_lib.coding.bitstream import BitstreamError, Container, Reader, varint
 
 SECTIONS = {"configuration": b"abc", "quantiser": b"", "networks": b"0123456789"}
 

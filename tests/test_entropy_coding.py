@@ -13,33 +13,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from tutorial_lib import entropy_coding, latent_coding
-from tutorial_lib.bitstream import BitstreamError, varint
-from tutorial_lib.entropy_coding import (
-    LAWS,
-    MAX_ORDER,
-    SPREADS,
-    ExpGolomb,
-    Gaussian,
-    Histogram,
-    Laplace,
-    Law,
-    best_law,
-    decode_symbols,
-    encode_symbols,
-    pack_parameters,
-    stored_laws,
-    unpack_parameters,
-)
-from tutorial_lib.quantization import (
-    MAX_SYMBOL,
-    QuantizedTensor,
-    laplace_entropy_bits,
-    storable_row_steps,
-    storable_step,
-)
+from tutorial_lib import latent_coding
+from tutorial_lib.coding import laws as law_tables
+from tutorial_lib.coding.bitstream import BitstreamError, varint
+from tutorial_lib.coding.laws import LAWS, MAX_ORDER, PRECISION, SCALES, ExpGolomb, Gaussian, Histogram, Laplace, Law
+from tutorial_lib.coding.parameters import best_law, pack_parameters, stored_laws, unpack_parameters
+from tutorial_lib.coding.rates import laplace_entropy_bits
+from tutorial_lib.coding.steps import MAX_SYMBOL, QuantizedTensor, storable_row_steps, storable_step
+from tutorial_lib.coding.streams import Coder, decode_symbols, encode_symbols
 
-UNITS = 1 << entropy_coding.PRECISION
+UNITS = 1 << PRECISION
 
 symbols_strategy = hnp.arrays(
     np.int32,
@@ -59,12 +42,12 @@ def exact_probabilities(spread: int, bound: int) -> list[decimal.Decimal]:
 
 
 def test_committed_constants() -> None:
-    for j, constant in enumerate(entropy_coding._FIRST_OCTAVE):
+    for j, constant in enumerate(law_tables._FIRST_OCTAVE):
         with decimal.localcontext(prec=60):
             b = decimal.Decimal(2) ** (decimal.Decimal(j) / 8 - 4)
             assert constant == round((-1 / (2 * b)).exp() * (1 << 48))
 
-    for j, constant in enumerate(entropy_coding._FIRST_GAUSSIAN_OCTAVE):
+    for j, constant in enumerate(law_tables._FIRST_GAUSSIAN_OCTAVE):
         with decimal.localcontext(prec=60):
             sigma = decimal.Decimal(2) ** (decimal.Decimal(j) / 8 - 2)
             assert constant == round((-1 / (2 * sigma * sigma)).exp() * (1 << 48))
@@ -118,7 +101,7 @@ def any_law(kind: int, parameter: int, bound: int) -> Law:
     return (Laplace(parameter, bound), Gaussian(parameter, bound), ExpGolomb(parameter % (MAX_ORDER + 1), bound))[kind]
 
 
-@given(st.integers(0, 2), st.integers(0, SPREADS - 1), st.integers(1, 300))
+@given(st.integers(0, 2), st.integers(0, SCALES - 1), st.integers(1, 300))
 def test_laws_are_made_of_integers(kind: int, parameter: int, bound: int) -> None:
     frequencies = any_law(kind, parameter, bound).frequencies()
     assert frequencies.dtype == np.float64 and frequencies.shape == (2 * bound + 1,)
@@ -157,7 +140,7 @@ def test_no_such_coder() -> None:
 
 @pytest.mark.parametrize("coder", ["range", "ans"])
 @given(tensors=st.lists(st.tuples(symbols_strategy, st.sampled_from(LAWS)), max_size=5))
-def test_there_and_back(tensors: list[tuple[np.ndarray, type[Law]]], coder: entropy_coding.Coder) -> None:
+def test_there_and_back(tensors: list[tuple[np.ndarray, type[Law]]], coder: Coder) -> None:
     laws = [kind.fitted(symbols) for symbols, kind in tensors]
     tensors = [symbols for symbols, _ in tensors]
     data = encode_symbols(tensors, laws, coder)
@@ -170,7 +153,7 @@ def test_there_and_back(tensors: list[tuple[np.ndarray, type[Law]]], coder: entr
     assert bits - 1 <= 8 * len(data) or coder == "ans"
 
 
-@given(symbols_strategy, st.integers(0, 2), st.integers(0, SPREADS - 1), st.integers(0, 100))
+@given(symbols_strategy, st.integers(0, 2), st.integers(0, SCALES - 1), st.integers(0, 100))
 def test_any_law_codes_what_is_within_its_bound(symbols: np.ndarray, kind: int, parameter: int, more: int) -> None:
     law = any_law(kind, parameter, int(np.abs(symbols).max()) + more)
     for coder in ("range", "ans"):
@@ -198,7 +181,7 @@ def test_zeros_cost_nothing() -> None:
 @given(symbols_strategy)
 def test_fitted_takes_the_fewest_bits(symbols: np.ndarray) -> None:
     law = Laplace.fitted(symbols)
-    every = [Laplace(spread, law.bound).bits(symbols) for spread in range(SPREADS)]
+    every = [Laplace(spread, law.bound).bits(symbols) for spread in range(SCALES)]
     assert law.bits(symbols) <= 1.01 * min(every) + 0.1
 
 
@@ -206,7 +189,7 @@ def test_fitted_takes_the_fewest_bits(symbols: np.ndarray) -> None:
 @given(symbols_strategy)
 def test_fitted_takes_the_fewest_bits_of_its_kind(symbols: np.ndarray) -> None:
     bound = int(np.abs(symbols).max())
-    scales = [Gaussian(scale, bound).bits(symbols) for scale in range(SPREADS)]
+    scales = [Gaussian(scale, bound).bits(symbols) for scale in range(SCALES)]
     assert Gaussian.fitted(symbols).bits(symbols) <= 1.01 * min(scales) + 0.1
     orders = [ExpGolomb(order, bound).bits(symbols) for order in range(MAX_ORDER + 1)]
     assert ExpGolomb.fitted(symbols).bits(symbols) <= 1.01 * min(orders) + 0.1
@@ -241,7 +224,7 @@ def test_a_histogram_counts_its_own_bytes() -> None:
 
 @pytest.mark.parametrize("scale", [0.06, 0.1, 0.2, 0.5, 1.0, 10.0, 300.0])
 def test_cost_is_near_the_entropy(scale: float) -> None:
-    """Sparse tensors as well: the price of the table and of the grid of spreads is below half a per cent."""
+    """Sparse tensors as well: the price of the table and of the grid of scales is below half a per cent."""
     values = np.random.default_rng(0).laplace(0, scale, 40_000)
     symbols = np.round(values).astype(np.int32)
     ideal = laplace_entropy_bits(torch.from_numpy(symbols).float())
@@ -249,7 +232,7 @@ def test_cost_is_near_the_entropy(scale: float) -> None:
 
 
 @pytest.mark.parametrize("coder", ["range", "ans"])
-def test_streams_that_are_none(coder: entropy_coding.Coder) -> None:
+def test_streams_that_are_none(coder: Coder) -> None:
     law = Laplace(30, 20)
     symbols = np.random.default_rng(1).integers(-5, 6, 200).astype(np.int32)
     data = encode_symbols([symbols], [law], coder)
@@ -271,12 +254,10 @@ def test_streams_that_are_none(coder: entropy_coding.Coder) -> None:
 @settings(max_examples=200)
 @given(
     st.binary(max_size=48),
-    st.lists(st.tuples(st.integers(0, 40), st.integers(0, 2), st.integers(0, SPREADS - 1), st.integers(0, 60)), max_size=4),
+    st.lists(st.tuples(st.integers(0, 40), st.integers(0, 2), st.integers(0, SCALES - 1), st.integers(0, 60)), max_size=4),
     st.sampled_from(["range", "ans"]),
 )
-def test_random_streams_decode_or_are_refused(
-    data: bytes, tensors: list[tuple[int, int, int, int]], coder: entropy_coding.Coder
-) -> None:
+def test_random_streams_decode_or_are_refused(data: bytes, tensors: list[tuple[int, int, int, int]], coder: Coder) -> None:
     laws = [any_law(*rest) for _, *rest in tensors]
     try:
         decoded = decode_symbols(data, [count for count, *_ in tensors], laws, coder)
@@ -305,7 +286,7 @@ def tensors(kinds: str, seed: int = 0) -> list[QuantizedTensor | torch.Tensor]:
 
 @pytest.mark.parametrize("coder", ["range", "ans"])
 @pytest.mark.parametrize("kinds", ["qqqq", "ffff", "0000", "q0q0", "qfqf", "f00q", "rqrq", "rfr0"])
-def test_sections_there_and_back(kinds: str, coder: entropy_coding.Coder) -> None:
+def test_sections_there_and_back(kinds: str, coder: Coder) -> None:
     before = tensors(kinds)
     quantiser, networks = pack_parameters(before, coder=coder)
     after = unpack_parameters(quantiser, networks, SHAPES)
@@ -350,8 +331,23 @@ def test_float16_takes_two_bytes_a_weight_and_zeros_none() -> None:
 def test_a_step_that_a_file_cannot_hold() -> None:
     with pytest.raises(ValueError, match="not a bfloat16"):
         pack_parameters([QuantizedTensor(np.ones(3, dtype=np.int32), 0.1)])
-    with pytest.raises(ValueError, match="take quantization.storable_row_steps"):
+    with pytest.raises(ValueError, match="take steps.storable_row_steps"):
         pack_parameters([QuantizedTensor(np.ones((2, 3), dtype=np.int32), np.float32([0.1, 0.2]))])
+
+
+def test_a_law_that_a_file_cannot_hold() -> None:
+    class Foreign(Law):
+        bound = 1
+
+        @staticmethod
+        def fitted(symbols: np.ndarray) -> Law:
+            return Foreign()
+
+        def frequencies(self) -> np.ndarray:
+            return np.array([1.0, UNITS - 5.0, 1.0])
+
+    with pytest.raises(ValueError, match="a file has no number for the law Foreign"):
+        pack_parameters([QuantizedTensor(np.array([0, 1, -1]), 1.0)], laws=[Foreign])
 
 
 def test_sections_that_are_none() -> None:

@@ -12,22 +12,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from tutorial_lib.entropy_coding import Laplace
-from tutorial_lib.quantization import (
+from tutorial_lib.coding import rounding as roundings
+from tutorial_lib.coding.laws import Laplace
+from tutorial_lib.coding.quantizers import MaxAbsQuantizer, RateDistortionQuantizer
+from tutorial_lib.coding.rates import laplace_entropy_bits, laplace_rate, parameter_rate
+from tutorial_lib.coding.rounding import AdaRound, RateDistortionRounding
+from tutorial_lib.coding.steps import (
     MAX_SYMBOL,
     MIN_STEP,
-    AdaRound,
-    MaxAbsQuantizer,
-    RateDistortionQuantizer,
-    RateDistortionRounding,
-    laplace_entropy_bits,
     quantize,
     quantized_parameters,
     storable_row_steps,
     storable_step,
     to_symbols,
 )
-from tutorial_lib.rate_models import laplace_rate, parameter_rate
 
 
 class Gains(nn.Module):
@@ -337,10 +335,11 @@ def test_adaround_lets_errors_cancel_out() -> None:
 
 
 @pytest.mark.parametrize("iterations", [1, 5, 30])
-def test_adaround_is_never_worse_than_nearest(iterations: int) -> None:
+def test_adaround_is_never_worse_than_nearest(iterations: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(roundings, "LEARNING_RATE", 0.5)
     for correlation in (0.0, 3.0):
         net = Mixed(correlation=correlation)
-        nearest, adaptive = errors_of(net, 0.5, to_nearest, AdaRound(iterations, learning_rate=0.5))
+        nearest, adaptive = errors_of(net, 0.5, to_nearest, AdaRound(iterations))
         assert adaptive <= nearest
 
 
@@ -382,24 +381,13 @@ def test_rdoq_only_accepts_what_is_really_better() -> None:
     assert gain > 0
 
 
-def test_more_strength_saves_more_bits() -> None:
-    net, step = Mixed(correlation=0.0), storable_step(0.3)
-    bits = []
-    for strength in (0.1, 1.0, 10.0):
-        again = copy.deepcopy(net)
-        RateDistortionRounding(strength)(again, {"weights": step}, again)
-        bits.append(laplace_entropy_bits(again.weights.detach() / step))
-    assert bits[0] > bits[1] > bits[2]
-
-
-@pytest.mark.parametrize("bad", [lambda: AdaRound(0), lambda: AdaRound(learning_rate=0.0), lambda: AdaRound(penalty=-1.0)])
-def test_adaround_refuses(bad: object) -> None:
+def test_adaround_refuses() -> None:
     with pytest.raises(ValueError, match="AdaRound needs"):
-        bad()
+        AdaRound(0)
 
 
-@pytest.mark.parametrize("bad", [{"strength": 0.0}, {"samples": 0}, {"rounds": 0}])
-def test_rdoq_refuses(bad: dict[str, float]) -> None:
+@pytest.mark.parametrize("bad", [{"samples": 0}, {"rounds": 0}])
+def test_rdoq_refuses(bad: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="RDOQ needs"):
         RateDistortionRounding(**bad)
 
@@ -420,7 +408,7 @@ def test_a_rounding_that_takes_too_much_is_dropped() -> None:
     class Spread:
         passes = 0
 
-        def __call__(self, net: Mixed, steps: dict[str, float], canvas: object) -> None:
+        def __call__(self, net: Mixed, steps: dict[str, float], residuals: object) -> None:
             with torch.no_grad():
                 net.weights.mul_(50)
 

@@ -1,0 +1,179 @@
+"""The container of every ``.inr`` file: a header, named sections, a checksum.
+
+Layout (integers little-endian; *varint* = LEB128, seven bits a byte, low bits first)::
+
+    magic      3 bytes  b"INR"
+    version    1 byte   1; this program also reads 0
+    codec      1 byte   number in the registry of `tutorial_lib.codecs`
+    height     varint   pixels
+    width      varint   pixels
+    sections   1 byte   how many, then for each: kind (1 byte), length in bytes (varint)
+    bodies     the sections, in the same order, nothing between them
+    checksum   4 bytes  CRC-32 of everything before it
+
+Version 1 is frozen: its files stay readable (``tests/golden``), and whatever they can't say will be another version.
+Version 0 has the same layout, and fewer laws for the weights (`parameters.pack_parameters`).
+
+Header, section table and checksum take 20 to 30 bytes, and never more than 40. The checksum finds every accident (all
+single-byte changes, all truncations); it is no protection against somebody who wants to deceive, so every reader of a
+section checks what it reads as well.
+"""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+
+from tutorial_lib.images import MAX_PIXELS
+
+MAGIC = b"INR"
+VERSION = 1
+"""What `write` writes; `read` takes this and all earlier ones."""
+
+SECTION_NAMES = {1: "configuration", 2: "quantiser", 3: "networks", 4: "latents"}
+"""Names of the sections by kind; the spelling is part of what `anatomy` and ``inr info`` report."""
+SECTION_KINDS = {name: kind for kind, name in SECTION_NAMES.items()}
+_CHECKSUM_BYTES = 4
+_MAX_VARINT_BYTES = 5
+
+
+class BitstreamError(ValueError):
+    """The bytes are not an intact file this version can read; the message says what is wrong."""
+
+
+@dataclass(frozen=True)
+class Container:
+    """What an ``.inr`` file says: the codec's number, the picture's size in pixels, the sections by name."""
+
+    codec: int
+    height: int
+    width: int
+    sections: dict[str, bytes]
+
+
+class Reader:
+    """Reads bytes from front to back; whatever is missing or left over is a `BitstreamError`.
+
+    Args:
+        data: what to read.
+        where: its name in error messages ("quantiser section").
+    """
+
+    def __init__(self, data: bytes, where: str) -> None:
+        self.data, self.where, self.position = data, where, 0
+
+    def take(self, count: int) -> bytes:
+        """The next ``count`` bytes."""
+        if count > len(self.data) - self.position:
+            raise BitstreamError(
+                f"the {self.where} ends early: {count} bytes wanted at byte {self.position}, "
+                f"{len(self.data) - self.position} are there"
+            )
+        self.position += count
+        return self.data[self.position - count : self.position]
+
+    def byte(self) -> int:
+        """The next byte, 0 … 255."""
+        return self.take(1)[0]
+
+    def varint(self) -> int:
+        """A LEB128 integer below 2³⁵; only its shortest form is accepted, so that equal files are equal bytes."""
+        value = 0
+        for index in range(_MAX_VARINT_BYTES):
+            byte = self.byte()
+            value |= (byte & 0x7F) << (7 * index)
+            if byte < 0x80:
+                if byte == 0 and index > 0:
+                    break
+                return value
+        raise BitstreamError(f"the {self.where} holds a malformed number at byte {self.position - 1}")
+
+    def end(self) -> None:
+        """Nothing may be left."""
+        if self.position != len(self.data):
+            raise BitstreamError(f"the {self.where} has {len(self.data) - self.position} bytes left over")
+
+
+def varint(value: int) -> bytes:
+    """``value`` (0 … 2³⁵ − 1) as LEB128: seven bits a byte, the high bit set on all but the last.
+
+    Raises:
+        ValueError: another value.
+    """
+    if not 0 <= value < 1 << (7 * _MAX_VARINT_BYTES):
+        raise ValueError(f"{value} does not fit a varint")
+    out = bytearray()
+    while value >= 0x80:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+def write(container: Container) -> bytes:
+    """The file's bytes.
+
+    Raises:
+        ValueError: a size `read` would refuse, or a section without a number in `SECTION_NAMES`.
+    """
+    _check_size(container.height, container.width, ValueError)
+    unknown = [name for name in container.sections if name not in SECTION_KINDS]
+    if unknown:
+        raise ValueError(f"no section is named {unknown[0]!r}; there are {', '.join(SECTION_KINDS)}")
+    head = MAGIC + bytes([VERSION, container.codec]) + varint(container.height) + varint(container.width)
+    head += bytes([len(container.sections)])
+    for name, body in container.sections.items():
+        head += bytes([SECTION_KINDS[name]]) + varint(len(body))
+    data = head + b"".join(container.sections.values())
+    return data + zlib.crc32(data).to_bytes(_CHECKSUM_BYTES, "little")
+
+
+def read(data: bytes) -> Container:
+    """The container in ``data``: the whole file, checked from magic to checksum.
+
+    Raises:
+        BitstreamError: not an ``.inr`` file, of a newer version, truncated, damaged, or of an impossible size.
+    """
+    data = bytes(data)
+    if not data:
+        raise BitstreamError("the file is empty")
+    if not data.startswith(MAGIC):
+        raise BitstreamError(f"this is not an .inr file: it starts with {data[:4]!r}, not with {MAGIC!r}")
+    reader = Reader(data, "file")
+    reader.take(len(MAGIC))
+    version = reader.byte()
+    if version > VERSION:
+        raise BitstreamError(f"the file is in format version {version}, newer than the version {VERSION} that this program reads")
+    if len(data) < len(MAGIC) + 1 + _CHECKSUM_BYTES:
+        raise BitstreamError("the file ends early: it has no checksum")
+    if zlib.crc32(data[:-_CHECKSUM_BYTES]) != int.from_bytes(data[-_CHECKSUM_BYTES:], "little"):
+        raise BitstreamError("the checksum does not match: the file is damaged or cut off")
+    codec, height, width = reader.byte(), reader.varint(), reader.varint()
+    _check_size(height, width, BitstreamError)
+    table = []
+    for _ in range(reader.byte()):
+        kind, length = reader.byte(), reader.varint()
+        if kind not in SECTION_NAMES or any(SECTION_NAMES[kind] == name for name, _ in table):
+            raise BitstreamError(f"the section table names kind {kind}, unknown or twice")
+        table.append((SECTION_NAMES[kind], length))
+    sections = {name: reader.take(length) for name, length in table}
+    reader.take(_CHECKSUM_BYTES)
+    reader.end()
+    return Container(codec, height, width, sections)
+
+
+def anatomy(data: bytes) -> dict[str, int]:
+    """Bytes by part, in the file's order: "header" (with the section table), each section, "checksum".
+
+    The parts add up to ``len(data)``. Errors as `read`.
+    """
+    sizes = {name: len(body) for name, body in read(data).sections.items()}
+    header = len(data) - sum(sizes.values()) - _CHECKSUM_BYTES
+    return {"header": header, **sizes, "checksum": _CHECKSUM_BYTES}
+
+
+def _check_size(height: int, width: int, error: type[ValueError]) -> None:
+    if height < 1 or width < 1:
+        raise error(f"a picture of {width}×{height} pixels has no pixels")
+    if height * width > MAX_PIXELS:
+        raise error(f"a picture of {width}×{height} pixels is larger than the {MAX_PIXELS:,} pixels allowed")
