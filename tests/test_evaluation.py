@@ -183,9 +183,9 @@ def test_names_of_folders_and_sets(tmp_path) -> None:
 CURVE = [(0.25, 28.0), (0.5, 31.0), (1.0, 34.5), (2.0, 38.0)]
 
 
-def row(picture: str, codec: str, bpp: float, psnr: float, **more) -> dict:
+def row(picture: str, codec: str, bpp: float, psnr: float | None, **more) -> dict:
     common = {"picture": picture, "codec": codec, "bpp": bpp, "bpp_real": 0.98 * bpp, "error": None, "loss": None}
-    return common | {"width": 96, "height": 64, "psnr": psnr, "mse": 10 ** (-psnr / 10)} | more
+    return common | {"width": 96, "height": 64, "psnr": psnr, "mse": psnr and 10 ** (-psnr / 10)} | more
 
 
 def test_bd_rate_of_a_shifted_curve_is_the_shift() -> None:
@@ -211,6 +211,18 @@ def test_two_averages_of_the_same_rows() -> None:
     assert mean[0][0] == pytest.approx(0.245)
     with pytest.raises(EvaluationError):
         curves(rows, "ssim", average=AVERAGES[1])
+
+
+def test_a_mean_is_over_pictures_whatever_else_was_repeated() -> None:
+    """Sizes are pictures of their own, seeds are not; a run that lacks the measure leaves no mean behind."""
+    some = [row("a", "nif", 1.0, 30.0, seed=seed) for seed in (0, 1)] + [row("a", "nif", 1.0, 36.0, width=48, height=32)]
+    assert evaluation.mean(some, "psnr") == 33.0
+    assert evaluation.mean(some, "psnr", AVERAGES[1]) == pytest.approx(32.04, abs=0.01)
+    assert evaluation.mean([*some, row("b", "nif", 1.0, None, mse=1e-3)], "psnr") is None and evaluation.mean([], "psnr") is None
+    rows = [each | {"bpp": bpp, "bpp_real": bpp} for each in some for bpp in (0.5, 1.0)]
+    assert curves(rows)["nif"] == [(0.5, 33.0), (1.0, 33.0)]
+    assert list(evaluation.complete(rows, ["a 96×64", "a 48×32"])) == [0.5, 1.0]
+    assert not evaluation.complete(rows, ["a 96×64", "b 96×64"])
 
 
 def test_means_are_over_pictures_that_all_lines_have() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import html
 import inspect
@@ -169,7 +168,7 @@ def swipe(left: Tensor, right: Tensor, labels: tuple[str, str], *, alt: str = ""
     if left.shape != right.shape:
         raise ValueError(f"swipe needs pictures of one size, not {tuple(left.shape)} and {tuple(right.shape)}")
     texts = [", ".join(filter(None, [label, alt])) for label in labels]
-    sources = [_source(zoomed(each, zoom)) for each in (left, right)]
+    sources = [plots.picture_source(zoomed(each, zoom)) for each in (left, right)]
     body = _swipe_frame(sources, labels, texts, round(right.shape[2] * zoom))
     return Shown(body, f"Swipe between two pictures. Left: {texts[0]}. Right: {texts[1]}.")
 
@@ -239,15 +238,11 @@ def _swipe_frame(sources: Sequence[str], labels: Sequence[str], texts: Sequence[
     )
 
 
-def _source(picture: Tensor) -> str:
-    return plots._encode(Image.fromarray(images.to_uint8(picture)), photograph=True)
-
-
 def exact_source(picture: Tensor) -> str:
     """A data URL of a picture (3, H, W), rounded to 8 bits, without loss (WebP)."""
     buffer = io.BytesIO()
     Image.fromarray(images.to_uint8(picture)).save(buffer, "WEBP", lossless=True, method=4)
-    return f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    return plots.data_url("webp", buffer)
 
 
 @dataclass(frozen=True)
@@ -349,7 +344,7 @@ def _points(some: Sequence[Any]) -> tuple[tuple[float, float, str, str | None], 
         value = math.nan if value is None else float(value)
         if math.isfinite(rate) and math.isfinite(value):
             crop = point.get("picture")
-            source = _source(crop) if isinstance(crop, Tensor) else crop
+            source = plots.picture_source(crop) if isinstance(crop, Tensor) else crop
             found.append((rate, value, str(point.get("caption") or ""), source))
     return tuple(sorted(found, key=lambda point: point[:2]))
 
