@@ -15,7 +15,7 @@ from tutorial_lib.evaluation import AVERAGES, EvaluationError, Job, Results, Run
 JOBS = [Job("coffee", codec, bpp, (64, 96)) for codec in ("jpeg", "webp") for bpp in (1.0, 2.0)]
 
 
-def done(job: Job) -> Run:
+def done(job: Job, lpips: bool = False) -> Run:
     return Run({"codec": job.codec, "key": job.key, "error": None, "encode_seconds": 1.0, "decode_seconds": 0.0}, None)
 
 
@@ -50,10 +50,26 @@ def test_a_learned_run_takes_loss_budget_and_seed(monkeypatch: pytest.MonkeyPatc
     assert row["operations_per_pixel"] == codec.config_of(run.data).weights
 
 
+def test_lpips_is_downloaded_by_nobody_who_did_not_ask(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its weights, 238 MB, come when they were asked for, and are used where they lie already."""
+    tried = []
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setattr(metrics, "lpips", lambda *_, network: tried.append(network) or 0.25)
+    (row,) = sweep(JOBS[:1], Results(tmp_path / "silent"), progress=False)
+    assert row["lpips_alex"] is row["lpips_squeeze"] is None and row["psnr"] > 20 and not tried
+    weights = tmp_path / "hub" / "checkpoints" / metrics.LPIPS_WEIGHTS["squeeze"]
+    weights.parent.mkdir(parents=True)
+    weights.touch()
+    (row,) = sweep(JOBS[:1], Results(tmp_path / "there"), progress=False)
+    assert row["lpips_alex"] is None and row["lpips_squeeze"] == 0.25 and tried == ["squeeze"]
+    (row,) = sweep(JOBS[:1], Results(tmp_path / "asked"), lpips=True, progress=False)
+    assert row["lpips_alex"] == row["lpips_squeeze"] == 0.25
+
+
 def test_a_killed_sweep_goes_on(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
     ran = []
 
-    def stop_at_third(job: Job) -> Run:
+    def stop_at_third(job: Job, lpips: bool) -> Run:
         if len(ran) == 2:
             raise KeyboardInterrupt
         ran.append(job)
@@ -63,7 +79,7 @@ def test_a_killed_sweep_goes_on(tmp_path, monkeypatch: pytest.MonkeyPatch) -> No
     with pytest.raises(KeyboardInterrupt):
         sweep(JOBS, Results(tmp_path), progress=False)
     assert len(Results(tmp_path).rows()) == 2
-    monkeypatch.setattr(runs, "measure", lambda job: ran.append(job) or done(job))
+    monkeypatch.setattr(runs, "measure", lambda job, lpips: ran.append(job) or done(job))
     rows = sweep([*JOBS, JOBS[0]], Results(tmp_path), progress=False)
     assert ran == JOBS and {row["key"] for row in rows} == {job.key for job in JOBS}
 

@@ -24,12 +24,12 @@ from tutorial_lib.evaluation.curves import (
     published_points,
     shared_pictures,
 )
-from tutorial_lib.evaluation.runs import Job, Results, Run
+from tutorial_lib.evaluation.runs import Job, Results, Run, measure
 from tutorial_lib.evaluation.sweeps import default_workers, expand, jobs, sweep
 
 published = published_points  # the name that notebook 07's figures still use
 
 __all__ = [
     "AVERAGES", "EvaluationError", "Job", "PublishedPoint", "Results", "Run", "at_rate", "bd_rate", "bd_rates", "complete",
-    "curves", "default_workers", "expand", "jobs", "lines", "mean", "name_of", "published_points", "shared_pictures", "sweep",
+    "curves", "default_workers", "expand", "jobs", "lines", "mean", "measure", "name_of", "published_points", "shared_pictures", "sweep",
 ]  # fmt: skip

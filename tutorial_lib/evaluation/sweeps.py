@@ -111,6 +111,7 @@ def sweep(
     progress: bool = True,
     workers: int = 0,
     scheduler: str | None = None,
+    lpips: bool = False,
 ) -> list[dict[str, Any]]:
     """Run the jobs that have no row yet. Killed at any moment, it goes on where it was when it is called again.
 
@@ -124,6 +125,7 @@ def sweep(
             workers must do so under ``if __name__ == "__main__":``, since each of them imports it.
         scheduler: the address of a Dask scheduler to use instead ("tcp://host:8786"). Its workers must have this package,
             and find pictures given as files under the same paths.
+        lpips: measure LPIPS even where its weights must be downloaded first, 238 MB; else only where they lie already.
 
     Returns:
         the rows of all ``wanted`` that are done or failed.
@@ -132,7 +134,7 @@ def sweep(
     there = {row["key"]: row for row in results.rows()}
     missing = [job for key, job in unique.items() if key not in there or (retry and there[key]["error"])]
     if missing:
-        with _finished(missing, workers, scheduler, print if progress else lambda _: None) as (finished, parallel):
+        with _finished(missing, lpips, workers, scheduler, print if progress else lambda _: None) as (finished, parallel):
             left = _TimeLeft(missing, [row for row in there.values() if not row["error"]])
             form = "{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}{postfix}]"
             with tqdm(total=len(missing), unit="run", disable=not progress, bar_format=form) as bar:
@@ -171,11 +173,11 @@ class _TimeLeft:
 
 @contextmanager
 def _finished(
-    missing: Sequence[Job], workers: int, scheduler: str | None, say: Callable[[str], None]
+    missing: Sequence[Job], lpips: bool, workers: int, scheduler: str | None, say: Callable[[str], None]
 ) -> Iterator[tuple[Iterator[tuple[Job, Run]], int]]:
     """(job, run) in the order in which they end, and how many run at once."""
     if not workers and scheduler is None:
-        yield ((job, runs.run(job)) for job in missing), 1
+        yield ((job, runs.run(job, lpips)) for job in missing), 1
         return
     import dask
     from distributed import Client, LocalCluster
@@ -186,7 +188,7 @@ def _finished(
         if scheduler is not None:
             with Client(scheduler) as client:
                 say(f"scheduler {scheduler}: {len(client.nthreads())} workers, dashboard at {client.dashboard_link}")
-                yield _computed(client, missing), max(1, len(client.nthreads()))
+                yield _computed(client, missing, lpips), max(1, len(client.nthreads()))
             return
         count = min(workers, len(missing))
         # a worker that ends late or is replaced is no news; its run starts again
@@ -194,16 +196,16 @@ def _finished(
         with LocalCluster(n_workers=count, threads_per_worker=1, **options) as cluster:
             with Client(cluster) as client:
                 say(f"{count} workers, dashboard at {client.dashboard_link}")
-                yield _computed(client, missing), count
+                yield _computed(client, missing, lpips), count
 
 
-def _computed(client: Client, missing: Sequence[Job]) -> Iterator[tuple[Job, Run]]:
+def _computed(client: Client, missing: Sequence[Job], lpips: bool) -> Iterator[tuple[Job, Run]]:
     from distributed import as_completed
 
     futures = {}
     for place, job in enumerate(missing):
         # in order: earlier jobs have the higher priority; not pure, since a retried job must run again
-        futures[client.submit(_on_worker, job, pure=False, priority=-place)] = job
+        futures[client.submit(_on_worker, job, lpips, pure=False, priority=-place)] = job
     for future in as_completed(list(futures)):
         job = futures.pop(future)
         error = future.exception()
@@ -211,7 +213,7 @@ def _computed(client: Client, missing: Sequence[Job]) -> Iterator[tuple[Job, Run
         future.release()
 
 
-def _on_worker(job: Job) -> Run:
+def _on_worker(job: Job, lpips: bool) -> Run:
     """`runs.run` on a Dask worker: a thread, and a GPU chosen by the worker's name, a number in local clusters."""
     from distributed import get_worker
 
@@ -219,7 +221,7 @@ def _on_worker(job: Job) -> Run:
         name = str(get_worker().name)
         torch.cuda.set_device(int(name) % torch.cuda.device_count() if name.isdecimal() else 0)
     torch.set_num_threads(max(1, int(os.environ.get("OMP_NUM_THREADS", "1"))))
-    return runs.run(job)
+    return runs.run(job, lpips)
 
 
 def default_workers() -> int:
