@@ -3,14 +3,32 @@
 from __future__ import annotations
 
 import json
+import sys
 import threading
+import types
 from dataclasses import replace
+from functools import partial
 
+import cloudpickle
 import psutil
 import pytest
+import torch
 
-from tutorial_lib import codecs, evaluation, images, metrics
-from tutorial_lib.evaluation import AVERAGES, EvaluationError, Job, Results, Run, at_rate, bd_rate, curves, jobs, runs, sweep
+from tutorial_lib import codecs, evaluation, images, losses, metrics
+from tutorial_lib.evaluation import (
+    AVERAGES,
+    EvaluationError,
+    Job,
+    Results,
+    Run,
+    at_rate,
+    bd_rate,
+    curves,
+    jobs,
+    runs,
+    sweep,
+    workers,
+)
 
 JOBS = [Job("coffee", codec, bpp, (64, 96)) for codec in ("jpeg", "webp") for bpp in (1.0, 2.0)]
 
@@ -285,6 +303,71 @@ def test_a_worker_killed_in_the_middle_costs_no_run(tmp_path) -> None:
     assert sorted(row["key"] for row in rows) == sorted(job.key for job in found)
     assert len(Results(tmp_path).file.read_text().splitlines()) == len(found)
     assert not any(row["error"] for row in rows)
+
+
+READERS = """
+import dataclasses
+import torch
+
+def mine(prediction, target):
+    return (prediction - target).abs().mean() + OFFSET
+
+OFFSET = 0.5
+
+class Grey:
+    name, number, takes_lambda = "grey", 200, False
+
+    def encode(self, picture, **options):
+        assert options["bpp"] == 1.0
+        return bytes([round(255 * float(picture.mean()))])
+
+    def decode(self, data, size=None, *, device=None):
+        return torch.full((3, 32, 48), data[0] / 255)
+
+    def operations_per_pixel(self, data):
+        return 0.0
+"""
+
+
+@pytest.fixture
+def readers(monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
+    """A module of the reader's, of which a worker has no file, with a loss and a codec entered beside the package's own."""
+    module = types.ModuleType("readers_own")
+    exec(READERS, module.__dict__)
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setitem(losses.LOSSES, "mine", module.mine)
+    monkeypatch.setitem(codecs.LEARNED, "grey", module.Grey())
+    return module
+
+
+def test_what_a_reader_added_travels_and_nothing_else(readers: types.ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(losses.LOSSES, "mse", partial(losses.l1))  # another loss under a known name
+    data = workers.packed()
+    assert [set(known) for known in cloudpickle.loads(data)] == [{"mine", "mse"}, {"grey"}] and len(data) < 5000
+    monkeypatch.delitem(sys.modules, "readers_own")
+    for name in ("mine", "mse"):
+        monkeypatch.delitem(losses.LOSSES, name)
+    monkeypatch.delitem(codecs.LEARNED, "grey")
+    workers.unpack(data)
+    assert float(losses.LOSSES["mine"](torch.zeros(1), torch.ones(1))) == 1.5
+    assert losses.LOSSES["mse"].func is losses.l1 and codecs.get("grey").decode(b"3").shape == (3, 32, 48)
+
+
+def test_what_cannot_travel_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    lock = threading.Lock()
+    monkeypatch.setitem(losses.LOSSES, "locked", lambda prediction, target: lock)
+    with pytest.raises(ValueError, match="locked.*workers 0"):
+        workers.packed()
+
+
+@pytest.mark.slow
+def test_workers_know_what_the_reader_added(readers: types.ModuleType, tmp_path) -> None:
+    fitted = {"size": (32, 48), "budget": "quick", "iterations": 20}
+    wanted = jobs(["coffee"], ["siren"], [2.0], losses=["mine", "mse"], **fitted) + jobs(["coffee"], ["grey"], [1.0], **fitted)
+    rows = sweep(wanted, Results(tmp_path), workers=2, progress=False)
+    assert [row["error"] for row in rows] == [None] * 3
+    grey = next(row for row in rows if row["codec"] == "grey")
+    assert grey["bytes"] == 1 and 5 < grey["psnr"] < 20
 
 
 @pytest.mark.slow
