@@ -517,6 +517,17 @@ def test_evaluate_refuses(arguments: list[str], says: str, capsys: pytest.Captur
     assert "out" not in files()
 
 
+def test_evaluate_asks_for_lpips_only_when_told(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = []
+    monkeypatch.setenv("TORCH_HOME", str(Path("nothing there").resolve()))
+    monkeypatch.setattr(metrics, "lpips", lambda *_, network: tried.append(network) or 0.25)
+    what = ("evaluate", "--images", "in", "--codecs", "jpeg", "--rates", "4", "--workers", "0")
+    assert run(*what, "-o", "a") == 0 and not tried
+    assert run(*what, "-o", "b", "--lpips") == 0 and tried == ["alex", "squeeze"]
+    capsys.readouterr()
+    assert run("evaluate", "--help") == 0 and "238 MB" in " ".join(capsys.readouterr().out.split())
+
+
 def test_report_of_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     assert "inr evaluate writes it" in refused(capsys, "report", "nowhere")
     assert "nowhere" not in files()

@@ -15,6 +15,7 @@ import pytest
 
 from tutorial_lib import doctor
 from tutorial_lib.doctor import Check
+from tutorial_lib.metrics import LPIPS_WEIGHTS
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -218,15 +219,15 @@ def test_lpips_weights_missing_and_there(monkeypatch: pytest.MonkeyPatch, tmp_pa
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     check = one(doctor.check(), "LPIPS weights")
     assert check.status == "warn" and check.cure
-    assert all(file in check.detail for file in doctor.LPIPS_WEIGHTS.values())
+    assert all(file in check.detail for file in LPIPS_WEIGHTS.values())
 
     checkpoints = tmp_path / "hub" / "checkpoints"
     checkpoints.mkdir(parents=True)
-    (checkpoints / doctor.LPIPS_WEIGHTS["alex"]).touch()
+    (checkpoints / LPIPS_WEIGHTS["alex"]).touch()
     check = one(doctor.check(), "LPIPS weights")
-    assert check.status == "warn" and doctor.LPIPS_WEIGHTS["alex"] not in check.detail
+    assert check.status == "warn" and LPIPS_WEIGHTS["alex"] not in check.detail
 
-    (checkpoints / doctor.LPIPS_WEIGHTS["squeeze"]).touch()
+    (checkpoints / LPIPS_WEIGHTS["squeeze"]).touch()
     assert one(doctor.check(), "LPIPS weights").status == "ok"
 
 
@@ -236,7 +237,7 @@ def test_lpips_weights_are_the_files_that_torchvision_asks_for() -> None:
         models = import_torchvision().models
         print(models.AlexNet_Weights.DEFAULT.url, models.SqueezeNet1_1_Weights.DEFAULT.url)
     """)
-    assert [url.rsplit("/", 1)[1] for url in done.stdout.split()] == list(doctor.LPIPS_WEIGHTS.values())
+    assert [url.rsplit("/", 1)[1] for url in done.stdout.split()] == list(LPIPS_WEIGHTS.values())
 
 
 @pytest.mark.parametrize(("found", "status"), [(0, "warn"), (5, "warn"), (24, "ok")])

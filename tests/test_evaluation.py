@@ -3,19 +3,37 @@
 from __future__ import annotations
 
 import json
+import sys
 import threading
+import types
 from dataclasses import replace
+from functools import partial
 
+import cloudpickle
 import psutil
 import pytest
+import torch
 
-from tutorial_lib import codecs, evaluation, images, metrics
-from tutorial_lib.evaluation import AVERAGES, EvaluationError, Job, Results, Run, at_rate, bd_rate, curves, jobs, runs, sweep
+from tutorial_lib import codecs, evaluation, images, losses, metrics
+from tutorial_lib.evaluation import (
+    AVERAGES,
+    EvaluationError,
+    Job,
+    Results,
+    Run,
+    at_rate,
+    bd_rate,
+    curves,
+    jobs,
+    runs,
+    sweep,
+    workers,
+)
 
 JOBS = [Job("coffee", codec, bpp, (64, 96)) for codec in ("jpeg", "webp") for bpp in (1.0, 2.0)]
 
 
-def done(job: Job) -> Run:
+def done(job: Job, lpips: bool = False) -> Run:
     return Run({"codec": job.codec, "key": job.key, "error": None, "encode_seconds": 1.0, "decode_seconds": 0.0}, None)
 
 
@@ -50,10 +68,26 @@ def test_a_learned_run_takes_loss_budget_and_seed(monkeypatch: pytest.MonkeyPatc
     assert row["operations_per_pixel"] == codec.config_of(run.data).weights
 
 
+def test_lpips_is_downloaded_by_nobody_who_did_not_ask(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its weights, 238 MB, come when they were asked for, and are used where they lie already."""
+    tried = []
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setattr(metrics, "lpips", lambda *_, network: tried.append(network) or 0.25)
+    (row,) = sweep(JOBS[:1], Results(tmp_path / "silent"), progress=False)
+    assert row["lpips_alex"] is row["lpips_squeeze"] is None and row["psnr"] > 20 and not tried
+    weights = tmp_path / "hub" / "checkpoints" / metrics.LPIPS_WEIGHTS["squeeze"]
+    weights.parent.mkdir(parents=True)
+    weights.touch()
+    (row,) = sweep(JOBS[:1], Results(tmp_path / "there"), progress=False)
+    assert row["lpips_alex"] is None and row["lpips_squeeze"] == 0.25 and tried == ["squeeze"]
+    (row,) = sweep(JOBS[:1], Results(tmp_path / "asked"), lpips=True, progress=False)
+    assert row["lpips_alex"] == row["lpips_squeeze"] == 0.25
+
+
 def test_a_killed_sweep_goes_on(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
     ran = []
 
-    def stop_at_third(job: Job) -> Run:
+    def stop_at_third(job: Job, lpips: bool) -> Run:
         if len(ran) == 2:
             raise KeyboardInterrupt
         ran.append(job)
@@ -63,7 +97,7 @@ def test_a_killed_sweep_goes_on(tmp_path, monkeypatch: pytest.MonkeyPatch) -> No
     with pytest.raises(KeyboardInterrupt):
         sweep(JOBS, Results(tmp_path), progress=False)
     assert len(Results(tmp_path).rows()) == 2
-    monkeypatch.setattr(runs, "measure", lambda job: ran.append(job) or done(job))
+    monkeypatch.setattr(runs, "measure", lambda job, lpips: ran.append(job) or done(job))
     rows = sweep([*JOBS, JOBS[0]], Results(tmp_path), progress=False)
     assert ran == JOBS and {row["key"] for row in rows} == {job.key for job in JOBS}
 
@@ -183,9 +217,9 @@ def test_names_of_folders_and_sets(tmp_path) -> None:
 CURVE = [(0.25, 28.0), (0.5, 31.0), (1.0, 34.5), (2.0, 38.0)]
 
 
-def row(picture: str, codec: str, bpp: float, psnr: float, **more) -> dict:
+def row(picture: str, codec: str, bpp: float, psnr: float | None, **more) -> dict:
     common = {"picture": picture, "codec": codec, "bpp": bpp, "bpp_real": 0.98 * bpp, "error": None, "loss": None}
-    return common | {"width": 96, "height": 64, "psnr": psnr, "mse": 10 ** (-psnr / 10)} | more
+    return common | {"width": 96, "height": 64, "psnr": psnr, "mse": psnr and 10 ** (-psnr / 10)} | more
 
 
 def test_bd_rate_of_a_shifted_curve_is_the_shift() -> None:
@@ -211,6 +245,18 @@ def test_two_averages_of_the_same_rows() -> None:
     assert mean[0][0] == pytest.approx(0.245)
     with pytest.raises(EvaluationError):
         curves(rows, "ssim", average=AVERAGES[1])
+
+
+def test_a_mean_is_over_pictures_whatever_else_was_repeated() -> None:
+    """Sizes are pictures of their own, seeds are not; a run that lacks the measure leaves no mean behind."""
+    some = [row("a", "nif", 1.0, 30.0, seed=seed) for seed in (0, 1)] + [row("a", "nif", 1.0, 36.0, width=48, height=32)]
+    assert evaluation.mean(some, "psnr") == 33.0
+    assert evaluation.mean(some, "psnr", AVERAGES[1]) == pytest.approx(32.04, abs=0.01)
+    assert evaluation.mean([*some, row("b", "nif", 1.0, None, mse=1e-3)], "psnr") is None and evaluation.mean([], "psnr") is None
+    rows = [each | {"bpp": bpp, "bpp_real": bpp} for each in some for bpp in (0.5, 1.0)]
+    assert curves(rows)["nif"] == [(0.5, 33.0), (1.0, 33.0)]
+    assert list(evaluation.complete(rows, ["a 96×64", "a 48×32"])) == [0.5, 1.0]
+    assert not evaluation.complete(rows, ["a 96×64", "b 96×64"])
 
 
 def test_means_are_over_pictures_that_all_lines_have() -> None:
@@ -257,6 +303,71 @@ def test_a_worker_killed_in_the_middle_costs_no_run(tmp_path) -> None:
     assert sorted(row["key"] for row in rows) == sorted(job.key for job in found)
     assert len(Results(tmp_path).file.read_text().splitlines()) == len(found)
     assert not any(row["error"] for row in rows)
+
+
+READERS = """
+import dataclasses
+import torch
+
+def mine(prediction, target):
+    return (prediction - target).abs().mean() + OFFSET
+
+OFFSET = 0.5
+
+class Grey:
+    name, number, takes_lambda = "grey", 200, False
+
+    def encode(self, picture, **options):
+        assert options["bpp"] == 1.0
+        return bytes([round(255 * float(picture.mean()))])
+
+    def decode(self, data, size=None, *, device=None):
+        return torch.full((3, 32, 48), data[0] / 255)
+
+    def operations_per_pixel(self, data):
+        return 0.0
+"""
+
+
+@pytest.fixture
+def readers(monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
+    """A module of the reader's, of which a worker has no file, with a loss and a codec entered beside the package's own."""
+    module = types.ModuleType("readers_own")
+    exec(READERS, module.__dict__)
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setitem(losses.LOSSES, "mine", module.mine)
+    monkeypatch.setitem(codecs.LEARNED, "grey", module.Grey())
+    return module
+
+
+def test_what_a_reader_added_travels_and_nothing_else(readers: types.ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(losses.LOSSES, "mse", partial(losses.l1))  # another loss under a known name
+    data = workers.packed()
+    assert [set(known) for known in cloudpickle.loads(data)] == [{"mine", "mse"}, {"grey"}] and len(data) < 5000
+    monkeypatch.delitem(sys.modules, "readers_own")
+    for name in ("mine", "mse"):
+        monkeypatch.delitem(losses.LOSSES, name)
+    monkeypatch.delitem(codecs.LEARNED, "grey")
+    workers.unpack(data)
+    assert float(losses.LOSSES["mine"](torch.zeros(1), torch.ones(1))) == 1.5
+    assert losses.LOSSES["mse"].func is losses.l1 and codecs.get("grey").decode(b"3").shape == (3, 32, 48)
+
+
+def test_what_cannot_travel_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    lock = threading.Lock()
+    monkeypatch.setitem(losses.LOSSES, "locked", lambda prediction, target: lock)
+    with pytest.raises(ValueError, match="locked.*workers 0"):
+        workers.packed()
+
+
+@pytest.mark.slow
+def test_workers_know_what_the_reader_added(readers: types.ModuleType, tmp_path) -> None:
+    fitted = {"size": (32, 48), "budget": "quick", "iterations": 20}
+    wanted = jobs(["coffee"], ["siren"], [2.0], losses=["mine", "mse"], **fitted) + jobs(["coffee"], ["grey"], [1.0], **fitted)
+    rows = sweep(wanted, Results(tmp_path), workers=2, progress=False)
+    assert [row["error"] for row in rows] == [None] * 3
+    grey = next(row for row in rows if row["codec"] == "grey")
+    assert grey["bytes"] == 1 and 5 < grey["psnr"] < 20
 
 
 @pytest.mark.slow

@@ -21,8 +21,6 @@ from tutorial_lib.codecs.anatomy import parts
 from tutorial_lib.course import builder, sample_file
 from tutorial_lib.course.journey import journey
 
-DATA = {"SIREN": [(0.5, 30.0), (0.2, 27.0)], "JPEG": [{"bpp": 0.4, "psnr": 29.5}, {"bpp": 0.9, "psnr": 33.0}]}
-
 
 def decoded(shown: plots.Shown) -> list[Image.Image]:
     found = re.findall(r'src="data:image/\w+;base64,([^"]+)"', shown.html)
@@ -37,11 +35,7 @@ def alts(shown: plots.Shown) -> list[str]:
     ("shown", "words"),
     [
         (lambda: plots.curves({"fit": ([0, 1, 2], torch.tensor([1.0, 9.0, 3.0]))}, "step", "dB"), "highest 9 at 1"),
-        (lambda: plots.curves({"a": ([1, 2], [3, 1]), "b": ([1, 2], [1, 2])}, "x", "y", log_y=True), "b: from 1 at 1"),
-        (lambda: plots.rate_distortion(DATA, yours=[(0.3, 28.0)]), "You are here: 28.0 at 0.30 bpp"),
-        (lambda: plots.rate_distortion(DATA, title="coffee"), "SIREN: 27.0 at 0.20 bpp, 30.0 at 0.50 bpp"),
-        (lambda: plots.histograms({"layer 1": np.ones(9), "layer 2": torch.zeros(9)}), "layer 1: mean 1, standard"),
-        (lambda: plots.histograms({"x": np.arange(9.0)}, limits=(0, 4), title="t", alt="Nine."), "Nine. x: mean 4"),
+        (lambda: plots.curves({"a": ([1, 2], [3, 1]), "b": ([1, 2], [1, 2])}, "x", "y"), "b: from 1 at 1"),
         (lambda: plots.target_and_yours("curve", [0, 1], [1, 0]), "yours: from 1 at 0"),
     ],
 )
@@ -89,6 +83,15 @@ def test_loss_curves_draw_what_there_is() -> None:
     for some, words in (([], "no learned"), (rows[:1], "no learned"), ([rows[0], rows[-1]], "no picture")):
         with pytest.raises(ValueError, match=words):
             plots.loss_curves(some)
+
+
+def test_two_sizes_of_one_picture_are_two_pictures() -> None:
+    """A large coffee at 30 dB and a small one at 35: the mean is 32.5, whichever row comes last."""
+    row = {"picture": "coffee", "bpp": 1.0, "bpp_real": 1.0, "error": None}
+    sizes = ({"width": 600, "height": 400, "psnr": 30.0}, {"width": 300, "height": 200, "psnr": 35.0})
+    for some in (sizes, sizes[::-1]):
+        shown = plots.loss_curves([row | size | {"codec": "net", "loss": loss} for size in some for loss in ("l1", "mse")])
+        assert "means over 2 pictures" in shown.text and "net: l1 32.5 at 1.00, mse 32.5 at 1.00." in shown.text
 
 
 @pytest.mark.parametrize("name", [*codec_files.LEARNED, *codec_files.OTHER_FILES, "jpeg"])

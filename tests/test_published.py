@@ -65,8 +65,8 @@ def test_mean_of_psnr_not_psnr_of_mean() -> None:
 
 
 def test_the_library_reads_the_file() -> None:
-    points = evaluation.published()
+    points = evaluation.published_points()
     assert [(point.codec, point.bpp, point.psnr, point.average) for point in points] == [
         (row["codec"], float(row["bpp"]), float(row["psnr"]), row["average"]) for row in rows()
     ]
-    assert evaluation.published("no such set") == []
+    assert evaluation.published_points("no such set") == []

@@ -269,7 +269,7 @@ def test_published_points_are_drawn_behind_full_kodak_only(tmp_path: Path, monke
     from tutorial_lib.evaluation import PublishedPoint
 
     points = [PublishedPoint("COIN", 0.3, 26.0, "kodak", average, "a table") for average in ("mean of PSNR", "PSNR of mean MSE")]
-    monkeypatch.setattr(module, "published", lambda: points)
+    monkeypatch.setattr(module, "published_points", lambda: points)
     rows = line("jpeg", 25) + line("jpeg", 26, "kodak:4")
 
     def drawn(page: Page) -> int:

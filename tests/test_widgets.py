@@ -6,9 +6,12 @@ import base64
 import io
 import json
 import re
+import shutil
+import subprocess
 import urllib.parse
 import xml.etree.ElementTree as ElementTree
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -48,6 +51,15 @@ def drawing(page: str) -> ElementTree.Element:
 
 def groups(svg: ElementTree.Element, attribute: str) -> dict[str, ElementTree.Element]:
     return {group.attrib[attribute]: group for group in svg.iter(f"{SVG}g") if attribute in group.attrib}
+
+
+@pytest.mark.parametrize("script", sorted(Path(widgets.__file__).parent.glob("**/*.js")), ids=lambda path: path.name)
+def test_the_scripts_are_javascript(script: Path) -> None:
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("node is not on this machine")
+    checked = subprocess.run([node, "--check", script], capture_output=True, text=True, timeout=60)
+    assert checked.returncode == 0, checked.stderr
 
 
 def test_every_point_says_what_it_is() -> None:

@@ -95,6 +95,7 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--iterations", type=int, metavar="N", help="steps of every fit (default: what the budget affords)")
     evaluate.add_argument("--seed", type=_seed, default=0, metavar="N", help="default 0")
     evaluate.add_argument("--no-steering", action="store_true", help="latent grids: keep λ, come only near the rates, sooner")
+    evaluate.add_argument("--lpips", action="store_true", help="LPIPS too: downloads its weights, 238 MB, where they are missing")
     evaluate.add_argument("--workers", type=int, metavar="N", help="processes; 0: only this one (default: one a GPU or core)")
     evaluate.add_argument("--scheduler", metavar="ADDRESS", help="a running Dask scheduler to use instead, as tcp://host:8786")
     evaluate.add_argument("--retry", action="store_true", help="run failed runs again")
@@ -338,6 +339,7 @@ def _evaluate(options: argparse.Namespace) -> int:
         progress=not options.json,
         workers=workers,
         scheduler=options.scheduler,
+        lpips=options.lpips,
     )
     failed = [row for row in rows if row["error"]]
     if options.json:

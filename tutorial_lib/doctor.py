@@ -28,9 +28,6 @@ DISTRIBUTION = "inr-compression-course"
 
 MINIMUM_PYTHON = (3, 11)
 
-LPIPS_WEIGHTS = {"alex": "alexnet-owt-7be5be79.pth", "squeeze": "squeezenet1_1-b8a52dc0.pth"}
-"""The networks LPIPS compares pictures with: their files in torch.hub's folder ``checkpoints``."""
-
 _MODULES = {"pillow": "PIL", "scikit-image": "skimage"}  # where a package's module has another name
 _LABELS = {"ok": "[ OK ]", "warn": "[WARN]", "fail": "[FAIL]"}
 
@@ -265,8 +262,9 @@ def _kodak() -> Iterator[Check]:
 def _lpips_weights() -> Iterator[Check]:
     import torch
 
-    folder = Path(torch.hub.get_dir()) / "checkpoints"
-    missing = [net for net, file in LPIPS_WEIGHTS.items() if not (folder / file).is_file()]
+    from tutorial_lib.metrics import LPIPS_WEIGHTS, lpips_weights_missing
+
+    folder, missing = Path(torch.hub.get_dir()) / "checkpoints", lpips_weights_missing()
     if not missing:
         yield Check("LPIPS weights", "ok", f"{', '.join(LPIPS_WEIGHTS)} in {folder}")
         return

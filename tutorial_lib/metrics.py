@@ -21,6 +21,7 @@ import functools
 import io
 import math
 import socket
+from pathlib import Path
 from typing import Literal
 
 import torch
@@ -40,8 +41,9 @@ LPIPS_MIN_SIDE = 32
 
 SSIMULACRA2_MIN_SIDE = 8
 
-LPIPS_NETWORKS = ("alex", "squeeze")
-"""AlexNet (233 MB of weights), as in the papers, and SqueezeNet (5 MB). Their values can't be compared."""
+LPIPS_WEIGHTS = {"alex": "alexnet-owt-7be5be79.pth", "squeeze": "squeezenet1_1-b8a52dc0.pth"}
+"""The networks of LPIPS and their files in torch.hub's folder ``checkpoints``: AlexNet (233 MB), as in the papers, and SqueezeNet
+(5 MB). Their values can't be compared."""
 
 
 class MetricError(ValueError):
@@ -181,7 +183,7 @@ def lpips(picture: Tensor, reference: Tensor, *, network: Literal["alex", "squee
 
     Args:
         picture, reference: (3, H, W) in [0, 1]; brought to the [−1, 1] that the network expects here.
-        network: one of `LPIPS_NETWORKS`.
+        network: one of `LPIPS_WEIGHTS`.
         rounded: compare both rounded to 8 bits (and clamped); False compares the values as they are.
 
     Returns:
@@ -198,6 +200,12 @@ def lpips(picture: Tensor, reference: Tensor, *, network: Literal["alex", "squee
     return float(distance)
 
 
+def lpips_weights_missing() -> list[str]:
+    """The networks of `LPIPS_WEIGHTS` whose first use would be a download."""
+    folder = Path(torch.hub.get_dir()) / "checkpoints"
+    return [network for network, file in LPIPS_WEIGHTS.items() if not (folder / file).is_file()]
+
+
 def lpips_network(network: str, device: torch.device | str) -> nn.Module:
     """LPIPS as a module, pictures (1, 3, H, W) in [−1, 1] to a distance; its weights don't train.
 
@@ -212,8 +220,8 @@ def lpips_network(network: str, device: torch.device | str) -> nn.Module:
 
 @functools.cache  # a failure too: one attempt at a download is enough
 def _lpips_or_reason(network: str, device: str) -> nn.Module | str:
-    if network not in LPIPS_NETWORKS:
-        return f"LPIPS has no network {network!r} here; there are {', '.join(LPIPS_NETWORKS)}."
+    if network not in LPIPS_WEIGHTS:
+        return f"LPIPS has no network {network!r} here; there are {', '.join(LPIPS_WEIGHTS)}."
     from tutorial_lib.torchvision_repair import import_lpips
 
     timeout = socket.getdefaulttimeout()

@@ -11,15 +11,16 @@ from __future__ import annotations
 import argparse
 import base64
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from statistics import fmean
 from typing import Any
+
+import matplotlib
 
 from tutorial_lib import codecs, images, plots
 from tutorial_lib.course import sample_file
 from tutorial_lib.course.journey import journey
-from tutorial_lib.evaluation import AVERAGES, EvaluationError, Results, bd_rate, curves, name_of
+from tutorial_lib.evaluation import AVERAGES, EvaluationError, Results, bd_rate, curves, mean, name_of
 
 ROOT = Path(__file__).resolve().parents[2]
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
@@ -54,10 +55,7 @@ def main() -> None:
         (ROOT / "docs").mkdir(exist_ok=True)
         found = curves(rows, pictures=kodak)
         shown = ("coolchic-v2", "nif", "siren", "coin", "jpeg", "avif")
-        drawn = plots.rate_distortion(
-            {NAMES.get(name, name): found[name] for name in shown}, title="mean of Kodak 3 and 23 at 384×256, real files"
-        )
-        save(drawn, ROOT / "docs" / "rate-distortion.png")
+        save(drawing({name: found[name] for name in shown}), ROOT / "docs" / "rate-distortion.png")
         face = images.crop(images.sample("chelsea"), 24, 120, 192, 240)
         save(journey(face, sample_file("chelsea.inr")), ROOT / "docs" / "journey.png")
 
@@ -105,8 +103,20 @@ def cost_table(rows: Sequence[dict[str, Any]]) -> str:
 
 
 def _mean(rows: Sequence[dict[str, Any]], field: str, form: str) -> str:
-    values = [row[field] for row in rows]
-    return "" if any(value is None for value in values) else f"{fmean(values):{form}}"
+    value = mean(rows, field)
+    return "" if value is None else f"{value:{form}}"
+
+
+@matplotlib.rc_context(plots.STYLE)
+def drawing(lines: Mapping[str, Sequence[tuple[float, float]]]) -> plots.Shown:
+    """The curves of README's figure."""
+    made, axes = plots.figure(8, 5)
+    for (name, points), marker in zip(lines.items(), plots.MARKERS, strict=False):
+        axes.plot(*zip(*points, strict=True), marker=marker, label=NAMES.get(name, name))
+    axes.set(xlabel="bits per pixel", ylabel="PSNR (dB)", title="mean of Kodak 3 and 23 at 384×256, real files")
+    axes.set_xlim(left=0)
+    axes.legend()
+    return plots.show(made, "Rate-distortion curves of README.")
 
 
 def save(shown: plots.Shown, path: Path) -> None:

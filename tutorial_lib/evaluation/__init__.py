@@ -1,4 +1,4 @@
-"""Evaluation: sweeps over pictures, codecs, rates and losses, their rows, curves and report.
+"""Evaluation: sweeps over pictures, codecs, rates and losses, their rows, curves and page.
 
     inr evaluate --images kodak:3 coffee --codecs siren jpeg avif --rates 0.5 1 2 -o results/mine
     inr report results/mine
@@ -11,42 +11,27 @@ paper, losses of different scale buy different rates: log cosh d ≈ d²/2 halve
 
 from tutorial_lib.evaluation.curves import (
     AVERAGES,
-    MINIMUM_OVERLAP,
     EvaluationError,
     PublishedPoint,
     at_rate,
     bd_rate,
     bd_rates,
+    complete,
     curves,
     lines,
+    mean,
     name_of,
-    published,
+    published_points,
     shared_pictures,
 )
-from tutorial_lib.evaluation.runs import METRICS, Job, Results, Run, measure, original
-from tutorial_lib.evaluation.sweeps import default_workers, expand, jobs, sweep
+from tutorial_lib.evaluation.runs import Job, Results, Run, measure
+from tutorial_lib.evaluation.sweeps import expand, jobs, sweep
+from tutorial_lib.evaluation.workers import default_workers
+
+published = published_points  # the name that notebook 07's figures still use
 
 __all__ = [
-    "AVERAGES",
-    "METRICS",
-    "MINIMUM_OVERLAP",
-    "EvaluationError",
-    "Job",
-    "PublishedPoint",
-    "Results",
-    "Run",
-    "at_rate",
-    "bd_rate",
-    "bd_rates",
-    "curves",
-    "default_workers",
-    "expand",
-    "jobs",
-    "lines",
-    "measure",
-    "name_of",
-    "original",
-    "published",
-    "shared_pictures",
-    "sweep",
-]
+    "AVERAGES", "EvaluationError", "Job", "PublishedPoint", "Results", "Run", "at_rate", "bd_rate", "bd_rates", "complete",
+    "curves", "default_workers", "expand", "jobs", "lines", "mean", "measure", "name_of", "published_points",
+    "shared_pictures", "sweep",
+]  # fmt: skip

@@ -68,15 +68,15 @@ def lines(rows: Sequence[Row]) -> dict[str, list[Row]]:
     return found
 
 
-def shared_pictures(rows: Sequence[Row]) -> list[str]:
-    """Pictures (with their size, "kodak:3 384×256") of which every line has two rates or more: means over others would compare
+def shared_pictures(rows: Sequence[Row], *, rates: int = 2) -> list[str]:
+    """Pictures (with their size, "kodak:3 384×256") of which every line has so many rates: means over others would compare
     different pictures."""
     sets = []
     for some in lines(rows).values():
-        rates: dict[str, set[float]] = {}
+        found: dict[str, set[float]] = {}
         for row in some:
-            rates.setdefault(name_of(row), set()).add(row["bpp"])
-        sets.append({picture for picture, found in rates.items() if len(found) > 1})
+            found.setdefault(name_of(row), set()).add(row["bpp"])
+        sets.append({picture for picture, asked in found.items() if len(asked) >= rates})
     shared = set.intersection(*sets) if sets else set()
     return [picture for picture in dict.fromkeys(map(name_of, rows)) if picture in shared]
 
@@ -86,23 +86,26 @@ def name_of(row: Row) -> str:
     return f"{row['picture']} {row['width']}×{row['height']}" if row.get("width") else row["picture"]
 
 
-def curves(
-    rows: Sequence[Row],
-    measure: str = "psnr",
-    *,
-    average: str = AVERAGES[0],
-    pictures: Sequence[str] | None = None,
-) -> dict[str, Points]:
-    """Lines of (bits per pixel, quality), sorted by rate; a point is a mean over pictures at one rate asked for.
+def complete(rows: Sequence[Row], pictures: Sequence[str]) -> dict[float, list[Row]]:
+    """A line's rows of some pictures (as `name_of` calls them) by the rate asked for, where all have one; lowest first."""
+    wanted = set(pictures)
+    found: dict[float, list[Row]] = {}
+    for row in rows:
+        if name_of(row) in wanted:
+            found.setdefault(row["bpp"], []).append(row)
+    return {bpp: found[bpp] for bpp in sorted(found) if set(map(name_of, found[bpp])) == wanted}
+
+
+def mean(rows: Sequence[Row], measure: str, average: str = AVERAGES[0]) -> float | None:
+    """A measure's mean over pictures: the one place where such means are taken.
 
     Args:
-        rows: of a sweep.
-        measure: a field; runs in which it is None make no point.
-        average: one of `AVERAGES`; the second for PSNR only.
-        pictures: as `name_of` calls them; by default `shared_pictures`. A rate that one of them lacks makes no point.
+        rows: several of one picture at one size, as of several seeds, count as their mean.
+        measure: a field.
+        average: one of `AVERAGES`; the second, which reads the field "mse", for PSNR only.
 
     Returns:
-        name of the line, as in `lines`, to its points; lines without a point are left out.
+        None where a row lacks the measure, or there is no row: a mean over fewer pictures would pass for its neighbours'.
 
     Raises:
         EvaluationError: no such average, or the second of anything but PSNR.
@@ -112,26 +115,41 @@ def curves(
     pooled = average == AVERAGES[1]
     if pooled and measure != "psnr":
         raise EvaluationError(f"{measure} has no mean squared error to average")
-    wanted = set(shared_pictures(rows) if pictures is None else pictures)
-    found: dict[str, Points] = {}
-    for name, some in lines(rows).items():
-        points = []
-        for bpp in sorted({row["bpp"] for row in some}):
-            there = {name_of(row): row for row in some if row["bpp"] == bpp and name_of(row) in wanted}
-            field = "mse" if pooled else measure
-            values = [row[field] for row in there.values() if row.get(field) is not None]
-            if wanted and len(values) == len(wanted):
-                mean = sum(values) / len(values)
-                rate = sum(row["bpp_real"] for row in there.values()) / len(values)
-                points.append((rate, psnr_of_mse(mean) if pooled else mean))
-        if points:
-            found[name] = sorted(points)
-    return found
+    pictures: dict[str, list[float | None]] = {}
+    for row in rows:
+        pictures.setdefault(name_of(row), []).append(row.get("mse" if pooled else measure))
+    if not pictures or any(None in values for values in pictures.values()):
+        return None
+    value = sum(sum(values) / len(values) for values in pictures.values()) / len(pictures)
+    return psnr_of_mse(value) if pooled else value
 
 
-def bd_rate(
-    anchor: Sequence[tuple[float, float]], test: Sequence[tuple[float, float]], *, minimum: float = MINIMUM_OVERLAP
-) -> float:
+def curve(rows: Sequence[Row], pictures: Sequence[str], measure: str = "psnr", average: str = AVERAGES[0]) -> Points:
+    """One line's points (bits per pixel, quality), by rate: means over ``pictures`` at each rate asked for that all have."""
+    points = [(mean(some, "bpp_real"), mean(some, measure, average)) for some in complete(rows, pictures).values()]
+    return sorted((rate, value) for rate, value in points if rate is not None and value is not None)
+
+
+def curves(
+    rows: Sequence[Row], measure: str = "psnr", *, average: str = AVERAGES[0], pictures: Sequence[str] | None = None
+) -> dict[str, Points]:
+    """The `curve` of every line that has one, by name, as in `lines`.
+
+    Args:
+        rows: of a sweep.
+        measure: a field; runs in which it is None make no point.
+        average: one of `AVERAGES`; the second for PSNR only.
+        pictures: as `name_of` calls them; by default `shared_pictures`. A rate that one of them lacks makes no point.
+
+    Raises:
+        EvaluationError: no such average, or the second of anything but PSNR.
+    """
+    wanted = shared_pictures(rows) if pictures is None else pictures
+    found = {name: curve(some, wanted, measure, average) for name, some in lines(rows).items()}
+    return {name: points for name, points in found.items() if points}
+
+
+def bd_rate(anchor: Sequence[tuple[float, float]], test: Sequence[tuple[float, float]]) -> float:
     """Bjøntegaard's delta rate: how much more rate ``test`` needs than ``anchor`` for equal quality, on average.
 
     The logarithm of the rate is interpolated over quality (monotone cubic pieces, "pchip"), and the difference of both
@@ -140,13 +158,12 @@ def bd_rate(
     Args:
         anchor, test: points (bits per pixel, dB), in any order. Points that a better one dominates (less quality for
             more rate) are left out: a curve must rise to be read backwards.
-        minimum: dB that the curves must share.
 
     Returns:
         Per cent; −50 is half the rate at equal quality.
 
     Raises:
-        EvaluationError: fewer than three points on a curve, or less than ``minimum`` dB in common.
+        EvaluationError: fewer than three points on a curve, or less than `MINIMUM_OVERLAP` in common.
     """
     import bjontegaard
 
@@ -156,11 +173,11 @@ def bd_rate(
             raise EvaluationError(f"the {role} curve has {len(points)} rising points, and a BD-rate needs three")
     (low, high), (other_low, other_high) = ((points[0][1], points[-1][1]) for points in curves_)
     common = min(high, other_high) - max(low, other_low)
-    if common < minimum:
+    if common < MINIMUM_OVERLAP:
         shares = f"share only {common:.1f} dB" if common > 0 else "share no quality at all"
         raise EvaluationError(
             f"the curves {shares} ({low:.1f} to {high:.1f} and {other_low:.1f} to {other_high:.1f} dB), "
-            f"and below {minimum:g} dB a mean over it says little"
+            f"and below {MINIMUM_OVERLAP:g} dB a mean over it says little"
         )
     columns = [list(column) for points in curves_ for column in zip(*points, strict=True)]
     return float(bjontegaard.bd_rate(*columns, method="pchip", require_matching_points=False, min_overlap=0))
@@ -215,7 +232,7 @@ class PublishedPoint:
     source: str
 
 
-def published(pictures: str = "kodak") -> list[PublishedPoint]:
+def published_points(pictures: str = "kodak") -> list[PublishedPoint]:
     """What others report for a set of pictures; ``data/published.csv``, with a source for each row.
 
     COIN, Strümpler et al., NIF, COOL-CHIC v1 and v2, C3, and the standards VVC (VTM) and BPG. Two curves may be compared

@@ -25,8 +25,9 @@ from tutorial_lib.evaluation.curves import (
     bd_rates,
     curves,
     lines,
+    mean,
     name_of,
-    published,
+    published_points,
     shared_pictures,
 )
 from tutorial_lib.evaluation.runs import Results, original
@@ -248,7 +249,7 @@ def _plot(points: Mapping[str, list[dict[str, Any]]], axis: str, title: str, fai
 def _published(average: str) -> tuple[dict[str, list[dict[str, Any]]], str]:
     """Published points of one convention, by codec, and a sentence for the page."""
     try:
-        points = published()
+        points = published_points()
     except EvaluationError as error:
         return {}, f" {_text(str(error))}."
     faint: dict[str, list[dict[str, Any]]] = {}
@@ -348,11 +349,9 @@ def _means_table(rows: Sequence[Row], found: Mapping[str, list[Row]]) -> str:
     for (name, aim), some in groups.items():
         cells: list[Any] = [name, aim, (str(len({name_of(row) for row in some})), float(len(some)))]
         for field in fields:
-            values = [row[field] for row in some if row.get(field) is not None]
-            # a mean over fewer pictures than its neighbours' would pass for theirs
-            cells.append(_cell(field, sum(values) / len(values) if len(values) == len(some) else None))
+            cells.append(_cell(field, mean(some, field)))
             if field == "psnr" and has_mse:
-                cells.append(_cell(field, metrics.psnr_of_mse(sum(row["mse"] for row in some) / len(some))))
+                cells.append(_cell(field, mean(some, field, AVERAGES[1])))
         body.append(cells)
     about = "Means over pictures" + (f" ({', '.join(name for name in _names(rows) if name in shared)})" if shared else "")
     about += (

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -24,7 +25,6 @@ from tutorial_lib import codecs, images, metrics
 from tutorial_lib.classical_codecs import SUFFIXES
 from tutorial_lib.runtime import choose_device
 
-METRICS = ("psnr", "ssim", "ms_ssim_db", "lpips_alex", "lpips_squeeze", "ssimulacra2")
 PACKAGES = ("torch", "numpy", "pillow", "constriction", "pytorch-optimizer")
 
 T = TypeVar("T")
@@ -132,10 +132,10 @@ class Run:
     data: bytes | None
 
 
-def run(job: Job) -> Run:
+def run(job: Job, lpips: bool = False) -> Run:
     """`measure`, with a failure as a row of its own: the job's fields, ``key`` and ``error``."""
     try:
-        return measure(job)
+        return measure(job, lpips)
     except (ValueError, OSError, RuntimeError, MemoryError) as error:
         return failure(job, f"{type(error).__name__}: {error}")
 
@@ -145,12 +145,12 @@ def failure(job: Job, error: str) -> Run:
     return Run(asdict(job) | {"key": job.key, "error": error} | circumstances(), None)
 
 
-def measure(job: Job) -> Run:
+def measure(job: Job, lpips: bool = False) -> Run:
     """Encode, decode from the bytes, compare.
 
     Returns:
         the file, and a row of the job's fields and ``key``; ``height``, ``width``, ``bytes``, ``bpp_real``; ``mse`` and
-        `METRICS`, None where a picture is too small or weights are missing; ``encode_seconds`` and ``decode_seconds`` by the
+        the `scores`, None where a picture is too small or weights are missing; ``encode_seconds`` and ``decode_seconds`` by the
         clock, ``encode_cpu_seconds`` and ``decode_cpu_seconds``; ``encode_peak_mb`` and ``decode_peak_mb``, most memory of
         the process meanwhile (Python and PyTorch included, and what earlier runs in it keep mapped), ``device_peak_mb``, of a
         GPU's memory, None without one; ``operations_per_pixel``, multiply-adds of the decoder, None for classical codecs;
@@ -181,7 +181,7 @@ def measure(job: Job) -> Run:
     row["operations_per_pixel"] = codec.operations_per_pixel(data) if learned else None
     row["settings"] = None if learned else codec.settings
     row["mse"] = metrics.mse(decoded, picture)
-    return Run(row | scores(decoded, picture) | circumstances(), data)
+    return Run(row | scores(decoded, picture, lpips) | circumstances(), data)
 
 
 def original(row: Mapping[str, Any]) -> Tensor:
@@ -232,20 +232,21 @@ def watched(work: Callable[[], T]) -> Watched[T]:
     return Watched(result, seconds, cpu_seconds, peak / 1e6)
 
 
-def scores(decoded: Tensor, picture: Tensor) -> dict[str, float | None]:
-    """All `METRICS` of a decoded picture, None where one is not to be had."""
-    measures = {
-        "psnr": lambda: metrics.psnr(decoded, picture),
-        "ssim": lambda: metrics.ssim(decoded, picture),
-        "ms_ssim_db": lambda: metrics.ms_ssim_db(decoded, picture),
-        "lpips_alex": lambda: metrics.lpips(decoded, picture, network="alex"),
-        "lpips_squeeze": lambda: metrics.lpips(decoded, picture, network="squeeze"),
-        "ssimulacra2": lambda: metrics.ssimulacra2(decoded, picture),
+def scores(decoded: Tensor, picture: Tensor, lpips: bool) -> dict[str, float | None]:
+    """Distortions of a decoded picture, None where one is not to be had; LPIPS without ``lpips`` only where its weights are."""
+    measures: dict[str, Callable[[Tensor, Tensor], float]] = {
+        "psnr": metrics.psnr,
+        "ssim": metrics.ssim,
+        "ms_ssim_db": metrics.ms_ssim_db,
+        "lpips_alex": partial(metrics.lpips, network="alex"),
+        "lpips_squeeze": partial(metrics.lpips, network="squeeze"),
+        "ssimulacra2": metrics.ssimulacra2,
     }
+    unasked = () if lpips else {f"lpips_{network}" for network in metrics.lpips_weights_missing()}
     values: dict[str, float | None] = {}
-    for name, measure_ in measures.items():
+    for name, metric in measures.items():
         try:
-            value = measure_()
+            value = None if name in unasked else metric(decoded, picture)
         except metrics.MetricError:
             value = None
         values[name] = value if value is not None and math.isfinite(value) else None  # JSON has no infinity

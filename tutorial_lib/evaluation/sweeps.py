@@ -2,35 +2,21 @@
 
 from __future__ import annotations
 
-import logging
 import math
-import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from statistics import fmean
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import torch
 from tqdm.auto import tqdm
 
 from tutorial_lib import codecs, images
-from tutorial_lib.codecs.coolchic import CoolChicCodec
-from tutorial_lib.evaluation import runs
-from tutorial_lib.evaluation.runs import Job, Results, Run
+from tutorial_lib.evaluation.runs import Job, Results
+from tutorial_lib.evaluation.workers import finished
 from tutorial_lib.losses import LOSSES
 from tutorial_lib.runtime import choose_budget
 
-if TYPE_CHECKING:
-    from distributed import Client
-
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".avif", ".tif", ".tiff", ".bmp", ".ppm")
-
-WORKER_MEMORY = 2_000_000_000
-"""Bytes to allow for each worker: COOL-CHIC v2 takes 1.2 GB at 768×512, Python and PyTorch included."""
-
-DEATHS_ALLOWED = 3
-"""Workers that may die over one run before it counts as failed: the run itself may be what kills them."""
 
 
 def expand(pictures: Sequence[str]) -> list[str]:
@@ -90,7 +76,7 @@ def jobs(
         raise ValueError(f"no loss {unknown[0]!r}; there are {', '.join(LOSSES)}")
     fitted = {"size": size, "budget": choose_budget(budget), "iterations": iterations, "seed": seed}
     learned = [name for name in names if name in codecs.LEARNED]
-    grids = [name for name in learned if isinstance(codecs.get(name), CoolChicCodec)]
+    grids = [name for name in learned if getattr(codecs.get(name), "takes_lambda", name.startswith("coolchic"))]
     found = []
     for picture in pictures:
         for bpp in map(float, rates):
@@ -111,6 +97,7 @@ def sweep(
     progress: bool = True,
     workers: int = 0,
     scheduler: str | None = None,
+    lpips: bool = False,
 ) -> list[dict[str, Any]]:
     """Run the jobs that have no row yet. Killed at any moment, it goes on where it was when it is called again.
 
@@ -123,7 +110,8 @@ def sweep(
             its own while there are as many. A run whose worker died starts again on another one. A script that asks for
             workers must do so under ``if __name__ == "__main__":``, since each of them imports it.
         scheduler: the address of a Dask scheduler to use instead ("tcp://host:8786"). Its workers must have this package,
-            and find pictures given as files under the same paths.
+            and find pictures given as files under the same paths. Losses and codecs that you added travel with the runs.
+        lpips: measure LPIPS even where its weights must be downloaded first, 238 MB; else only where they lie already.
 
     Returns:
         the rows of all ``wanted`` that are done or failed.
@@ -132,11 +120,11 @@ def sweep(
     there = {row["key"]: row for row in results.rows()}
     missing = [job for key, job in unique.items() if key not in there or (retry and there[key]["error"])]
     if missing:
-        with _finished(missing, workers, scheduler, print if progress else lambda _: None) as (finished, parallel):
+        with finished(missing, lpips, workers, scheduler, print if progress else lambda _: None) as (ended, parallel):
             left = _TimeLeft(missing, [row for row in there.values() if not row["error"]])
             form = "{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}{postfix}]"
             with tqdm(total=len(missing), unit="run", disable=not progress, bar_format=form) as bar:
-                for job, run in finished:
+                for job, run in ended:
                     row = results.append(run.row, run.data)
                     left.done(job, row)
                     bar.set_postfix_str(f"{left.estimate(parallel)}{job}", refresh=False)
@@ -167,65 +155,3 @@ class _TimeLeft:
             return ""
         seconds = sum(fmean(self.seconds[job.codec]) for job in self.open.values()) / parallel
         return f"about {math.ceil(seconds / 60)} min left, " if seconds > 90 else f"about {math.ceil(seconds)} s left, "
-
-
-@contextmanager
-def _finished(
-    missing: Sequence[Job], workers: int, scheduler: str | None, say: Callable[[str], None]
-) -> Iterator[tuple[Iterator[tuple[Job, Run]], int]]:
-    """(job, run) in the order in which they end, and how many run at once."""
-    if not workers and scheduler is None:
-        yield ((job, runs.run(job)) for job in missing), 1
-        return
-    import dask
-    from distributed import Client, LocalCluster
-
-    # a run may last longer than Dask's patience with a worker that computes without answering; the nanny ends those that died
-    quiet = {"distributed.scheduler.allowed-failures": DEATHS_ALLOWED, "distributed.comm.timeouts.connect": "60s"}
-    with dask.config.set(quiet):
-        if scheduler is not None:
-            with Client(scheduler) as client:
-                say(f"scheduler {scheduler}: {len(client.nthreads())} workers, dashboard at {client.dashboard_link}")
-                yield _computed(client, missing), max(1, len(client.nthreads()))
-            return
-        count = min(workers, len(missing))
-        # a worker that ends late or is replaced is no news; its run starts again
-        options: dict[str, Any] = {"memory_limit": 0, "dashboard_address": ":0", "silence_logs": logging.ERROR}
-        with LocalCluster(n_workers=count, threads_per_worker=1, **options) as cluster:
-            with Client(cluster) as client:
-                say(f"{count} workers, dashboard at {client.dashboard_link}")
-                yield _computed(client, missing), count
-
-
-def _computed(client: Client, missing: Sequence[Job]) -> Iterator[tuple[Job, Run]]:
-    from distributed import as_completed
-
-    futures = {}
-    for place, job in enumerate(missing):
-        # in order: earlier jobs have the higher priority; not pure, since a retried job must run again
-        futures[client.submit(_on_worker, job, pure=False, priority=-place)] = job
-    for future in as_completed(list(futures)):
-        job = futures.pop(future)
-        error = future.exception()
-        yield job, runs.failure(job, f"{type(error).__name__}: {error}") if error is not None else future.result()
-        future.release()
-
-
-def _on_worker(job: Job) -> Run:
-    """`runs.run` on a Dask worker: a thread, and a GPU chosen by the worker's name, a number in local clusters."""
-    from distributed import get_worker
-
-    if torch.cuda.is_available():
-        name = str(get_worker().name)
-        torch.cuda.set_device(int(name) % torch.cuda.device_count() if name.isdecimal() else 0)
-    torch.set_num_threads(max(1, int(os.environ.get("OMP_NUM_THREADS", "1"))))
-    return runs.run(job)
-
-
-def default_workers() -> int:
-    """One for each GPU; without one, for each core, as far as memory goes: short steps gain little from more threads."""
-    import psutil
-
-    if torch.cuda.is_available():
-        return torch.cuda.device_count()
-    return max(1, min(psutil.cpu_count(logical=False) or 1, int(psutil.virtual_memory().total / WORKER_MEMORY)))

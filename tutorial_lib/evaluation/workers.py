@@ -1,0 +1,134 @@
+"""Runs one after the other in this process, or on Dask's workers, which first learn what the reader added: losses and codecs."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from tutorial_lib import codecs, losses
+from tutorial_lib.evaluation import runs
+from tutorial_lib.evaluation.runs import Job, Run
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from distributed import Client
+
+WORKER_MEMORY = 2_000_000_000
+"""Bytes to allow for each worker: COOL-CHIC v2 takes 1.2 GB at 768×512, Python and PyTorch included."""
+
+DEATHS_ALLOWED = 3
+"""Workers that may die over one run before it counts as failed: the run itself may be what kills them."""
+
+
+def default_workers() -> int:
+    """One for each GPU; without one, for each core, as far as memory goes: short steps gain little from more threads."""
+    import psutil
+
+    if torch.cuda.is_available():
+        return torch.cuda.device_count()
+    return max(1, min(psutil.cpu_count(logical=False) or 1, int(psutil.virtual_memory().total / WORKER_MEMORY)))
+
+
+@contextmanager
+def finished(
+    missing: Sequence[Job], lpips: bool, workers: int, scheduler: str | None, say: Callable[[str], None]
+) -> Iterator[tuple[Iterator[tuple[Job, Run]], int]]:
+    """(job, run) in the order in which they end, and how many run at once."""
+    if not workers and scheduler is None:
+        yield ((job, runs.run(job, lpips)) for job in missing), 1
+        return
+    import dask
+    from distributed import Client, LocalCluster
+
+    added = packed()
+    # a run may last longer than Dask's patience with a worker that computes without answering; the nanny ends those that died
+    quiet = {"distributed.scheduler.allowed-failures": DEATHS_ALLOWED, "distributed.comm.timeouts.connect": "60s"}
+    with dask.config.set(quiet):
+        if scheduler is not None:
+            with Client(scheduler) as client:
+                say(f"scheduler {scheduler}: {len(client.nthreads())} workers, dashboard at {client.dashboard_link}")
+                yield _computed(client, missing, lpips, added), max(1, len(client.nthreads()))
+            return
+        count = min(workers, len(missing))
+        # a worker that ends late or is replaced is no news; its run starts again
+        options: dict[str, Any] = {"memory_limit": 0, "dashboard_address": ":0", "silence_logs": logging.ERROR}
+        with LocalCluster(n_workers=count, threads_per_worker=1, **options) as cluster:
+            with Client(cluster) as client:
+                say(f"{count} workers, dashboard at {client.dashboard_link}")
+                yield _computed(client, missing, lpips, added), count
+
+
+def _computed(client: Client, missing: Sequence[Job], lpips: bool, added: bytes) -> Iterator[tuple[Job, Run]]:
+    from distributed import as_completed
+
+    futures = {}
+    for place, job in enumerate(missing):
+        # in order: earlier jobs have the higher priority; not pure, since a retried job must run again; what was added goes with
+        # each job, since a worker that replaces a dead one must learn it too
+        futures[client.submit(_on_worker, job, lpips, added, pure=False, priority=-place)] = job
+    for future in as_completed(list(futures)):
+        job = futures.pop(future)
+        error = future.exception()
+        yield job, runs.failure(job, f"{type(error).__name__}: {error}") if error is not None else future.result()
+        future.release()
+
+
+def _on_worker(job: Job, lpips: bool, added: bytes) -> Run:
+    """`runs.run` on a Dask worker: a thread, and a GPU chosen by the worker's name, a number in local clusters."""
+    from distributed import get_worker
+
+    if torch.cuda.is_available():
+        name = str(get_worker().name)
+        torch.cuda.set_device(int(name) % torch.cuda.device_count() if name.isdecimal() else 0)
+    torch.set_num_threads(max(1, int(os.environ.get("OMP_NUM_THREADS", "1"))))
+    unpack(added)
+    return runs.run(job, lpips)
+
+
+def packed() -> bytes:
+    """The losses and codecs that aren't the package's own, with the code that makes them, for `unpack` in another process.
+
+    Raises:
+        ValueError: one of them can't leave this process.
+    """
+    import cloudpickle
+
+    added = [
+        {name: value for name, value in known.items() if not any(value is own for own in vars(package).values())}
+        for known, package in ((losses.LOSSES, losses), (codecs.LEARNED, codecs))
+    ]
+    modules = list(filter(None, (_readers_module(value) for known in added for value in known.values())))
+    for module in modules:
+        cloudpickle.register_pickle_by_value(module)
+    try:
+        return cloudpickle.dumps(added)
+    except Exception as error:  # whatever the pickling of a reader's objects raises
+        names = ", ".join(name for known in added for name in known)
+        raise ValueError(f"{names} can't be sent to other processes ({error}); workers 0 stays in this one") from error
+    finally:
+        for module in set(modules):
+            cloudpickle.unregister_pickle_by_value(module)
+
+
+def unpack(added: bytes) -> None:
+    """Enter what `packed` took along beside the package's own losses and codecs."""
+    import cloudpickle
+
+    for known, found in zip((losses.LOSSES, codecs.LEARNED), cloudpickle.loads(added), strict=True):
+        known.update(found)
+
+
+def _readers_module(value: object) -> ModuleType | None:
+    """The module (or package around it) that defines a function or an object's class, if other processes may not have it."""
+    name = str(getattr(getattr(value, "func", value), "__module__", None)).partition(".")[0]
+    module = sys.modules.get(name)
+    installed = {"site-packages", "dist-packages"} & set(Path(getattr(module, "__file__", None) or "").parts)
+    return None if installed or name in {"__main__", "tutorial_lib", *sys.stdlib_module_names} else module
