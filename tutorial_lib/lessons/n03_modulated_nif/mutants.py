@@ -8,7 +8,7 @@ import time
 import torch
 from torch import nn
 
-from tutorial_lib.lessons.n03_modulated_nif import checks
+from tutorial_lib.lessons.n03_modulated_nif import answers
 
 # ------------------------------------------------------------------------------------------------ 03.1
 
@@ -82,7 +82,7 @@ def empty_counted(genesis, modulation, frequencies, height, width, bits_per_weig
 # ------------------------------------------------------------------------------------------------ 03.3
 
 
-class Network(checks.Nif):
+class Network(answers.Nif):
     """A right answer as a participant would write it, to be spoilt."""
 
     def modulation_map(self, features):
@@ -92,7 +92,7 @@ class Network(checks.Nif):
         f_m = self.modulation_map(features)
         y = features[..., : self.inputs[0]]
         for layer in self.genesis[:-1]:
-            y = checks.modulated(layer, y, f_m)
+            y = answers.modulated(layer, y, f_m)
         return (self.genesis[-1](y) + 1) / 2
 
 
@@ -104,9 +104,9 @@ class RangeForgotten(Network):
 class FirstLayerAlone(Network):
     def colours(self, features):
         f_m = self.modulation_map(features)
-        y = checks.modulated(self.genesis[0], features[..., : self.inputs[0]], f_m)
+        y = answers.modulated(self.genesis[0], features[..., : self.inputs[0]], f_m)
         for layer in self.genesis[1:-1]:
-            y = checks.modulated(layer, y, 0 * f_m)
+            y = answers.modulated(layer, y, 0 * f_m)
         return (self.genesis[-1](y) + 1) / 2
 
 
@@ -115,7 +115,7 @@ class LastModulated(Network):
         f_m = self.modulation_map(features)
         y = features[..., : self.inputs[0]]
         for layer in self.genesis:
-            y = checks.modulated(layer, y, f_m)
+            y = answers.modulated(layer, y, f_m)
         return (y + 1) / 2
 
 
@@ -134,7 +134,7 @@ class OwnMap(Network):
         f_m = self.modulation(features[..., self.inputs[0] :])
         y = features[..., : self.inputs[0]]
         for layer in self.genesis[:-1]:
-            y = checks.modulated(layer, y, f_m)
+            y = answers.modulated(layer, y, f_m)
         return (self.genesis[-1](y) + 1) / 2
 
 

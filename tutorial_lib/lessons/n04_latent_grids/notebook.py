@@ -22,7 +22,7 @@ import torch
 import torch.nn.functional as F
 from pytorch_optimizer import SOAP
 
-from tutorial_lib import bitstream, codecs, images, latent_coding, latent_training, metrics, plots, widgets
+from tutorial_lib import bitstream, codecs, images, latent_training, metrics, plots, widgets
 from tutorial_lib.course import budget_value, drawing, exercise, hint, label, points, progress, record_point, sample_file
 from tutorial_lib.latent_grids import GAIN, SMALL, SPREADS, LatentGrids, start_from_pyramid
 from tutorial_lib.lessons.n04_latent_grids import figures
@@ -43,7 +43,7 @@ torch.set_num_threads(1)  # networks as small as these gain nothing from more
 # %%
 codec = codecs.get("coolchic-small")
 data = sample_file("coffee-coolchic-0.9.inr")
-model = codec.representation_of(data)  # what the file holds: grids and networks
+model = codec.open(data)  # what the file holds: grids and networks
 grids = model.symbols()  # seven tensors of integers, the finest first
 
 figures.pyramid_figure(grids, model.render())
@@ -441,16 +441,11 @@ recipe = latent_training.GridRecipe(tail, pyramid=False)
 report = latent_training.fit(final, coffee, recipe, lmbda=lmbda, progress=False)
 final.cpu()
 
-sections = {
-    "configuration": bitstream.varint(SMALL.grids),
-    "networks": latent_coding.encode_networks(final, report.exponents),
-    "latents": latent_coding.encode_latents(final),
-}
-container = bitstream.Container(codec.number, final.height, final.width, sections)
-my_file = bitstream.write(container)
+my_file = codec.pack(final, report.steps)
 my_picture = codecs.decode(my_file)
 point = metrics.bits_per_pixel(my_file, coffee), metrics.psnr(my_picture, coffee)
 
+sections = bitstream.read(my_file).sections
 print(", ".join(f"{name}: {len(part):,} bytes" for name, part in sections.items()), f"({whose})")
 print(f"{len(my_file):,} bytes in all, {point[0]:.2f} bits per pixel, {point[1]:.1f} dB")
 

@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-import html
 import math
-import random
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import matplotlib
-import numpy as np
 import torch
 import torch.nn.functional as F
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from torch import Tensor
 
-from tutorial_lib import codecs, evaluation, images, losses, metrics, plots
+from tutorial_lib import codecs, images, losses, metrics, plots
 from tutorial_lib.course import drawing
-from tutorial_lib.course.drawing import compare, grey, nothing, table
+from tutorial_lib.course.drawing import compare, grey, table
 from tutorial_lib.course.session import sample_file
 from tutorial_lib.losses import Loss
-from tutorial_lib.runtime import data_path
 
 LOOKS = {
     name: {"color": colour, "marker": marker}
@@ -272,233 +266,3 @@ def fits_table(files: Mapping[str, bytes], original: Tensor, owner: str) -> plot
         )
     caption = f"two fits that differ in the loss ({owner}). {lpips_remark(original)}".strip()
     return table(["bits per pixel", "PSNR (dB)", "SSIM", "LPIPS (less is better)"], rows, caption)
-
-
-# ---------------------------------------------------------------------------------------------- five judges
-
-
-PARTS = {
-    "eye": (44, 86, 62, 78),
-    "brow": (0, 100, 62, 78),
-    "nose": (124, 110, 62, 78),
-    "ear": (0, 222, 62, 78),
-    "all": (0, 0, 200, 300),
-}
-"""What to look at of Chelsea at 300×200: top, left, height, width."""
-
-
-@dataclass(frozen=True)
-class BlindTest:
-    """Decoded pictures under letters; which is which stays hidden until `reveal`."""
-
-    original: Tensor
-    decoded: dict[str, Tensor]
-    rates: dict[str, float]
-    _names: dict[str, str] = field(repr=False)
-
-    def names(self) -> dict[str, str]:
-        """Letters to losses, for after the test."""
-        return dict(self._names)
-
-    def look(self, part: str) -> plots.Shown:
-        """One of `PARTS` of all of them, and of the original."""
-        shown = {"original": self.original} | self.decoded
-        crops = [images.crop(picture, *PARTS[part]) for picture in shown.values()]
-        return plots.pictures(crops, list(shown), zoom=1 if part == "all" else 3, alt=f"Chelsea the cat, {part}")
-
-
-def blind_test(files: Mapping[str, bytes], original: Tensor) -> BlindTest:
-    """Files by their loss's name, decoded, in an order that tells nothing."""
-    names = list(files)
-    random.Random("which is which").shuffle(names)
-    letters = dict(zip("ABCDEFGH", names, strict=False))
-    decoded = {letter: codecs.decode(files[name]).cpu() for letter, name in letters.items()}
-    rates = {letter: metrics.bits_per_pixel(files[name], original) for letter, name in letters.items()}
-    return BlindTest(original, decoded, rates, letters)
-
-
-Judgement = dict[str, dict[str, float | None]]
-
-
-def judge(test: BlindTest, decibels: Callable[[float], float]) -> Judgement:
-    """PSNR, MS-SSIM in dB and LPIPS of each letter; None where LPIPS is not to be had."""
-    pairs = {letter: (picture, test.original) for letter, picture in test.decoded.items()}
-    return {
-        "PSNR (dB)": {letter: metrics.psnr(*pair) for letter, pair in pairs.items()},
-        "MS-SSIM (dB)": {letter: decibels(metrics.ms_ssim(*pair)) for letter, pair in pairs.items()},
-        "LPIPS (less is better)": {letter: lpips(*pair) for letter, pair in pairs.items()},
-    }
-
-
-def ranking(values: Mapping[str, float | None], less_is_better: bool = False) -> str | None:
-    """Letters, the best first; None where a value is missing."""
-    if any(value is None for value in values.values()):
-        return None
-    return "".join(sorted(values, key=lambda letter: values[letter] if less_is_better else -values[letter]))
-
-
-def judges_table(test: BlindTest, judgement: Judgement, owner: str) -> plots.Shown:
-    """What the metrics say, by letters."""
-    rows = {}
-    for letter in test.decoded:
-        values = [number(some[letter], 3 if "LPIPS" in name else 2) for name, some in judgement.items()]
-        rows[letter] = (f"{test.rates[letter]:.3f}", *values)
-    caption = f"whole pictures; decibels: {owner}. {lpips_remark(test.original)}".strip()
-    return table(["bits per pixel", *judgement], rows, caption)
-
-
-def rankings(test: BlindTest, judgement: Judgement, mine: str | None) -> dict[str, str]:
-    """The reader's ranking, where it is one, and the metrics'."""
-    found = {name.split(" ")[0]: ranking(values, "less" in name) for name, values in judgement.items()}
-    tidy = "".join(letter for letter in str(mine or "").upper() if letter.isalpha())
-    yours = tidy if sorted(tidy) == sorted(test.decoded) else None
-    return {name: order for name, order in ({"you": yours} | found).items() if order}
-
-
-def reveal(
-    test: BlindTest, judgement: Judgement, mine: str | None, agreement: Callable[[str, str], float], owner: str
-) -> plots.Shown:
-    """Which is which, how each judge ranks them, and how far judges agree; folded until the reader has ranked, too."""
-    judges = rankings(test, judgement, mine)
-    drawn = _ranks_figure(test, judges)
-    rows = {
-        name: [f"{agreement(order, other):.0%}" if name != rival else "–" for rival, other in judges.items()]
-        for name, order in judges.items()
-    }
-    agreed = table(list(judges), rows, f"how many pairs two judges order alike ({owner})")
-    if "you" in judges:
-        return plots.Shown(drawn.html + agreed.html, f"{drawn.text}\n{agreed.text}")
-    why = "Your ranking has not all letters once" if mine else "You have not ranked them yet"
-    summary = f"{why}: set my_ranking above and run this again. Or open this to see which is which."
-    return plots.Shown(f"<details><summary>{html.escape(summary)}</summary>{drawn.html}{agreed.html}</details>", f"{why}.")
-
-
-@matplotlib.rc_context(plots.STYLE)
-def _ranks_figure(test: BlindTest, judges: Mapping[str, str]) -> plots.Shown:
-    made, axis = plots.figure(4 + 2.4 * len(judges), 4.6)
-    places = range(len(judges))
-    for letter, name in test._names.items():
-        ranks = [order.index(letter) + 1 for order in judges.values()]
-        look = LOOKS.get(name, {"color": "0.4"})
-        axis.plot(places, ranks, color=look["color"], marker="o", markersize=25, linewidth=3)
-        for place, rank in zip(places, ranks, strict=True):
-            axis.text(place, rank, letter, color="white", ha="center", va="center_baseline", fontweight="bold", fontsize=15)
-        axis.text(len(judges) - 0.75, ranks[-1], f"{letter} = {name}", color=look["color"], va="center", fontweight="bold")
-    axis.set(xticks=list(places), yticks=range(1, len(test.decoded) + 1), ylabel="rank", xlim=(-0.4, len(judges) + 0.3))
-    axis.set_xticklabels(list(judges), fontsize=15)
-    axis.invert_yaxis()
-    axis.grid(axis="x", visible=False)
-    spelled = "; ".join(f"{judge}: " + ", ".join(test._names[letter] for letter in order) for judge, order in judges.items())
-    letters = ", ".join(f"{letter} is {name}" for letter, name in test._names.items())
-    return plots.show(made, f"Ranks from 1, the best, for each judge. {letters}. From best to worst, {spelled}.")
-
-
-# ---------------------------------------------------------------------------------------------- the sweep
-
-
-def sweep_rows() -> list[dict[str, Any]]:
-    """The committed sweep's rows; none where it is missing."""
-    there = data_path("results/losses-288x192")
-    return evaluation.Results(there).rows() if there else []
-
-
-def _measures(rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """Fields to axes' labels, with the LPIPS that was measured."""
-    alex = any(row.get("lpips_alex") is not None for row in rows)
-    label = "LPIPS (less is better)"
-    return {"psnr": "PSNR (dB)", "ms_ssim_db": "MS-SSIM (dB)", "lpips_alex" if alex else "lpips_squeeze": label}
-
-
-def sweep_figure(rows: Sequence[Mapping[str, Any]]) -> plots.Shown:
-    """`plots.loss_curves` of the rows; a sentence where there are too few."""
-    try:
-        pictures = list(dict.fromkeys(row["picture"] for row in rows))
-        title = f"{', '.join(pictures)} at 288 × 192" if pictures else ""
-        return plots.loss_curves(rows, measures=_measures(rows), title=title)
-    except ValueError as error:
-        return nothing(str(error))
-
-
-def gains_at_rate(rows: Sequence[Mapping[str, Any]], measure: str) -> dict[tuple[str, str], float]:
-    """(codec, loss) to its mean gain over mse at equal rate, over pictures and five rates that both curves span."""
-    curves: dict[tuple[str, str, str], list[tuple[float, float]]] = {}
-    for row in rows:
-        if row.get("loss") and row.get("bpp") and row.get("bpp_real") and row.get(measure) is not None:
-            key = row["codec"], row["loss"], row["picture"]
-            curves.setdefault(key, []).append((row["bpp_real"], row[measure]))
-    gains: dict[tuple[str, str], list[float]] = {}
-    for (codec, loss, picture), some in curves.items():
-        plain = curves.get((codec, "mse", picture), [])
-        if loss == "mse" or len(some) < 2 or len(plain) < 2:
-            continue
-        (rates, values), (plain_rates, plain_values) = (zip(*each, strict=True) for each in (some, plain))
-        low, high = max(min(rates), min(plain_rates)), min(max(rates), max(plain_rates))
-        if low < high:
-            for rate in np.geomspace(low, high, 5):
-                gain = evaluation.at_rate(rates, values, rate) - evaluation.at_rate(plain_rates, plain_values, rate)
-                gains.setdefault((codec, loss), []).append(gain)
-    return {key: sum(some) / len(some) for key, some in gains.items()}
-
-
-def gains_at_lambda(rows: Sequence[Mapping[str, Any]], measure: str) -> dict[tuple[str, str], float]:
-    """(codec, loss) to its mean gain over mse at equal λ; of "bpp_real" the change in percent of mse's rate."""
-    kept = [row for row in rows if row.get("lmbda") and row.get("loss") and row.get(measure) is not None]
-    plain = {(r["codec"], r["picture"], r["lmbda"]): r[measure] for r in kept if r["loss"] == "mse"}
-    gains: dict[tuple[str, str], list[float]] = {}
-    for row in kept:
-        other = plain.get((row["codec"], row["picture"], row["lmbda"]))
-        if other is not None and row["loss"] != "mse":
-            gain = 100 * (row[measure] / other - 1) if measure == "bpp_real" else row[measure] - other
-            gains.setdefault((row["codec"], row["loss"]), []).append(gain)
-    return {key: sum(some) / len(some) for key, some in gains.items()}
-
-
-@matplotlib.rc_context(plots.STYLE)
-def gains_figure(rows: Sequence[Mapping[str, Any]]) -> plots.Shown:
-    """What each loss gains over mse, at equal λ (hollow) and at equal rate (filled), and what it pays in bits at equal λ."""
-    measures = _measures(rows)
-    at_rate = {measure: gains_at_rate(rows, measure) for measure in measures}
-    at_lambda = {measure: gains_at_lambda(rows, measure) for measure in ("bpp_real", *measures)}
-    pairs = {pair for found in (*at_rate.values(), *at_lambda.values()) for pair in found}
-    if not pairs:
-        return nothing("there is nothing to compare")
-    names = [name for name in losses.PAPER_LOSSES if any(loss == name for _, loss in pairs)]
-    chosen = sorted({codec for codec, _ in pairs if any((codec, n) in at_lambda["bpp_real"] for n in names)})
-    chosen = chosen or sorted({codec for codec, _ in pairs})
-    titles = {"bpp_real": "rate at equal λ (%)"} | measures
-    made = Figure(figsize=(14.5, 0.9 + 2.6 * len(chosen)), layout="constrained")
-    panels = made.subplots(len(chosen), len(titles), sharex="col", sharey=True, squeeze=False)
-    texts = ["Gains over mse, at equal λ and at equal rate."]
-    for codec, across in zip(chosen, panels, strict=True):
-        for (measure, title), axis in zip(titles.items(), across, strict=True):
-            texts.append(f"{codec}, {title}: " + _dots(axis, codec, names, at_lambda[measure], at_rate.get(measure, {})))
-            axis.axvline(0, color="0.4", linewidth=1.5, zorder=0)
-            axis.set_title(f"{codec}: {title.replace(' (less is better)', ', less is better')}", fontsize=13)
-            axis.set(yticks=range(len(names)), ylim=(len(names) - 0.5, -0.5))
-            axis.set_yticklabels(names)
-            axis.margins(x=0.12)
-    for (measure, title), axis in zip(titles.items(), panels[-1], strict=True):
-        axis.set_xlabel("more bits than mse →" if measure == "bpp_real" else "← better" if "less" in title else "better →")
-    handles = [
-        matplotlib.lines.Line2D([], [], color="0.3", marker="D", markerfacecolor="white", linestyle="none", label="at equal λ"),
-        matplotlib.lines.Line2D([], [], color="0.3", marker="o", linestyle="none", label="at equal rate"),
-    ]
-    made.legend(handles=handles, loc="outside lower center", ncols=2)
-    return plots.show(made, " ".join(texts))
-
-
-def _dots(axis: Axes, codec: str, names: Sequence[str], hollow: Mapping[Any, float], filled: Mapping[Any, float]) -> str:
-    """One panel's dots; what they are in words."""
-    said = []
-    for place, name in enumerate(names):
-        colour, words = LOOKS[name]["color"], []
-        if (codec, name) in hollow:
-            value = hollow[codec, name]
-            axis.plot(value, place, "D", color=colour, markerfacecolor="white", markersize=10, markeredgewidth=2.5)
-            words.append(f"{value:+.3g} at equal λ")
-        if (codec, name) in filled:
-            value = filled[codec, name]
-            axis.plot(value, place, "o", color=colour, markersize=11)
-            words.append(f"{value:+.3g} at equal rate")
-        said.append(f"{name} {' and '.join(words) or 'n/a'}")
-    return "; ".join(said) + "."

@@ -22,7 +22,7 @@ from pytorch_msssim import ssim
 
 from tutorial_lib import codecs, images, losses, metrics, plots, widgets
 from tutorial_lib.course import budget_value, drawing, exercise, hint, label, points, progress, record_point, sample_file
-from tutorial_lib.lessons.n05_losses import figures
+from tutorial_lib.lessons.n05_losses import figures, judges, sweep
 
 torch.set_num_threads(1)  # networks as small as these gain nothing from more
 
@@ -328,14 +328,14 @@ for similarity in (0.90, 0.95, 0.99, 0.995, 1.0):
 
 # %%
 names = ("l1", "mse", "log-cosh", "log-cosh+ssim", "l1+ssim")
-test = figures.blind_test({name: sample_file(f"chelsea-loss-{name}.inr") for name in names}, chelsea)
+test = judges.blind_test({name: sample_file(f"chelsea-loss-{name}.inr") for name in names}, chelsea)
 
 
 def look(part="eye"):
     return test.look(part)
 
 
-widgets.explore(look, part=list(figures.PARTS))
+widgets.explore(look, part=list(judges.PARTS))
 
 # %% [markdown]
 # Write your ranking down before you go on, the best first. You will see how good a judge you are, or how good they are.
@@ -347,8 +347,8 @@ my_ranking = None  # five letters, the best first: "ABCDE", say
 # And this is what the metrics say, still without names. **Do they agree with each other? With you?**
 
 # %%
-judgement = figures.judge(test, decibels)
-figures.judges_table(test, judgement, label(decibels))
+judgement = judges.judge(test, decibels)
+judges.judges_table(test, judgement, label(decibels))
 
 # %% [markdown]
 # ### 05.5 How far two judges agree (6 min, may be skipped)
@@ -378,7 +378,7 @@ hint("05.5")
 # Now open the letters.
 
 # %%
-figures.reveal(test, judgement, my_ranking, agreement, label(agreement))
+judges.reveal(test, judgement, my_ranking, agreement, label(agreement))
 
 # %% [markdown]
 # What these five files say:
@@ -396,7 +396,7 @@ letters = {name: letter for letter, name in test.names().items()}
 
 
 def compare(left="mse", right="log-cosh+ssim"):
-    pair = [images.crop(test.decoded[letters[name]], *figures.PARTS["brow"]) for name in (left, right)]
+    pair = [images.crop(test.decoded[letters[name]], *judges.PARTS["brow"]) for name in (left, right)]
     return widgets.swipe(*pair, (left, right), alt="Chelsea's brow", zoom=6)
 
 
@@ -424,8 +424,8 @@ for name in names:
 # cost in PSNR?**
 
 # %%
-rows = figures.sweep_rows()
-figures.sweep_figure(rows)
+rows = sweep.sweep_rows()
+sweep.sweep_figure(rows)
 
 # %% [markdown]
 # You do. With the SSIM term, at 1 bit per pixel and on average over the three pictures:
@@ -462,7 +462,7 @@ figures.scales_table(decoded, chelsea, five)
 # Both ways side by side: hollow at equal λ, as the paper has it, filled at equal rate.
 
 # %%
-figures.gains_figure(rows)
+sweep.gains_figure(rows)
 
 # %% [markdown]
 # $\log \cosh$ makes files a quarter smaller than $d^2$, and so looks worse in every metric. L1 makes them six times

@@ -23,7 +23,7 @@ import torch
 from tutorial_lib import codecs, entropy_coding, images, metrics, plots, training, widgets
 from tutorial_lib.bitstream import BitstreamError, Reader, varint
 from tutorial_lib.course import budget_value, drawing, exercise, hint, label, points, progress, record_point, sample_file
-from tutorial_lib.lessons.n06_quantisation import figures
+from tutorial_lib.lessons.n06_quantisation import damage, figures
 from tutorial_lib.quantization import QuantizedTensor, storable_step
 from tutorial_lib.runtime import choose_device
 from tutorial_lib.training import Phase
@@ -451,7 +451,7 @@ hint("06.4")
 
 # %%
 packed = pack(codec.number, height, width, sections)
-figures.bytes_table(packed, names)
+damage.bytes_table(packed, names)
 
 # %% [markdown]
 # ### 06.5 Unpack (5 min, may be skipped)
@@ -523,8 +523,8 @@ print("the picture is equal:", torch.equal(picture, figures.paint(decoded, sent)
 # %%
 my_prediction = None  # five letters, for A to E: "rswhr", say
 
-flips = figures.five_flips(packed, picture, codec)
-figures.flips_figure(flips, my_prediction)
+flips = damage.five_flips(packed, picture, codec)
+damage.flips_figure(flips, my_prediction)
 
 # %% [markdown]
 # In D the range coder loses its way: from the first wrong symbol on, it reads noise. In E only the last few weights are
@@ -533,7 +533,7 @@ figures.flips_figure(flips, my_prediction)
 # **Is there a place where a flip does no harm?** Here is one at a time, all over the file:
 
 # %%
-figures.every_flip_figure(packed, picture, codec, count=budget_value(quick=20, laptop=120, gpu=200))
+damage.every_flip_figure(packed, picture, codec, count=budget_value(quick=20, laptop=120, gpu=200))
 
 # %% [markdown]
 # Hardly any. And nearly all of that was *decoded without complaint*, which is worse than no picture. Here one sees that it is
@@ -567,7 +567,7 @@ my_file = seal(packed)
 print(f"{8 * len(my_file):,} bits in the file ({label(pack, seal)})")
 
 # %% tags=["nbval-check-output"]
-print("unnoticed:", figures.unnoticed_flips(my_file))
+print("unnoticed:", damage.unnoticed_flips(my_file))
 
 # %% [markdown]
 # And with that it is a whole `.inr` file. The library's decoder, and so the command `inr decode`, reads it.

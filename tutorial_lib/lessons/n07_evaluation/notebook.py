@@ -21,7 +21,7 @@ import torch.nn.functional as F
 
 from tutorial_lib import codecs, evaluation, images, metrics, widgets
 from tutorial_lib.course import drawing, exercise, hint, label, points, progress, sample_file
-from tutorial_lib.lessons.n07_evaluation import figures
+from tutorial_lib.lessons.n07_evaluation import figures, sweep
 
 torch.set_num_threads(1)
 
@@ -305,22 +305,22 @@ figures.stories_figure(rivals, coffee, places, side, "chosen by the original's v
 # colour?**
 
 # %%
-everything = figures.sweep_rows()
-rows = figures.kodak(everything)
-figures.sweep_figure(rows)
+everything = sweep.sweep_rows()
+rows = sweep.kodak(everything)
+sweep.sweep_figure(rows)
 
 # %% [markdown]
 # As one number each, by both averages. **Does the order change?**
 
 # %%
-figures.bd_rates_table(rows)
+sweep.bd_rates_table(rows)
 
 # %% [markdown]
 # "n/a" means less than 4 dB in common. And picture by picture, with Chelsea at 451 × 300. **How far apart are the numbers of one
 # codec?**
 
 # %%
-figures.pictures_table(everything)
+sweep.pictures_table(everything)
 
 # %% [markdown]
 # A BD-rate without its pictures says little.
@@ -330,10 +330,10 @@ figures.pictures_table(everything)
 # A file is encoded once and decoded often. **How much longer than JPEG may a decoder take, for a third fewer bytes?**
 
 # %%
-figures.cost_figure(rows)
+sweep.cost_figure(rows)
 
 # %%
-figures.cost_table(rows)
+sweep.cost_table(rows)
 
 # %% [markdown]
 # A multiply-add a pixel is what a decoder costs *by design*; seconds are what it costs on one machine, in one program. JPEG's
