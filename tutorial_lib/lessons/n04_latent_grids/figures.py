@@ -4,17 +4,41 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib
 import numpy as np
 import torch
 from matplotlib.patches import Rectangle
-from torch import Tensor
+from torch import Tensor, nn
 
-from tutorial_lib import images, plots
+from tutorial_lib import images, plots, training
 from tutorial_lib.course.drawing import signed
 from tutorial_lib.latent_grids import repeat
+from tutorial_lib.training import Phase
+
+
+def fitted_for(
+    seconds: float, make: Callable[[], nn.Module], picture: Tensor, optimizer: Literal["soap", "adam"], learning_rate: float
+) -> tuple[nn.Module, int]:
+    """A new network on coordinates, fitted for so many seconds, and in how many steps.
+
+    Two short fits measure what it takes to begin and what a step takes, so that the learning rate's rise and fall fills the
+    time.
+    """
+
+    def fitted(steps: int) -> tuple[nn.Module, float]:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            network = make().to(picture.device)
+        recipe = (Phase("full precision", steps, optimizer, learning_rate),)
+        return network, training.fit(network, picture, recipe, progress=False).seconds
+
+    fitted(3)  # the first fit of a kernel loads what the others find loaded
+    few, many = fitted(3)[1], fitted(13)[1]
+    a_step = max(many - few, 0.01) / 10
+    steps = max(int((seconds - few) / a_step), 10)
+    return fitted(steps)[0], steps
 
 
 def shade(grid: Tensor) -> Tensor:

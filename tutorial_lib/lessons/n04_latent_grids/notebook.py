@@ -24,18 +24,58 @@ from pytorch_optimizer import SOAP
 
 from tutorial_lib import bitstream, codecs, images, latent_training, metrics, plots, widgets
 from tutorial_lib.course import budget_value, drawing, exercise, hint, label, points, progress, record_point, sample_file
-from tutorial_lib.latent_grids import GAIN, SMALL, SPREADS, LatentGrids, start_from_pyramid
+from tutorial_lib.latent_grids import GAIN, SMALL, SPREADS, HashGrid, HashGridConfig, LatentGrids, start_from_pyramid
 from tutorial_lib.lessons.n04_latent_grids import figures
 from tutorial_lib.runtime import choose_device
+from tutorial_lib.siren import Siren, SirenConfig
 from tutorial_lib.training import Cosine, OneCycle
 
 torch.set_num_threads(1)  # networks as small as these gain nothing from more
 
 # %% [markdown]
-# ## A file, opened
+# ## Numbers where the picture is
 #
 # In a network on coordinates, every weight paints everywhere: to mend one freckle, all of them have to move. Why not
 # keep numbers *where the picture is*?
+#
+# A *hash grid* does (Instant-NGP, Müller et al., 2022, [arXiv 2201.05989](https://arxiv.org/abs/2201.05989)). It lays
+# eight grids over the picture, from coarse to fine, with two learned numbers at each crossing. A pixel takes a mean of
+# the four crossings around it, from every grid, and a tiny network makes a colour of these 16 numbers. (A fine grid
+# has more crossings than its table has rows. A *hash* decides which of them share one.)
+#
+# It gets two seconds now, and a SIREN gets two as well. **Whose picture will be sharper? And with two bytes for each
+# weight, which of the three below takes the most bytes?**
+
+# %%
+coffee = images.reduce(images.sample("coffee"), factor=4).to(choose_device())
+size, seconds = coffee.shape[1:], budget_value(quick=0.3, laptop=2, gpu=2)
+
+
+def one_network():
+    return Siren(SirenConfig(48, 3), *size)
+
+
+def hash_grid():
+    return HashGrid(HashGridConfig(entries=4096, finest=150), *size)
+
+
+shown, titles = [coffee], [f"raw: {coffee.numel():,} bytes"]
+for name, make, optimizer, rate in (("SIREN", one_network, "soap", 5e-3), ("hash grid", hash_grid, "adam", 5e-2)):
+    network, steps = figures.fitted_for(seconds, make, coffee, optimizer, rate)
+    weights = sum(parameter.numel() for parameter in network.parameters())
+    shown.append(network.render())
+    titles.append(f"{name}: {2 * weights:,} bytes, {metrics.psnr(shown[-1], coffee):.1f} dB after {steps} steps")
+plots.pictures(shown, titles, zoom=2, alt=f"coffee, fitted for {seconds:g} seconds")
+
+# %% [markdown]
+# At a crossing there are only the few pixels around it to learn from, and they hardly disagree. So the hash grid knows
+# the picture in a blink. And it takes more bytes than the *raw* picture. It was made to learn fast, not to be sent: its
+# numbers can be anything, and nothing makes them cheap.
+#
+# So keep the grids, and change what stands in them: *whole numbers*, most of them 0, and each to be guessed from its
+# neighbours.
+#
+# ## A file, opened
 #
 # Here is a file of 150 × 100 pixels made that way, decoded now. It holds seven small pictures of integers, the
 # *latent grids*. **What does grid 0 store, what do the others? And how many of the integers will be 0?**
@@ -393,7 +433,6 @@ hint("04.5")
 # seconds.) **Will $D$ fall all the time? Will $R$?**
 
 # %%
-coffee = images.reduce(images.sample("coffee"), factor=4).to(choose_device())
 lmbda, steps = 2e-3, budget_value(quick=20, laptop=1000, gpu=2000)
 
 torch.manual_seed(0)
