@@ -41,7 +41,7 @@ test-fast: $(STAMP) ## Run the tests that are not marked slow
 test-full: $(STAMP) ## Run all tests, and the notebooks, with the budget of a laptop
 	@$(MAKE) --no-print-directory test INR_BUDGET=laptop
 
-notebooks: $(STAMP) ## Build the notebooks from solutions/*.py, executing what changed (ARGS="--only 02")
+notebooks: $(STAMP) ## Build the notebooks from their lessons, executing what changed (ARGS="--only 02")
 	$(call timed,$(BIN)/python -m tutorial_lib.course.builder build $(ARGS))
 
 timings: $(STAMP) ## Measure the seconds of each notebook, and write them into the pages that show them

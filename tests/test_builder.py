@@ -8,10 +8,11 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from tutorial_lib.course import builder, timings
-from tutorial_lib.course.builder import CourseError
+from tutorial_lib.course import builder, percent, timings
+from tutorial_lib.course.percent import CourseError
 from tutorial_lib.course.session import SETUP_CELL
 
+NOTEBOOK = "tutorial_lib/lessons/n07_small/notebook.py"
 SOURCE = '''\
 # %% [markdown]
 # # 07 · A small course
@@ -45,6 +46,7 @@ print(os.environ["INR_BUDGET"], shared())
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     write(tmp_path, SOURCE.replace('@exercise("00.1")', 'exercise = lambda _: lambda f: f\n@exercise("00.1")'))
+    (tmp_path / "solutions").mkdir()
     return tmp_path
 
 
@@ -60,9 +62,9 @@ def pretended(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(builder, "execute", execute)
 
 
-def write(root: Path, text: str, name: str = "07_small.py") -> Path:
-    path = root / "solutions" / name
-    path.parent.mkdir(exist_ok=True)
+def write(root: Path, text: str) -> Path:
+    path = root / NOTEBOOK
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
     return path
 
@@ -75,11 +77,12 @@ def files(root: Path) -> dict[str, tuple[str, int]]:
     return {str(p): (p.read_text(encoding="utf-8"), p.stat().st_mtime_ns) for p in root.rglob("*") if p.is_file()}
 
 
-def test_a_source_gives_two_notebooks_and_answers(root: Path) -> None:
+def test_a_source_gives_two_notebooks_and_the_answers_of_its_exercises(root: Path) -> None:
     changed = builder.build(root, budget="quick")
     assert {path.relative_to(root).as_posix() for path in changed} == {
-        "notebooks/07_small.ipynb", "solutions/07_small.ipynb", "tutorial_lib/course/answers.json",
-    }  # fmt: skip
+        "notebooks/07_small.ipynb",
+        "solutions/07_small.ipynb",
+    }
     participant, solved = read(root / "notebooks/07_small.ipynb"), read(root / "solutions/07_small.ipynb")
     nbformat.validate(participant)
     nbformat.validate(solved)
@@ -95,8 +98,8 @@ def test_a_source_gives_two_notebooks_and_answers(root: Path) -> None:
     assert builder.executed(solved)
     assert solved.cells[-1].outputs[0].text == "quick 1\n"
     assert [cell.metadata for cell in solved.cells if cell.metadata] == [{"tags": ["nbval-check-output"]}]
-    answer = json.loads((root / builder.ANSWERS).read_text())["00.1"]
-    assert answer.endswith("return raw_bytes_of_all / len(data)")
+    answer = percent.answer((root / NOTEBOOK).read_text(), "00.1")
+    assert answer in builder.code(solved) and answer.endswith("return raw_bytes_of_all / len(data)")
     assert builder.check(root) == []
 
 
@@ -112,7 +115,7 @@ def test_building_again_changes_nothing(root: Path, monkeypatch: pytest.MonkeyPa
 @pytest.mark.usefixtures("pretended")
 def test_new_text_keeps_outputs_and_new_code_is_executed(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     builder.build(root)
-    source = root / "solutions/07_small.py"
+    source = root / NOTEBOOK
     source.write_text(source.read_text().replace("A small course", "A tiny course"))
     with monkeypatch.context() as patch:
         patch.setattr(builder, "execute", lambda *_, **__: pytest.fail("executed again"))
@@ -129,7 +132,7 @@ def test_new_text_keeps_outputs_and_new_code_is_executed(root: Path, monkeypatch
 
 
 def test_a_failing_solution_is_reported_and_not_written(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    source = root / "solutions/07_small.py"
+    source = root / NOTEBOOK
     source.write_text(source.read_text() + "\n# %%\n1 / 0\n")
     assert builder.main(["build", "--root", str(root), "--budget", "quick"]) == 1
     assert "ZeroDivisionError" in capsys.readouterr().err
@@ -147,23 +150,22 @@ def edit(path: Path, old: str, new: str) -> None:
     ("file", "old", "new", "problem"),
     [
         (
-            "solutions/07_small.py",
+            NOTEBOOK,
             "A small course",
             "Another",
-            "notebooks/07_small.ipynb is not what 07_small.py gives",
+            "notebooks/07_small.ipynb is not what n07_small/notebook.py gives",
         ),
         (
-            "solutions/07_small.py",
+            NOTEBOOK,
             "A small course",
             "Another",
-            "solutions/07_small.ipynb is not what 07_small.py gives",
+            "solutions/07_small.ipynb is not what n07_small/notebook.py gives",
         ),
-        ("solutions/07_small.py", "# Divide", "# Please divide", "answers.json is not what the sources give"),
+        (NOTEBOOK, "# Divide", "# Please divide", "solutions/07_small.ipynb is not what"),
         ("notebooks/07_small.ipynb", "A small course", "Mine", "notebooks/07_small.ipynb is not what"),
         ("notebooks/07_small.ipynb", "import os", "import sys", "notebooks/07_small.ipynb is not what"),
         ("solutions/07_small.ipynb", "A small course", "Mine", "solutions/07_small.ipynb is not what"),
         ("solutions/07_small.ipynb", "nbval-check-output", "nbval-skip", "solutions/07_small.ipynb is not what"),
-        ("tutorial_lib/course/answers.json", "raw_bytes", "some_bytes", "answers.json is not what the sources give"),
     ],
 )
 def test_alarm_rings_for_a_file_its_source_does_not_give(
@@ -182,7 +184,7 @@ def test_alarm_rings_for_a_notebook_without_source_or_missing(root: Path) -> Non
     builder.build(root, budget="quick")
     (root / "notebooks/07_small.ipynb").rename(root / "notebooks/08_other.ipynb")
     problems = builder.check(root)
-    assert "notebooks/08_other.ipynb has no source in solutions/" in problems
+    assert "notebooks/08_other.ipynb has no lesson in tutorial_lib/lessons/" in problems
     assert any("notebooks/07_small.ipynb is not what" in problem for problem in problems)
 
 
@@ -197,7 +199,7 @@ def test_alarm_rings_for_a_notebook_without_source_or_missing(root: Path) -> Non
     ],
 )
 def test_alarm_rings_for_a_solution_in_a_participant_copy(root: Path, leak: str) -> None:
-    source = root / "solutions/07_small.py"
+    source = root / NOTEBOOK
     source.write_text(source.read_text() + leak)
     builder.build(root, budget="quick")
     shown = "notebooks/07_small.ipynb shows a solution: raw_bytes_of_all = 3 * height * width"
@@ -206,7 +208,7 @@ def test_alarm_rings_for_a_solution_in_a_participant_copy(root: Path, leak: str)
 
 @pytest.mark.usefixtures("pretended")
 def test_what_is_marked_as_given_may_stand_elsewhere(root: Path) -> None:
-    source = root / "solutions/07_small.py"
+    source = root / NOTEBOOK
     source.write_text(source.read_text() + "\n# %% [markdown]\n# return raw_bytes_of_all / len(data)\n")
     builder.build(root, budget="quick")
     assert builder.check(root) == []

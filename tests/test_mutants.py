@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
+import importlib
 from types import ModuleType
 from typing import Any
 
 import pytest
 
-from tutorial_lib.course.exercises import Exercise, evaluate, exercises_of, notebooks
+from tutorial_lib.course.exercises import Exercise, evaluate, exercises_of, lesson, notebooks
 
-FOLDER = Path(__file__).parent / "mutants"
 SEEDS = range(5)
 EXERCISES = [each for notebook in notebooks() for each in exercises_of(notebook).values()]
 
 
 def load(notebook: str) -> ModuleType:
-    if not (FOLDER / f"mutants_{notebook}.py").is_file():
-        module = ModuleType(f"mutants_{notebook}")
-        module.MUTANTS = {}
-        return module
-    spec = importlib.util.spec_from_file_location(f"mutants_{notebook}", FOLDER / f"mutants_{notebook}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return importlib.import_module(f"tutorial_lib.lessons.{lesson(notebook).name}.mutants")
 
 
 MUTANTS: dict[str, dict[str, tuple[Any, str]]] = {

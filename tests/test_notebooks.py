@@ -10,10 +10,11 @@ from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 
+import jupytext
 import nbformat
 import pytest
 
-from tutorial_lib.course import builder
+from tutorial_lib.course import builder, percent
 from tutorial_lib.course.exercises import exercises_of, notebooks
 from tutorial_lib.course.session import SETUP_CELL
 
@@ -21,15 +22,19 @@ ROOT = Path(__file__).resolve().parent.parent
 SOURCES = builder.sources(ROOT)
 MEGABYTES = 2
 
-every_notebook = pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
+every_notebook = pytest.mark.parametrize("source", SOURCES, ids=builder.name_of)
 
 
 def participant(source: Path) -> nbformat.NotebookNode:
-    return nbformat.read(ROOT / "notebooks" / f"{source.stem}.ipynb", as_version=4)
+    return nbformat.read(ROOT / "notebooks" / f"{builder.name_of(source)}.ipynb", as_version=4)
+
+
+def executed_copy(source: Path) -> Path:
+    return ROOT / "solutions" / f"{builder.name_of(source)}.ipynb"
 
 
 def solved(source: Path) -> nbformat.NotebookNode:
-    return nbformat.read(source.with_suffix(".ipynb"), as_version=4)
+    return nbformat.read(executed_copy(source), as_version=4)
 
 
 def outputs(notebook: nbformat.NotebookNode) -> Iterator[nbformat.NotebookNode]:
@@ -64,8 +69,26 @@ def test_there_are_notebooks() -> None:
     assert SOURCES
 
 
-def test_notebooks_and_answers_fit_their_sources_and_nothing_leaked() -> None:
+def test_notebooks_fit_their_sources_and_nothing_leaked() -> None:
     assert builder.check(ROOT) == []
+
+
+@every_notebook
+def test_a_source_is_read_as_jupytext_reads_it(source: Path) -> None:
+    """Editors open a source as a notebook by jupytext; the builder and `solution` read it without."""
+    theirs = jupytext.read(source, fmt="py:percent").cells
+    ours = percent.read(source.read_text(encoding="utf-8"))
+    assert [(c.kind, c.source, list(c.tags)) for c in ours] == [
+        (c.cell_type, c.source, c.metadata.get("tags", [])) for c in theirs
+    ]
+
+
+@every_notebook
+def test_every_exercise_has_an_answer_in_its_source(source: Path) -> None:
+    text, cells = source.read_text(encoding="utf-8"), builder.code(solved(source))
+    for identifier in exercises_of(builder.name_of(source)[:2]):
+        answer = percent.answer(text, identifier)
+        assert answer in cells and "NotImplementedError" not in answer
 
 
 @every_notebook
@@ -77,7 +100,7 @@ def test_the_first_code_cell_is_the_set_up(source: Path) -> None:
 
 @every_notebook
 def test_an_executed_notebook_is_small_clean_and_of_no_machine(source: Path) -> None:
-    path = source.with_suffix(".ipynb")
+    path = executed_copy(source)
     text = path.read_text(encoding="utf-8")
     assert len(text.encode()) < MEGABYTES * 2**20
     bad = [o for o in outputs(solved(source)) if o.output_type == "error" or o.get("name") == "stderr"]
@@ -100,13 +123,13 @@ def test_alarm_rings_for_a_figure_without_alternative_text() -> None:
 
 @every_notebook
 def test_exercises_are_those_of_the_registry_in_order(source: Path) -> None:
-    number = source.stem[:2]
+    number = builder.name_of(source)[:2]
     used = re.findall(r'^@exercise\("([^"]+)"\)', "\n".join(builder.code(solved(source))), re.MULTILINE)
     assert used == (list(exercises_of(number)) if number in notebooks() else [])
 
 
 def test_every_declared_exercise_has_a_notebook() -> None:
-    assert set(notebooks()) <= {source.stem[:2] for source in SOURCES}
+    assert set(notebooks()) <= {builder.name_of(source)[:2] for source in SOURCES}
 
 
 def test_the_core_exercises_fit_three_hours() -> None:
@@ -117,7 +140,7 @@ def test_the_core_exercises_fit_three_hours() -> None:
 @every_notebook
 def test_the_text_states_goals_minutes_and_needs(source: Path) -> None:
     first = participant(source).cells[0].source
-    assert first.startswith(f"# {source.stem[:2]} ")
+    assert first.startswith(f"# {builder.name_of(source)[:2]} ")
     for word in ("You will", "Time", "minutes", "You need"):
         assert word in first
 
@@ -127,7 +150,7 @@ def test_the_text_states_goals_minutes_and_needs(source: Path) -> None:
 def test_a_notebook_with_nothing_solved_runs_to_its_end(source: Path, tmp_path: Path) -> None:
     notebook = participant(source)
     builder.execute(notebook, budget=os.environ.get("INR_BUDGET", "quick"), timeout=300)
-    number = source.stem[:2]
+    number = builder.name_of(source)[:2]
     shown = [o["data"]["text/plain"] for o in outputs(notebook) if "text/plain" in o.get("data", {})]
     for identifier in exercises_of(number) if number in notebooks() else ():
         (verdict,) = [text for text in shown if re.match(rf"\S Exercise {re.escape(identifier)} ·.*later", text)]
@@ -146,9 +169,7 @@ def test_a_solved_notebook_runs_under_nbval(source: Path, tmp_path: Path) -> Non
     }
     command = [sys.executable, "-m", "pytest", "-c", str(tmp_path / "pytest.ini"), "-p", "no:cacheprovider", "-q"]
     command += ["--nbval-lax", "--nbval-current-env", "--nbval-cell-timeout", "300"]
-    run = subprocess.run(
-        [*command, str(source.with_suffix(".ipynb"))], capture_output=True, text=True, env=environment, cwd=tmp_path
-    )
+    run = subprocess.run([*command, str(executed_copy(source))], capture_output=True, text=True, env=environment, cwd=tmp_path)
     assert run.returncode == 0, run.stdout[-4000:]
     cells = sum(cell.cell_type == "code" for cell in solved(source).cells)
     assert f"{cells} passed" in run.stdout
@@ -157,7 +178,7 @@ def test_a_solved_notebook_runs_under_nbval(source: Path, tmp_path: Path) -> Non
 @every_notebook
 def test_the_three_hour_path_is_marked(source: Path) -> None:
     """The head names the core exercises, and the others' headings say that they may be skipped."""
-    text, exercises = source.read_text(encoding="utf-8"), exercises_of(source.stem[:2]).values()
+    text, exercises = source.read_text(encoding="utf-8"), exercises_of(builder.name_of(source)[:2]).values()
     head = next(line for line in text.splitlines() if "**In a three-hour workshop**" in line)
     core = [exercise.id for exercise in exercises if exercise.core]
     assert re.search(r"\d+ minutes", head)

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import html
-import json
 import re
 from collections.abc import Iterator
-from importlib import resources
 
-from tutorial_lib.course import store
-from tutorial_lib.course.exercises import Exercise, Verdict, exercises_of, find, notebooks
+from tutorial_lib.course import percent, store
+from tutorial_lib.course.exercises import Exercise, Verdict, exercises_of, find, lesson, notebooks
 from tutorial_lib.plots import BLUE, GREEN, ORANGE, RED, Shown, target_and_yours
 
 _LOOK = {"passed": ("✓", GREEN), "pending": ("…", BLUE), "wrong": ("✗", RED), "stopped": ("■", RED)}
@@ -88,8 +85,9 @@ def solution(identifier: str) -> Shown:
     Raises:
         KeyError: no such exercise.
     """
-    code = _answer(identifier)
     title = _title(find(identifier))
+    source = lesson(identifier.partition(".")[0]) / "notebook.py"
+    code = percent.answer(source.read_text(encoding="utf-8"), identifier)
     return Shown(box(f"<b>{html.escape(title)}</b>{_code(code)}", GREEN), f"{title}\n\n{code}")
 
 
@@ -174,16 +172,6 @@ def _remarks(verdict: Verdict) -> list[str]:
     tail = f'Stuck? `hint("{identifier}")`, `solution("{identifier}")`'
     lines.append(tail + (f" · random inputs of seed {verdict.seed}" if verdict.status == "wrong" else ""))
     return lines
-
-
-@functools.cache
-def _answers() -> dict[str, str]:
-    return json.loads(resources.files("tutorial_lib.course").joinpath("answers.json").read_text(encoding="utf-8"))
-
-
-def _answer(identifier: str) -> str:
-    find(identifier)
-    return _answers().get(identifier, "# The answer of this exercise is missing: run `make notebooks`.")
 
 
 def _ask_answer(identifier: str) -> str:

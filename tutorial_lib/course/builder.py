@@ -3,10 +3,10 @@
     python -m tutorial_lib.course.builder build     # or: make notebooks
     python -m tutorial_lib.course.builder check
 
-From each ``solutions/NN_topic.py`` (jupytext's percent format) come ``notebooks/NN_topic.ipynb``, the copy of
-the participants, without solutions and outputs; ``solutions/NN_topic.ipynb``, executed; and a part of `ANSWERS`:
-the cells of its exercises as `boxes.solution` shows them, which an installed package carries. Cells have the same
-ids in both notebooks, made from their content. A notebook is executed again only when its code changed.
+From each ``tutorial_lib/lessons/nNN_topic/notebook.py`` (jupytext's percent format) come
+``notebooks/NN_topic.ipynb``, the copy of the participants, without solutions and outputs, and
+``solutions/NN_topic.ipynb``, executed. Cells have the same ids in both, made from their content. A notebook is
+executed again only when its code changed.
 """
 
 from __future__ import annotations
@@ -18,38 +18,27 @@ import os
 import re
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jupytext
 import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from nbformat import NotebookNode
 
-from tutorial_lib.course import store
+from tutorial_lib.course import percent, store
+from tutorial_lib.course.percent import Cell, CourseError
 from tutorial_lib.course.session import SETUP_CELL
 
 ROOT = Path(__file__).resolve().parents[2]
-ANSWERS = "tutorial_lib/course/answers.json"
-BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
-GIVEN = "# given"
-"""At the end of a solution's line: it may stand elsewhere in the participant's copy."""
-
-LEAK_LENGTH = 16
-"""Shorter lines of a solution (``return x``) say nothing, and may stand anywhere."""
-
 WIDGET = "application/vnd.jupyter.widget-view+json"
 _METADATA = {
     "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
 }
-
-
-class CourseError(Exception):
-    """A source that can't be built; the message says where."""
 
 
 @dataclass(frozen=True)
@@ -59,14 +48,12 @@ class Built:
     Attributes:
         name: "02_siren".
         participant, solved: notebooks without outputs.
-        answers: exercise id to the cell that solves it.
         secrets: lines that must not stand in the participant's copy.
     """
 
     name: str
     participant: NotebookNode
     solved: NotebookNode
-    answers: dict[str, str]
     secrets: frozenset[str]
 
 
@@ -76,66 +63,28 @@ def build_source(path: Path) -> Built:
     Raises:
         CourseError: markers that don't match, or a solution outside an exercise.
     """
-    cells = jupytext.read(path, fmt="py:percent").cells
-    if not any(cell.cell_type == "code" for cell in cells):
-        raise CourseError(f"{path.name} has no code cell")
-    first = next(index for index, cell in enumerate(cells) if cell.cell_type == "code")
-    cells.insert(first, nbformat.v4.new_code_cell(SETUP_CELL))
-    seen: dict[str, int] = {}
-    participant, solved, answers, secrets = [], [], {}, set()
+    where = f"{path.parent.name}/{path.name}"
+    cells = percent.read(path.read_text(encoding="utf-8"))
+    first = next((index for index, cell in enumerate(cells) if cell.kind == "code"), None)
+    if first is None:
+        raise CourseError(f"{where} has no code cell")
+    cells.insert(first, Cell("code", SETUP_CELL))
+    seen: Counter[str] = Counter()
+    participant, solved, secrets = [], [], set()
     for cell in cells:
-        open_source, solved_source, hidden = _split(cell.source, f"{path.name}: {cell.source[:40]!r}")
-        if hidden:
-            answers[_exercise_of(cell.source, path.name)] = solved_source
-            secrets |= hidden
-        digest = hashlib.sha256(f"{cell.cell_type}\n{solved_source}".encode()).hexdigest()[:10]
-        seen[digest] = seen.get(digest, 0) + 1
+        halves = percent.split(cell.source, f"{where}: {cell.source[:40]!r}")
+        secrets |= halves.secrets
+        digest = hashlib.sha256(f"{cell.kind}\n{halves.solved}".encode()).hexdigest()[:10]
+        seen[digest] += 1
         name = digest if seen[digest] == 1 else f"{digest}-{seen[digest]}"
-        participant.append(_cell(cell, open_source, name))
-        solved.append(_cell(cell, solved_source, name))
-    return Built(path.stem, _notebook(participant), _notebook(solved), answers, frozenset(secrets))
+        participant.append(_cell(cell, halves.open, name))
+        solved.append(_cell(cell, halves.solved, name))
+    return Built(name_of(path), _notebook(participant), _notebook(solved), frozenset(secrets))
 
 
-def _split(source: str, where: str) -> tuple[str, str, set[str]]:
-    """A cell's source for participants, for readers of the solution, and the lines only the latter see."""
-    open_lines, solved_lines, hidden = [], [], set()
-    inside = False
-    for line in source.splitlines():
-        mark = line.strip()
-        if mark in (BEGIN, END):
-            if inside == (mark == BEGIN):
-                raise CourseError(f"{where}: {mark!r} without its partner")
-            inside = mark == BEGIN
-            if inside:
-                indent = line[: len(line) - len(line.lstrip())]
-                open_lines.append(f'{indent}raise NotImplementedError("Exercise {_exercise_of(source, where)}")')
-            continue
-        bare = line.removesuffix(GIVEN).rstrip() if inside else line
-        solved_lines.append(bare)
-        if not inside:
-            open_lines.append(line)
-        elif bare == line and _tells(bare):
-            hidden.add(bare.strip())
-    if inside:
-        raise CourseError(f"{where}: {BEGIN!r} without its partner")
-    return "\n".join(open_lines), "\n".join(solved_lines), hidden
-
-
-def _tells(line: str) -> bool:
-    return len(line.strip()) >= LEAK_LENGTH and not line.strip().startswith(("#", "import ", "from "))
-
-
-def _exercise_of(source: str, where: str) -> str:
-    found = re.findall(r'^@exercise\("([^"]+)"\)', source, re.MULTILINE)
-    if len(found) != 1:
-        raise CourseError(f'{where}: a cell with a solution has one @exercise("…"), this one has {len(found)}')
-    return found[0]
-
-
-def _cell(cell: NotebookNode, source: str, name: str) -> NotebookNode:
-    make = nbformat.v4.new_code_cell if cell.cell_type == "code" else nbformat.v4.new_markdown_cell
-    tags = cell.metadata.get("tags")
-    return make(source, id=name, metadata={"tags": tags} if tags else {})
+def _cell(cell: Cell, source: str, name: str) -> NotebookNode:
+    make = nbformat.v4.new_code_cell if cell.kind == "code" else nbformat.v4.new_markdown_cell
+    return make(source, id=name, metadata={"tags": list(cell.tags)} if cell.tags else {})
 
 
 def _notebook(cells: list[NotebookNode]) -> NotebookNode:
@@ -221,7 +170,12 @@ def _anonymous(output: NotebookNode) -> NotebookNode:
 
 def sources(root: Path) -> list[Path]:
     """The sources of all notebooks."""
-    return sorted((root / "solutions").glob("[0-9][0-9]_*.py"))
+    return sorted((root / "tutorial_lib" / "lessons").glob("n[0-9][0-9]_*/notebook.py"))
+
+
+def name_of(source: Path) -> str:
+    """The name of a source's notebooks: that of its lesson's folder without the n, "02_siren"."""
+    return source.parent.name.removeprefix("n")
 
 
 def build(root: Path = ROOT, *, only: str = "", run: bool = True, force: bool = False, budget: str = "laptop") -> list[Path]:
@@ -238,14 +192,13 @@ def build(root: Path = ROOT, *, only: str = "", run: bool = True, force: bool = 
         CourseError: see `build_source`.
         CellExecutionError: a solution failed.
     """
-    changed, answers = [], {}
+    changed = []
     for path in sources(root):
-        built = build_source(path)
-        answers |= built.answers
-        if not built.name.startswith(only):
+        if not name_of(path).startswith(only):
             continue
+        built = build_source(path)
         changed += _write(root / "notebooks" / f"{built.name}.ipynb", _text(built.participant))
-        target = path.with_suffix(".ipynb")
+        target = root / "solutions" / f"{built.name}.ipynb"
         before = _read(target)
         if force or not (before and code(before) == code(built.solved) and executed(before)):
             if run:
@@ -254,7 +207,6 @@ def build(root: Path = ROOT, *, only: str = "", run: bool = True, force: bool = 
         else:
             _copy_outputs(before, built.solved)
         changed += _write(target, _text(built.solved))
-    changed += _write(root / ANSWERS, _answers_text(answers))
     return changed
 
 
@@ -272,31 +224,24 @@ def check(root: Path = ROOT) -> list[str]:
 
 
 def _problems(root: Path) -> Iterator[str]:
-    answers: dict[str, str] = {}
     names = set()
     for path in sources(root):
-        built = build_source(path)
+        built, source = build_source(path), f"{path.parent.name}/{path.name}"
         names.add(built.name)
-        if twice := answers.keys() & built.answers.keys():
-            yield f"{path.name} solves {twice.pop()}, as another cell does"
-        answers |= built.answers
-        copy, solved = root / "notebooks" / f"{built.name}.ipynb", path.with_suffix(".ipynb")
+        copy, solved = (root / folder / f"{built.name}.ipynb" for folder in ("notebooks", "solutions"))
         text = copy.read_text(encoding="utf-8") if copy.is_file() else ""
         if text != _text(built.participant):
-            yield f"notebooks/{copy.name} is not what {path.name} gives: run `make notebooks`"
+            yield f"notebooks/{copy.name} is not what {source} gives: run `make notebooks`"
         yield from (f"notebooks/{copy.name} shows a solution: {line}" for line in leaks(text, built.secrets))
         stored = _read(solved)
         if stored is None or _skeleton(stored) != _skeleton(built.solved):
-            yield f"solutions/{solved.name} is not what {path.name} gives: run `make notebooks`"
+            yield f"solutions/{solved.name} is not what {source} gives: run `make notebooks`"
         elif not executed(stored):
             yield f"solutions/{solved.name} was not executed: run `make notebooks`"
     for folder in ("notebooks", "solutions"):
         for path in sorted((root / folder).glob("*.ipynb")):
             if path.stem not in names:
-                yield f"{folder}/{path.name} has no source in solutions/"
-    stored_answers = root / ANSWERS
-    if not stored_answers.is_file() or stored_answers.read_text(encoding="utf-8") != _answers_text(answers):
-        yield f"{ANSWERS} is not what the sources give: run `make notebooks`"
+                yield f"{folder}/{path.name} has no lesson in tutorial_lib/lessons/"
 
 
 def leaks(text: str, secrets: frozenset[str]) -> list[str]:
@@ -313,10 +258,6 @@ def _skeleton(notebook: NotebookNode) -> list[tuple[Any, ...]]:
     """A notebook without its outputs."""
     cells = [(c.id, c.cell_type, c.source, json.dumps(c.metadata, sort_keys=True)) for c in notebook.cells]
     return [*cells, (json.dumps(notebook.metadata, sort_keys=True),)]
-
-
-def _answers_text(answers: dict[str, str]) -> str:
-    return json.dumps(answers, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
 
 
 def _read(path: Path) -> NotebookNode | None:

@@ -1,8 +1,8 @@
 """Exercises that answer back: declared once, checked at once, and never in the way of a later cell.
 
-A notebook's exercises are a list `EXERCISES` in ``checks_NN.py``, loaded when one of them is first asked for.
-Above the participant's function or class, `exercise` runs the checks, says what it found, and returns the
-participant's object if it passes, the library's otherwise. README.md in this folder shows how to write them.
+A notebook's exercises are a list `EXERCISES` in its lesson's ``checks.py``, loaded when one of them is first asked
+for. Above the participant's function or class, `exercise` runs the checks, says what it found, and returns the
+participant's object if it passes, the library's otherwise. ``docs/add_an_exercise.md`` shows how to write them.
 """
 
 from __future__ import annotations
@@ -32,6 +32,9 @@ Status = Literal["passed", "pending", "wrong", "stopped"]
 SLOW_SECONDS, SLOW_FACTOR = 2.0, 20.0
 """An answer is slow when its checks take longer than this, and this many times as long as the library's."""
 
+LESSONS = Path(__file__).resolve().parents[1] / "lessons"
+"""Where the lessons lie, a folder ``nNN_topic`` for each notebook."""
+
 _MARK = "_course_label"
 _STUB = re.compile(r"(Exercise \d.*)?$")
 
@@ -40,17 +43,17 @@ _STUB = re.compile(r"(Exercise \d.*)?$")
 class Mistake:
     """A mistake that people really make, and what to tell them.
 
-    Exactly one of the three ways to recognise it is given.
+    One of the three ways to recognise it is given, or several where one message serves them all.
 
     Args:
         message: a sentence about the participant's answer ("π is missing: …"), `code` in backticks.
-        like: a wrong answer, called as the participant's is; recognised when both give the same.
+        like: a wrong answer, or several, called as the participant's is; recognised when both give the same.
         when: a predicate on (yours, target, *inputs), the results of a check and its inputs.
         error: a regular expression, searched in "TypeError: message" of what the answer raised.
     """
 
     message: str
-    like: Callable[..., Any] | None = None
+    like: Callable[..., Any] | tuple[Callable[..., Any], ...] = ()
     when: Callable[..., bool] | None = None
     error: str | None = None
 
@@ -93,17 +96,15 @@ class Exercise:
         id: notebook and number, "02.1".
         title: a few words.
         minutes: a participant needs.
-        difficulty: 1 to 3.
         core: on the 3-hour path.
         reference: the library's object, which later cells use unless the participant's passes.
-        checks: tried in order; the first that fails ends the trial.
+        checks: tried in order; the first that fails ends the trying.
         hints: shown one at a time, from a nudge to nearly the answer.
     """
 
     id: str
     title: str
     minutes: int
-    difficulty: Literal[1, 2, 3]
     core: bool
     reference: Callable[..., Any]
     checks: tuple[Check, ...]
@@ -140,7 +141,18 @@ class Verdict:
 
 def notebooks() -> list[str]:
     """The notebooks that have exercises: "00", "01", …"""
-    return sorted(path.stem.removeprefix("checks_") for path in Path(__file__).parent.glob("checks_[0-9][0-9].py"))
+    return sorted(path.parent.name[1:3] for path in LESSONS.glob("n[0-9][0-9]_*/checks.py"))
+
+
+def lesson(notebook: str) -> Path:
+    """The folder of a notebook's lesson.
+
+    Raises:
+        KeyError: a notebook without exercises.
+    """
+    if notebook not in notebooks():
+        raise KeyError(f"there are no exercises for notebook {notebook!r}; there are {', '.join(notebooks())}")
+    return next(LESSONS.glob(f"n{notebook}_*/checks.py")).parent
 
 
 @functools.cache
@@ -151,12 +163,11 @@ def exercises_of(notebook: str) -> Mapping[str, Exercise]:
         KeyError: a notebook without exercises.
         ValueError: an id declared twice, or one of another notebook.
     """
-    if notebook not in notebooks():
-        raise KeyError(f"there are no exercises for notebook {notebook!r}; there are {', '.join(notebooks())}")
-    declared = importlib.import_module(f"tutorial_lib.course.checks_{notebook}").EXERCISES
+    name = lesson(notebook).name
+    declared = importlib.import_module(f"tutorial_lib.lessons.{name}.checks").EXERCISES
     found = {each.id: each for each in declared}
     if len(found) != len(declared) or any(not key.startswith(f"{notebook}.") for key in found):
-        raise ValueError(f"checks_{notebook}.py declares {[each.id for each in declared]}")
+        raise ValueError(f"{name}/checks.py declares {[each.id for each in declared]}")
     return found
 
 
@@ -223,14 +234,14 @@ def evaluate(declared: Exercise, answer: Any, seed: int | None = None) -> Verdic
             return Verdict(declared, "wrong", "put the decorator right above a function (`def`) or a class")
         for number, check in enumerate(declared.checks):
             for index in range(check.rounds):
-                trial = _Trial(check, 1000 * seed + 100 * number + index, device_of_round(index))
-                problem = trial.problem(declared.reference, answer)
-                yours_seconds += trial.yours_seconds
-                reference_seconds += trial.reference_seconds
+                this = _Round(check, 1000 * seed + 100 * number + index, device_of_round(index))
+                problem = this.problem(declared.reference, answer)
+                yours_seconds += this.yours_seconds
+                reference_seconds += this.reference_seconds
                 if problem == "pending":
                     return Verdict(declared, "pending", passed=tuple(passed), seed=seed)
                 if problem:
-                    return Verdict(declared, "wrong", problem, tuple(passed), seed, drawing=trial.drawing())
+                    return Verdict(declared, "wrong", problem, tuple(passed), seed, drawing=this.drawing())
             passed.append(check.says)
     except KeyboardInterrupt:
         return Verdict(declared, "stopped", "you stopped the checks: is there a loop without end?", tuple(passed), seed)
@@ -241,7 +252,7 @@ def evaluate(declared: Exercise, answer: Any, seed: int | None = None) -> Verdic
     return Verdict(declared, "passed", "", tuple(passed), seed, warning)
 
 
-class _Trial:
+class _Round:
     """One round of one check."""
 
     def __init__(self, check: Check, seed: int, device: torch.device) -> None:
@@ -286,20 +297,26 @@ class _Trial:
         return None
 
     def _named(self, error: BaseException | None) -> str | None:
-        """The first of the check's mistakes that fits."""
+        """The message of the first of the check's mistakes that fits what the answer gave, or the error that it raised."""
         for mistake in self.check.mistakes:
-            if error is not None:
-                if mistake.error and re.search(mistake.error, f"{type(error).__name__}: {error}"):
-                    return mistake.message
-            elif mistake.when is not None:
-                with contextlib.suppress(Exception):
-                    if mistake.when(self.yours, self.target, *self.inputs()):
-                        return mistake.message
-            elif mistake.like is not None:
-                with contextlib.suppress(Exception):
-                    if same(self.yours, self.run(mistake.like, self.inputs()), self.check.tolerance):
-                        return mistake.message
+            if error is None:
+                fits = self._recognised(mistake)
+            else:
+                fits = bool(mistake.error and re.search(mistake.error, f"{type(error).__name__}: {error}"))
+            if fits:
+                return mistake.message
         return None
+
+    def _recognised(self, mistake: Mistake) -> bool:
+        if mistake.when is not None:
+            with contextlib.suppress(Exception):
+                if mistake.when(self.yours, self.target, *self.inputs()):
+                    return True
+        for wrong in mistake.like if isinstance(mistake.like, tuple) else (mistake.like,):
+            with contextlib.suppress(Exception):
+                if same(self.yours, self.run(wrong, self.inputs()), self.check.tolerance):
+                    return True
+        return False
 
     def drawing(self) -> tuple[str, Any, Any] | None:
         if self.check.draw is None or self.yours is None:

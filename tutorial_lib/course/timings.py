@@ -17,7 +17,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from tutorial_lib.course.builder import ROOT, build_source, execute, sources
+from tutorial_lib.course.builder import ROOT, build_source, execute, name_of, sources
 from tutorial_lib.course.exercises import exercises_of, notebooks
 
 LIMIT_SECONDS = 180
@@ -92,8 +92,9 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     measured = {}
     for path in sources(options.root):
-        measured[path.stem] = measure(path, options.budget)
-        print(f"{path.stem}: {sum(cell['seconds'] for cell in measured[path.stem]):.0f} s", flush=True)
+        name = name_of(path)
+        measured[name] = measure(path, options.budget)
+        print(f"{name}: {sum(cell['seconds'] for cell in measured[name]):.0f} s", flush=True)
     command = f"make timings, budget {options.budget}"
     timings = {
         "date": date.today().isoformat(),

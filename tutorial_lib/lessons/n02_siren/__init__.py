@@ -1,0 +1,1 @@
+"""Notebook 02, SIREN and positional encoding."""

@@ -1,0 +1,281 @@
+"""Checks of notebook 02's layers: the positional encoding, and the sine layer with its start."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from tutorial_lib import siren
+from tutorial_lib.course.comparing import Random, load_parameters
+from tutorial_lib.course.exercises import Check, Exercise, Mistake
+from tutorial_lib.lessons.n02_siren.answers import encode
+
+# ---------------------------------------------------------------------------------------------- 02.1
+
+
+def _points(random: Random) -> tuple[Tensor, int]:
+    return random.tensor(*random.size(), 2, low=-1, high=1), random.randint(3, 7)
+
+
+def _encoded(base: float = 1.4, factor: float = math.pi, first: int = 0, order: str = "library"):
+    """Positional encodings that differ from the right one in one thing."""
+
+    def wrong(x: Tensor, frequencies: int) -> Tensor:
+        angles = x.unsqueeze(-1) * factor * base ** torch.arange(first, first + frequencies, device=x.device)
+        sines, cosines = angles.sin(), angles.cos()  # (…, 2, L)
+        match order:
+            case "by frequency":  # sin, cos, sin, cos …, NeRF's order
+                waves = torch.stack([sines, cosines], dim=-1).flatten(-3)
+            case "by coordinate":  # x's sines and cosines, then y's
+                waves = torch.cat([sines, cosines], dim=-1).flatten(-2)
+            case "coordinates mixed":  # sin of x, sin of y, with the next frequency sin of x …
+                waves = torch.cat([sines.transpose(-1, -2).flatten(-2), cosines.transpose(-1, -2).flatten(-2)], -1)
+            case "cosines first":
+                waves = torch.cat([cosines.flatten(-2), sines.flatten(-2)], dim=-1)
+            case "coordinates last":
+                return torch.cat([sines.flatten(-2), cosines.flatten(-2), x], dim=-1)
+            case _:
+                waves = torch.cat([sines.flatten(-2), cosines.flatten(-2)], dim=-1)
+        return torch.cat([x, waves], dim=-1)
+
+    return wrong
+
+
+_AGREE = "The network would learn as well, but the weights in a file fit one order alone, so encoder and decoder must agree."
+
+ENCODING = Exercise(
+    id="02.1",
+    title="Positional encoding",
+    minutes=5,
+    core=True,
+    reference=encode,
+    checks=(
+        Check(
+            "right for random coordinates",
+            inputs=_points,
+            mistakes=(
+                Mistake("π is missing: the frequencies are π·1.4^i.", like=_encoded(factor=1.0)),
+                Mistake(
+                    "2π instead of π: the canvas is 2 wide, so π·x already makes one whole wave.",
+                    like=_encoded(factor=2 * math.pi),
+                ),
+                Mistake("each frequency is twice the one before, as in NeRF; here it is 1.4 times.", like=_encoded(base=2.0)),
+                Mistake(
+                    "i starts at 1: the first frequency is π·1.4⁰ = π, so i goes from 0 to L − 1.",
+                    like=_encoded(first=1),
+                ),
+                Mistake(
+                    f"sine and cosine alternate: all sines come first, then all cosines. {_AGREE}",
+                    like=_encoded(order="by frequency"),
+                ),
+                Mistake(
+                    f"the sines and cosines of x, then those of y: the sines of both come first, then the cosines. {_AGREE}",
+                    like=_encoded(order="by coordinate"),
+                ),
+                Mistake(
+                    f"x and y alternate among the sines: all frequencies of x come first, then those of y. {_AGREE}",
+                    like=_encoded(order="coordinates mixed"),
+                ),
+                Mistake(f"the cosines come before the sines. {_AGREE}", like=_encoded(order="cosines first")),
+                Mistake(f"x and y stand at the end: they come first. {_AGREE}", like=_encoded(order="coordinates last")),
+                Mistake(
+                    "x and y themselves are missing: put `coordinates` in front of the sines.",
+                    when=lambda yours, target, x, n: yours.shape == (*x.shape[:-1], 4 * n),
+                ),
+                Mistake(
+                    "one number is left of each frequency: sine and cosine of every coordinate stay apart, 4L numbers in all.",
+                    when=lambda yours, target, x, n: yours.shape == (*x.shape[:-1], 2 + 2 * n),
+                ),
+            ),
+        ),
+        Check(
+            "any number of points, on a line or on a grid",
+            inputs=lambda random: (random.tensor(random.randint(3, 9), 2, low=-1, high=1), random.randint(3, 7)),
+            mistakes=(
+                Mistake(
+                    "it works on a grid (H, W, 2) and not on a list (N, 2): count dimensions from the end, as in `dim=-1`.",
+                    error="Error",
+                ),
+            ),
+        ),
+        Check(
+            "with L = 0 the coordinates pass unchanged",
+            inputs=lambda random: (random.tensor(*random.size(), 2, low=-1, high=1), 0),
+        ),
+    ),
+    hints=(
+        "The frequencies are one tensor: `math.pi * 1.4 ** torch.arange(frequencies, device=coordinates.device)`.",
+        "`coordinates.unsqueeze(-1) * periods` multiplies every coordinate with every frequency: (…, 2) becomes (…, 2, L). "
+        "`.flatten(-2)` then lays x's L angles and y's L angles side by side: (…, 2L).",
+        "Then `torch.cat([coordinates, …, …], dim=-1)` with the sines of the angles, then their cosines.",
+    ),
+)
+
+# ---------------------------------------------------------------------------------------------- 02.2
+
+
+def _layer_inputs(random: Random) -> tuple[Any, ...]:
+    inputs, outputs = random.randint(3, 6), random.randint(7, 9)
+    return (
+        random.tensor(*random.size(), inputs, low=-1, high=1),
+        random.normal(outputs, inputs, std=0.1),
+        random.normal(outputs, std=0.1),
+        random.choice([5.0, 12.0, 20.0]),
+    )
+
+
+def _layer_output(layer_class: type[nn.Module], x: Tensor, weight: Tensor, bias: Tensor, omega_0: float) -> Tensor:
+    layer = layer_class(weight.shape[1], weight.shape[0], omega_0).to(x.device)
+    load_parameters(layer, [weight, bias])
+    return layer(x)
+
+
+def _layer_like(forward, bound=None) -> type[nn.Module]:
+    """A sine layer that computes forward(ω₀, x, W, b) and draws its weights with bound(inputs, ω₀, first)."""
+
+    class Wrong(nn.Linear):
+        def __init__(self, inputs: int, outputs: int, omega_0: float = 30.0, first: bool = False) -> None:
+            super().__init__(inputs, outputs)
+            self.omega_0 = omega_0
+            if bound is not None:
+                limit = bound(inputs, omega_0, first)
+                nn.init.uniform_(self.weight, -limit, limit)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return forward(self.omega_0, x, self.weight, self.bias)
+
+    return Wrong
+
+
+def _linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    return nn.functional.linear(x, weight, bias)
+
+
+def right_bound(inputs: int, omega_0: float, first: bool) -> float:
+    """Sitzmann's: 1/n in the first layer, √(6/n)/ω₀ in the others."""
+    return 1 / inputs if first else math.sqrt(6 / inputs) / omega_0
+
+
+_LARGEST, _SPREAD = "largest weight, divided by the bound", "standard deviation, divided by bound/√3"
+
+
+def _start(layer_class: type[nn.Module], inputs: int, outputs: int, omega_0: float, first: bool) -> dict[str, float]:
+    layer = layer_class(inputs, outputs, omega_0, first=first)
+    weight, bound = layer.weight.detach(), right_bound(inputs, omega_0, first)
+    return {
+        _LARGEST: float(weight.abs().max() / bound),
+        _SPREAD: float(weight.std() * math.sqrt(3) / bound),
+    }
+
+
+def _started(bound) -> type[nn.Module]:
+    return _layer_like(lambda omega, x, w, b: torch.sin(omega * _linear(x, w, b)), bound)
+
+
+_NORMAL = Mistake(
+    "the weights are normally distributed: a few of them are far outside the bound. `nn.init.uniform_` draws them uniformly.",
+    when=lambda yours, target, *_: yours[_LARGEST] > 1.5 * yours[_SPREAD],
+)
+_ONE_SIDED = Mistake(
+    "the weights lie on one side of 0: draw them from −bound to +bound.",
+    when=lambda yours, target, *_: yours[_SPREAD] < 0.7 * yours[_LARGEST],
+)
+_UNTOUCHED = Mistake(
+    "the weights are still PyTorch's own ±1/√n: set `self.weight` after `super().__init__`.", like=_layer_like(None)
+)
+
+SINE_LAYER = Exercise(
+    id="02.2",
+    title="The sine layer and its start",
+    minutes=6,
+    core=True,
+    reference=siren.SineLayer,
+    checks=(
+        Check(
+            "y = sin(ω₀·(W·x + b))",
+            inputs=_layer_inputs,
+            call=_layer_output,
+            mistakes=(
+                Mistake(
+                    "ω₀ is missing: without it the sine bends too gently for fine detail.",
+                    like=_layer_like(lambda omega, x, w, b: torch.sin(_linear(x, w, b))),
+                ),
+                Mistake(
+                    "ω₀ stands outside the sine, where it makes the wave higher. Inside, it makes the wave faster.",
+                    like=_layer_like(lambda omega, x, w, b: omega * torch.sin(_linear(x, w, b))),
+                ),
+                Mistake(
+                    "the bias is added after ω₀: multiply the whole of W·x + b with ω₀.",
+                    like=_layer_like(lambda omega, x, w, b: torch.sin(omega * (x @ w.T) + b)),
+                ),
+                Mistake(
+                    "the sine is missing: that is a linear layer, and a stack of them is one linear layer.",
+                    like=_layer_like(lambda omega, x, w, b: omega * _linear(x, w, b)),
+                ),
+                Mistake(
+                    "the sine comes before the matrix: first W·x + b, then the sine.",
+                    like=_layer_like(lambda omega, x, w, b: _linear(torch.sin(omega * x), w, b)),
+                ),
+                Mistake(
+                    "30 stands where ω₀ should: use `self.omega_0`, which differs from layer to layer here.",
+                    like=_layer_like(lambda omega, x, w, b: torch.sin(30 * _linear(x, w, b))),
+                ),
+            ),
+        ),
+        Check(
+            "first layer: weights uniform in ±1/n",
+            inputs=lambda random: (random.randint(40, 60), 150, random.choice([10.0, 50.0]), True),
+            call=_start,
+            tolerance=0.05,
+            mistakes=(
+                _UNTOUCHED,
+                Mistake(
+                    "the rule of the hidden layers is used in the first layer as well: there the bound is 1/n.",
+                    like=_started(lambda n, omega, first: right_bound(n, omega, False)),
+                ),
+                Mistake(
+                    "the first layer's bound is divided by ω₀: it is 1/n, without ω₀.",
+                    like=_started(lambda n, omega, first: 1 / n / omega),
+                ),
+                _NORMAL,
+                _ONE_SIDED,
+            ),
+        ),
+        Check(
+            "other layers: weights uniform in ±√(6/n)/ω₀",
+            inputs=lambda random: (random.randint(40, 60), 150, random.choice([8.0, 50.0]), False),
+            call=_start,
+            tolerance=0.05,
+            mistakes=(
+                _UNTOUCHED,
+                Mistake(
+                    "the rule of the first layer is used everywhere: in the others the bound is √(6/n)/ω₀.",
+                    like=_started(lambda n, omega, first: 1 / n),
+                ),
+                Mistake(
+                    "the division by ω₀ is missing: the sine gets ω₀ times too much, and the layers pass on noise.",
+                    like=_started(lambda n, omega, first: right_bound(n, omega, first) * (1 if first else omega)),
+                ),
+                Mistake(
+                    "the square root is missing: the bound is √(6/n)/ω₀.",
+                    like=_started(lambda n, omega, first: 6 / n / omega),
+                ),
+                Mistake(
+                    "ω₀ went under the root: the bound is √(6/n), and that divided by ω₀.",
+                    like=_started(lambda n, omega, first: math.sqrt(6 / n / omega)),
+                ),
+                _NORMAL,
+                _ONE_SIDED,
+            ),
+        ),
+    ),
+    hints=(
+        "`SineLayer` is an `nn.Linear`, so `super().forward(features)` is W·x + b. What happens to that before the sine?",
+        "The bound is a number: `1 / inputs` if `first`, else `math.sqrt(6 / inputs) / omega_0`.",
+        "`nn.init.uniform_(self.weight, -bound, bound)`; and `forward` returns the sine of `self.omega_0` times what "
+        "`nn.Linear` computes.",
+    ),
+)

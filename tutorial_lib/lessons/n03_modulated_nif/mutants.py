@@ -1,0 +1,308 @@
+"""Wrong answers to the exercises of notebook 03 that people really write."""
+
+from __future__ import annotations
+
+import copy
+import time
+
+import torch
+from torch import nn
+
+from tutorial_lib.lessons.n03_modulated_nif import answers
+
+# ------------------------------------------------------------------------------------------------ 03.1
+
+
+def sigma_missing(layer, features, f_m, omega_0=30.0, sigma=10.0):
+    return torch.sin((omega_0 + f_m) * layer(features))
+
+
+def phase(layer, features, f_m, omega_0=30.0, sigma=10.0):
+    return torch.sin(omega_0 * layer(features) + sigma * f_m)
+
+
+def amplitude(layer, features, f_m, omega_0=30.0, sigma=10.0):
+    return (1 + sigma * f_m) * torch.sin(omega_0 * layer(features))
+
+
+def product(layer, features, f_m, omega_0=30.0, sigma=10.0):
+    return torch.sin(omega_0 * sigma * f_m * layer(features))
+
+
+def bias_outside(layer, features, f_m, omega_0=30.0, sigma=10.0):
+    return torch.sin((omega_0 + sigma * f_m) * (features @ layer.weight.T) + layer.bias)
+
+
+def constants(layer, features, f_m, omega_0=30.0, sigma=10.0):
+    return torch.sin((30 + 10 * f_m) * layer(features))
+
+
+# ------------------------------------------------------------------------------------------------ 03.2
+
+
+def bits(genesis, modulation, frequencies, height, width, bits_per_weight, *, bias=True, last=True, inputs=None, both=True):
+    total = 0
+    networks = [(genesis, frequencies[0], 3)]
+    if modulation and both:
+        networks.append((modulation, frequencies[1], 1))
+    for widths, count, outputs in networks:
+        sizes = [inputs or 2 + 4 * count, *widths]
+        if last:
+            sizes.append(outputs)
+        for i in range(len(sizes) - 1):
+            total += sizes[i] * sizes[i + 1] + (sizes[i + 1] if bias else 0)
+    return bits_per_weight * total / (height * width)
+
+
+def no_biases(*arguments):
+    return bits(*arguments, bias=False)
+
+
+def genesis_alone(*arguments):
+    return bits(*arguments, both=False)
+
+
+def no_last_layer(*arguments):
+    return bits(*arguments, last=False)
+
+
+def two_inputs(*arguments):
+    return bits(*arguments, inputs=2)
+
+
+def in_bytes(*arguments):
+    return bits(*arguments) / 8
+
+
+def empty_counted(genesis, modulation, frequencies, height, width, bits_per_weight):
+    extra = 0 if modulation else (2 + 4 * frequencies[1] + 1) * bits_per_weight / (height * width)
+    return bits(genesis, modulation, frequencies, height, width, bits_per_weight) + extra
+
+
+# ------------------------------------------------------------------------------------------------ 03.3
+
+
+class Network(answers.Nif):
+    """A right answer as a participant would write it, to be spoilt."""
+
+    def modulation_map(self, features):
+        return self.modulation(features[..., self.inputs[0] :])
+
+    def colours(self, features):
+        f_m = self.modulation_map(features)
+        y = features[..., : self.inputs[0]]
+        for layer in self.genesis[:-1]:
+            y = answers.modulated(layer, y, f_m)
+        return (self.genesis[-1](y) + 1) / 2
+
+
+class RangeForgotten(Network):
+    def colours(self, features):
+        return 2 * super().colours(features) - 1
+
+
+class FirstLayerAlone(Network):
+    def colours(self, features):
+        f_m = self.modulation_map(features)
+        y = answers.modulated(self.genesis[0], features[..., : self.inputs[0]], f_m)
+        for layer in self.genesis[1:-1]:
+            y = answers.modulated(layer, y, 0 * f_m)
+        return (self.genesis[-1](y) + 1) / 2
+
+
+class LastModulated(Network):
+    def colours(self, features):
+        f_m = self.modulation_map(features)
+        y = features[..., : self.inputs[0]]
+        for layer in self.genesis:
+            y = answers.modulated(layer, y, f_m)
+        return (y + 1) / 2
+
+
+class AllFeatures(Network):
+    def modulation_map(self, features):
+        return self.modulation(features)
+
+
+class SigmaTwice(Network):
+    def modulation_map(self, features):
+        return 10 * super().modulation_map(features)
+
+
+class OwnMap(Network):
+    def colours(self, features):
+        f_m = self.modulation(features[..., self.inputs[0] :])
+        y = features[..., : self.inputs[0]]
+        for layer in self.genesis[:-1]:
+            y = answers.modulated(layer, y, f_m)
+        return (self.genesis[-1](y) + 1) / 2
+
+
+# ------------------------------------------------------------------------------------------------ 03.4
+
+
+def once(t, period, warm_up, floor):
+    f = t / (warm_up - 1) if t < warm_up else 1 - t / period
+    return floor + (1 - floor) * f
+
+
+def slow_rise(t, period, warm_up, floor):
+    t = t % period
+    f = t / warm_up if t < warm_up else 1 - t / period
+    return floor + (1 - floor) * f
+
+
+def no_jump(t, period, warm_up, floor):
+    t = t % period
+    f = t / (warm_up - 1) if t < warm_up else 1 - (t - warm_up) / (period - warm_up)
+    return floor + (1 - floor) * f
+
+
+def no_floor(t, period, warm_up, floor):
+    t = t % period
+    return t / (warm_up - 1) if t < warm_up else 1 - t / period
+
+
+def floor_on_top(t, period, warm_up, floor):
+    return floor + no_floor(t, period, warm_up, floor)
+
+
+def everything(weight, fraction, strength):
+    return weight + (2 * torch.rand_like(weight) - 1) * strength * weight.abs().mean() / fraction
+
+
+def the_others(weight, fraction, strength):
+    kept = torch.rand_like(weight) > fraction
+    return weight + kept * (2 * torch.rand_like(weight) - 1) * strength * weight.abs().mean() / fraction
+
+
+def upwards(weight, fraction, strength):
+    chosen = torch.rand_like(weight) < fraction
+    return weight + chosen * torch.rand_like(weight) * strength * weight.abs().mean() / fraction
+
+
+def gaussian(weight, fraction, strength):
+    chosen = torch.rand_like(weight) < fraction
+    return weight + chosen * torch.randn_like(weight) * strength * weight.abs().mean() / fraction
+
+
+def not_divided(weight, fraction, strength):
+    chosen = torch.rand_like(weight) < fraction
+    return weight + chosen * (2 * torch.rand_like(weight) - 1) * strength * weight.abs().mean()
+
+
+def mean_of_signed(weight, fraction, strength):
+    chosen = torch.rand_like(weight) < fraction
+    return weight + chosen * (2 * torch.rand_like(weight) - 1) * strength * weight.mean() / fraction
+
+
+# ------------------------------------------------------------------------------------------------ 03.5
+
+
+def run(network, optimizer, loss, seconds, clock, begun, *, zero=True, late=False, plain=True):
+    points = []
+    while clock() - begun < seconds:
+        elapsed = clock() - begun
+        error = loss(network)
+        if zero:
+            optimizer.zero_grad()
+        error.backward()
+        optimizer.step()
+        points.append((clock() - begun if late else elapsed, error.item() if plain else error))
+    return points
+
+
+def heirs(start, optimizers, loss, seconds, clock=time.perf_counter):
+    return {name: run(start, make(start.parameters()), loss, seconds, clock, clock()) for name, make in optimizers.items()}
+
+
+def one_clock(start, optimizers, loss, seconds, clock=time.perf_counter):
+    begun, curves = clock(), {}
+    for name, make in optimizers.items():
+        network = copy.deepcopy(start)
+        curves[name] = run(network, make(network.parameters()), loss, seconds, clock, begun)
+    return curves
+
+
+def wrong_parameters(start, optimizers, loss, seconds, clock=time.perf_counter):
+    return {
+        name: run(copy.deepcopy(start), make(start.parameters()), loss, seconds, clock, clock())
+        for name, make in optimizers.items()
+    }
+
+
+def equal_steps(start, optimizers, loss, seconds, clock=time.perf_counter):
+    curves = {}
+    for name, make in optimizers.items():
+        network: nn.Module = copy.deepcopy(start)
+        optimizer, begun, points = make(network.parameters()), clock(), []
+        for _ in range(10):
+            error = loss(network)
+            points.append((clock() - begun, error.item()))
+            optimizer.zero_grad()
+            error.backward()
+            optimizer.step()
+        curves[name] = points
+    return curves
+
+
+def spoilt(**options):
+    def race(start, optimizers, loss, seconds, clock=time.perf_counter):
+        curves = {}
+        for name, make in optimizers.items():
+            network = copy.deepcopy(start)
+            curves[name] = run(network, make(network.parameters()), loss, seconds, clock, clock(), **options)
+        return curves
+
+    return race
+
+
+MUTANTS = {
+    "03.1": {
+        "σ missing": (sigma_missing, "without σ"),
+        "modulation of the phase": (phase, "shifts the wave"),
+        "modulation of the height": (amplitude, "outside the sine"),
+        "product for sum": (product, "are multiplied"),
+        "bias outside the brackets": (bias_outside, "bias is outside"),
+        "30 and 10 written in": (constants, "use the arguments"),
+    },
+    "03.2": {
+        "biases not counted": (no_biases, "biases are not counted"),
+        "modulation network not counted": (genesis_alone, "modulation network is not counted"),
+        "last layers not counted": (no_last_layer, "last layers are not counted"),
+        "two inputs": (two_inputs, "with 2 inputs"),
+        "bytes for bits": (in_bytes, "bytes instead of bits"),
+        "empty modulation network counted": (empty_counted, "no modulation network at all"),
+    },
+    "03.3": {
+        "colours from −1 to 1": (RangeForgotten, "still in [−1, 1]"),
+        "first layer alone": (FirstLayerAlone, "first layer alone"),
+        "last layer modulated": (LastModulated, "last layer has a modulated sine"),
+        "all features to the modulation network": (AllFeatures, "wrong numbers"),
+        "σ twice": (SigmaTwice, "count twice"),
+        "map computed twice": (OwnMap, "by itself"),
+    },
+    "03.4a": {
+        "one step alone": (once, "begin again"),
+        "rise too slow": (slow_rise, "too slow"),
+        "fall without a jump": (no_jump, "fall starts at 1"),
+        "floor missing": (no_floor, "floor is missing"),
+        "floor on top": (floor_on_top, "added on top"),
+    },
+    "03.4b": {
+        "all weights": (everything, "all weights are disturbed"),
+        "the other share": (the_others, "outside the share"),
+        "one sign": (upwards, "one sign"),
+        "normal for uniform": (gaussian, "normally distributed"),
+        "not divided by the share": (not_divided, "division by `fraction`"),
+        "mean of signed weights": (mean_of_signed, "mean of |w|"),
+    },
+    "03.5": {
+        "no copy of the start": (heirs, "where the first one ended"),
+        "one clock for both": (one_clock, "no time left"),
+        "optimiser of the wrong weights": (wrong_parameters, "losses never change"),
+        "equal steps": (equal_steps, "same number of steps"),
+        "zero_grad missing": (spoilt(zero=False), "pile up"),
+        "time noted too late": (spoilt(late=True), "after the step"),
+    },
+}

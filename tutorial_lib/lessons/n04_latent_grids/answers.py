@@ -1,0 +1,56 @@
+"""The library's answers to the exercises of notebook 04."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from tutorial_lib.latent_grids import FRACTION_BITS, GAIN, Band, GridsConfig, contexts_of
+
+UNIT = 1 << FRACTION_BITS
+
+
+Doubling = Callable[[Tensor, int], Tensor]
+
+
+def features(grids: Sequence[Tensor], double: Doubling) -> Tensor:
+    """`LatentGrids.coarse` and `LatentGrids.features` in one: all grids at the finest one's size, finest first."""
+    stack = grids[-1][None]
+    for level in range(len(grids) - 2, -1, -1):
+        rows, columns = grids[level].shape
+        stack = torch.cat([grids[level][None], double(stack, level)[:, :rows, :columns]])
+    return stack
+
+
+def neighbours(grid: Tensor, offsets: Sequence[tuple[int, int]]) -> Tensor:
+    """`latent_grids.contexts_of` for one grid: (rows, columns) to (neighbours, rows, columns)."""
+    config = GridsConfig(grids=1, context=tuple(offsets))
+    return contexts_of(config, [grid], [Band(0, 0, grid.shape[0])]).unflatten(1, grid.shape)
+
+
+def step(
+    model: nn.Module,
+    picture: Tensor,
+    lmbda: float,
+    stand_in: Callable[[Tensor], Tensor],
+    optimizers: Sequence[torch.optim.Optimizer],
+) -> tuple[float, float]:
+    """A step of `latent_training.fit`, without its bands: D, and R in bits per pixel, before the step."""
+    grids = model.split(stand_in(GAIN * model.latents))
+    distortion = F.mse_loss(model.paint(grids), picture)
+    rate = model.bits_of(grids).sum() / (picture.shape[1] * picture.shape[2])
+    for optimizer in optimizers:
+        optimizer.zero_grad()
+    (distortion + lmbda * rate).backward()
+    for optimizer in optimizers:
+        optimizer.step()
+    return distortion.item(), rate.item()
+
+
+def integer_layer(matrix: Tensor, columns: Tensor) -> Tensor:
+    """A layer of `latent_grids.IntegerContextModel`: [W | b], and integers in units of 2⁻¹², to the same units."""
+    whole = torch.round(matrix.detach().double() * UNIT)
+    return torch.addmm(whole[:, -1:] * UNIT, whole[:, :-1], columns).div_(UNIT).floor_()

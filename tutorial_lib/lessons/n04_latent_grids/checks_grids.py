@@ -1,0 +1,353 @@
+"""Checks of notebook 04's pyramid: upsampling, soft rounding, and the neighbours of an integer."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from tutorial_lib import latent_grids, latent_training
+from tutorial_lib.course.comparing import Random, slope
+from tutorial_lib.course.exercises import Check, Exercise, Mistake
+from tutorial_lib.latent_grids import SMALL, Upsampling, grid_sizes
+from tutorial_lib.lessons.n04_latent_grids.answers import Doubling, features, neighbours
+
+# ---------------------------------------------------------------------------------------------- 04.1
+
+
+def _pyramid(random: Random, height: int, width: int) -> tuple[list[Tensor], Doubling]:
+    """Random grids for a picture of this size, and a doubling with a kernel of its own for each level."""
+    config = replace(SMALL, grids=random.randint(3, 5))
+    double = Upsampling(config).requires_grad_(False)
+    double.kernel.data += random.tensor(*double.kernel.shape, low=-0.3, high=0.3).cpu()
+    grids = [random.tensor(*size, low=-4, high=4).round() for size in grid_sizes(config, height, width)]
+    return grids, double.to(random.device)
+
+
+def _even(random: Random) -> tuple[Any, ...]:
+    height, width = random.sample([16, 32, 48, 64], 2)
+    return _pyramid(random, height, width)
+
+
+def _odd(random: Random) -> tuple[Any, ...]:
+    height, width = random.size(9, 30)
+    return _pyramid(random, height | 1, width | 1)
+
+
+def _features_like(
+    turn: Callable[[Tensor], Tensor] = lambda stack: stack,
+    crop: Callable[[Tensor, int, int], Tensor] = lambda planes, rows, columns: planes[:, :rows, :columns],
+    level_of: Callable[[int], int] = lambda level: level,
+    behind: bool = False,
+):
+    """Features that differ from the right ones in one thing."""
+
+    def wrong(grids: Sequence[Tensor], double: Doubling) -> Tensor:
+        stack = grids[-1][None]
+        for level in range(len(grids) - 2, -1, -1):
+            parts = [grids[level][None], crop(double(stack, level_of(level)), *grids[level].shape)]
+            stack = torch.cat(parts[::-1] if behind else parts)
+        return turn(stack)
+
+    return wrong
+
+
+def _each_alone(grids: Sequence[Tensor], double: Doubling) -> Tensor:
+    """Every grid repeated to full size: right in size, not what `double` gives."""
+    height, width = grids[0].shape
+    return torch.cat([latent_grids.repeat(grid, 2**level)[None, :height, :width] for level, grid in enumerate(grids)])
+
+
+def _one_level_off(grids: Sequence[Tensor], double: Doubling) -> Tensor:
+    return _features_like(level_of=lambda level: min(level + 1, len(grids) - 2))(grids, double)
+
+
+FEATURES = Exercise(
+    id="04.1",
+    title="Upsample and stack",
+    minutes=4,
+    core=True,
+    reference=features,
+    checks=(
+        Check(
+            "every grid at the picture's size, finest first",
+            inputs=_even,
+            mistakes=(
+                Mistake(
+                    "the grids are added up: keep them apart, stacked with `torch.cat`, so that the synthesis can weigh them.",
+                    when=lambda yours, target, grids, double: yours.ndim == 2 or yours.shape[0] == 1,
+                ),
+                Mistake(
+                    "the coarsest grid comes first: put the finer grid in front, `torch.cat([grid[None], doubled])`.",
+                    like=(
+                        _features_like(behind=True),
+                        _features_like(turn=lambda stack: stack.flip(0)),
+                    ),
+                ),
+                Mistake(
+                    "the integers are only repeated as squares: `double` is the upsampling, and its kernel makes smooth steps.",
+                    like=_each_alone,
+                ),
+                Mistake(
+                    "`double` gets the level of what goes in: it wants the level of the result, which has its own kernel.",
+                    like=_one_level_off,
+                ),
+                Mistake(
+                    "the finest grid is missing: the loop has to reach level 0.",
+                    when=lambda yours, target, grids, double: yours.shape[0] == len(grids) - 1,
+                ),
+            ),
+        ),
+        Check(
+            "odd sizes, too",
+            inputs=_odd,
+            mistakes=(
+                Mistake(
+                    "a doubled grid can be one row or column larger than the next grid (5 → 10, but 9 are wanted): cut it to "
+                    "that grid's size with `[:, :rows, :columns]`.",
+                    error="Sizes of tensors must match",
+                ),
+                Mistake(
+                    "the surplus row and column are cut off at the top and left: `[:, :rows, :columns]` keeps the beginning.",
+                    like=_features_like(crop=lambda planes, rows, columns: planes[:, -rows:, -columns:]),
+                ),
+                Mistake(
+                    "the planes are stretched to the next size: double them, and cut off what is too much.",
+                    like=(
+                        _features_like(
+                            crop=lambda planes, rows, columns: F.interpolate(planes[None], (rows, columns), mode="bilinear")[0]
+                        ),
+                        _features_like(
+                            crop=lambda planes, rows, columns: F.interpolate(planes[None], (rows, columns), mode="bicubic")[0]
+                        ),
+                        _features_like(crop=lambda planes, rows, columns: F.interpolate(planes[None], (rows, columns))[0]),
+                    ),
+                ),
+            ),
+        ),
+    ),
+    hints=(
+        "Go from coarse to fine. What you carry along is a stack of planes (n, rows, columns): one more at each level.",
+        "`double(stack, level)` makes the stack twice as large. Cut it to `grids[level].shape`, then put `grids[level][None]` "
+        "in front.",
+        "`for level in range(len(grids) - 2, -1, -1):` and in it `stack = torch.cat([grids[level][None], …])` "
+        "with the doubled and cut stack.",
+    ),
+)
+
+# ---------------------------------------------------------------------------------------------- 04.2
+
+
+def _values_and_temperature(random: Random) -> tuple[Any, ...]:
+    return random.tensor(*random.size(), low=-3, high=3), random.choice([0.15, 0.25, 0.35, 0.6])
+
+
+def _rounded_like(base=torch.floor, shift: float = 0.5, scale=lambda t: 2 * math.tanh(0.5 / t), inside=lambda r, t: r / t):
+    """Soft roundings that differ from the right one in one thing."""
+
+    def wrong(values: Tensor, temperature: float) -> Tensor:
+        whole = base(values)
+        return whole + shift + torch.tanh(inside(values - whole - shift, temperature)) / scale(temperature)
+
+    return wrong
+
+
+SOFT_ROUND = Exercise(
+    id="04.2",
+    title="Soft rounding",
+    minutes=5,
+    core=True,
+    reference=latent_training.soft_round,
+    checks=(
+        Check(
+            "right for random values and temperatures",
+            inputs=_values_and_temperature,
+            draw=lambda yours, target, values, t: (
+                "curve",
+                *[each.flatten()[values.flatten().argsort()] for each in (target, yours)],
+            ),
+            mistakes=(
+                Mistake(
+                    "that is plain rounding: its slope is 0 everywhere, and nothing can be learned through it.",
+                    like=lambda values, t: values.round(),
+                ),
+                Mistake(
+                    "it doesn't reach the integers: divide by 2·tanh(1/(2T)), and whole numbers stay where they are.",
+                    like=(
+                        _rounded_like(scale=lambda t: 2.0),
+                        _rounded_like(scale=lambda t: 1.0),
+                    ),
+                ),
+                Mistake("the 2 is missing in 2·tanh(1/(2T)).", like=_rounded_like(scale=lambda t: math.tanh(0.5 / t))),
+                Mistake(
+                    "inside the last tanh stands 1/T: it is 1/(2T), so that r = 1 gives the next integer.",
+                    like=_rounded_like(scale=lambda t: 2 * math.tanh(1 / t)),
+                ),
+                Mistake(
+                    "T is multiplied with: divide by it, so that a small T makes a steep step.",
+                    like=(
+                        _rounded_like(inside=lambda r, t: r * t, scale=lambda t: 2 * math.tanh(0.5 * t)),
+                        _rounded_like(inside=lambda r, t: r * t),
+                    ),
+                ),
+                Mistake(
+                    "the steps are at the integers: take ½ off r, so that they lie half way between.",
+                    like=lambda values, t: (
+                        values.floor() + 0.5 + torch.tanh((values - values.floor()) / t) / (2 * math.tanh(0.5 / t))
+                    ),
+                ),
+                Mistake(
+                    "the ½ is missing: the middle of a step is at ⌊y⌋ + ½.",
+                    like=lambda values, t: _rounded_like()(values, t) - 0.5,
+                ),
+                Mistake(
+                    "the steps are at the integers: start from ⌊y⌋, not from the nearest integer.",
+                    like=_rounded_like(base=torch.round, shift=0.0),
+                ),
+                Mistake(
+                    "negative numbers come out wrong: `floor` goes down, cutting off the fraction (`trunc`, `int`) towards 0.",
+                    like=_rounded_like(base=torch.trunc),
+                ),
+            ),
+        ),
+        Check(
+            "its slope is right, so something can be learned through it",
+            inputs=_values_and_temperature,
+            call=slope,
+            tolerance=1e-3,
+            mistakes=(
+                Mistake(
+                    "the slope is 1 everywhere: that is straight-through. Let the gradient go through the tanh.",
+                    when=lambda yours, target, *_: bool((yours == 1).all()),
+                ),
+            ),
+        ),
+    ),
+    hints=(
+        "`values.floor()` is ⌊y⌋. What is left, minus ½, is between −½ and ½.",
+        "`torch.tanh(rest / temperature)` is the step; `math.tanh(0.5 / temperature)` is what it reaches at the ends.",
+        "`values.floor() + 0.5 + torch.tanh(…) / (2 * math.tanh(…))`.",
+    ),
+)
+
+# ---------------------------------------------------------------------------------------------- 04.3
+
+
+def _grid_and_offsets(random: Random) -> tuple[Any, ...]:
+    rows, columns = random.size(6, 12)
+    grid = random.tensor(rows, columns, low=1, high=6)  # no zeros, so that the border shows
+    return grid, tuple(random.sample(latent_grids.window(2), 5))
+
+
+def _narrow_grid(random: Random) -> tuple[Any, ...]:
+    rows, columns = random.sample([1, 2, 4], 2)
+    return random.tensor(rows, columns, low=1, high=6), SMALL.context
+
+
+def _neighbours_like(place=lambda row, column: (row, column), border: str = "constant", order=lambda offsets: offsets):
+    """Neighbours that differ from the right ones in one thing."""
+
+    def wrong(grid: Tensor, offsets: Sequence[tuple[int, int]]) -> Tensor:
+        rows, columns = grid.shape
+        reach = max(max(map(abs, offset)) for offset in offsets)
+        padded = F.pad(grid[None, None], (reach,) * 4, mode=border)[0, 0]
+        planes = []
+        for row, column in (place(*offset) for offset in order(offsets)):
+            planes.append(padded[reach + row : reach + row + rows, reach + column : reach + column + columns])
+        return torch.stack(planes)
+
+    return wrong
+
+
+def _rolled(grid: Tensor, offsets: Sequence[tuple[int, int]]) -> Tensor:
+    return torch.stack([grid.roll((-row, -column), (0, 1)) for row, column in offsets])
+
+
+NEIGHBOURS = Exercise(
+    id="04.3",
+    title="The neighbours that are already known",
+    minutes=6,
+    core=False,
+    reference=neighbours,
+    checks=(
+        Check(
+            "each plane shows one neighbour of every integer",
+            inputs=_grid_and_offsets,
+            mistakes=(
+                Mistake(
+                    "it looks into the future: plane k at (i, j) is grid[i + row, j + column], and the offsets are negative "
+                    "where they point up or left. Yours shift the other way.",
+                    like=_neighbours_like(lambda row, column: (-row, -column)),
+                ),
+                Mistake(
+                    "it looks into the future: yours shift the other way, and over the edge besides.",
+                    like=lambda grid, offsets: _rolled(grid, [(-row, -column) for row, column in offsets]),
+                ),
+                Mistake(
+                    "what falls off one side comes in at the other (`torch.roll` does that): outside of the grid, a "
+                    "neighbour counts as 0. The last column is not known yet when the first is decoded.",
+                    like=_rolled,
+                ),
+                Mistake(
+                    "the border is repeated: outside of the grid, a neighbour counts as 0.",
+                    like=_neighbours_like(border="replicate"),
+                ),
+                Mistake(
+                    "row and column are swapped: an offset is (row, column), and rows are the grid's first axis.",
+                    like=_neighbours_like(lambda row, column: (column, row)),
+                ),
+                Mistake(
+                    "one column too far to the right: is the padding as wide as the reach of the offsets?",
+                    like=_neighbours_like(lambda row, column: (row, column + 1)),
+                ),
+                Mistake(
+                    "the planes come in another order than the offsets: the context model's weights fit one order alone.",
+                    like=(
+                        _neighbours_like(order=sorted),
+                        _neighbours_like(order=lambda offsets: offsets[::-1]),
+                    ),
+                ),
+                Mistake(
+                    "the planes stand last: stack them along a new first axis, (neighbours, rows, columns).",
+                    when=lambda yours, target, grid, offsets: yours.shape == (*grid.shape, len(offsets)),
+                ),
+                Mistake(
+                    "that is one plane: every offset makes a plane of its own.",
+                    when=lambda yours, target, grid, offsets: yours.shape == grid.shape,
+                ),
+                Mistake(
+                    "the planes grow with the padding: each is cut to the grid's own size.",
+                    when=lambda yours, target, grid, offsets: yours.shape[1] > grid.shape[0],
+                ),
+                Mistake(
+                    "planes of different sizes can't be stacked: pad the grid with zeros, then cut a window of the grid's own "
+                    "size for each offset.",
+                    error="stack expects each tensor to be equal size",
+                ),
+            ),
+        ),
+        Check(
+            "grids narrower than the neighbourhood",
+            inputs=_narrow_grid,
+            mistakes=(
+                Mistake(
+                    "it fails on a grid of one row or column, and the coarsest grids are that small: pad by the reach of the "
+                    "offsets, whatever the grid's size.",
+                    error="Error",
+                ),
+            ),
+        ),
+    ),
+    hints=(
+        "Seen from every place at once, “the value to the left” is the whole grid, moved one to the right. So pad it with zeros "
+        "on all sides, and cut out a window of the grid's own size.",
+        "`reach = 3` is enough for every offset here; `padded = F.pad(grid, (reach, reach, reach, reach))`. Without a shift, the "
+        "window is `padded[reach : reach + rows, reach : reach + columns]`.",
+        "For an offset (row, column) the window starts at `reach + row` and `reach + column`. `torch.stack` all windows.",
+    ),
+)

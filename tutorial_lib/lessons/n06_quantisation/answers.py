@@ -1,0 +1,60 @@
+"""The library's answers to the exercises of notebook 06."""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Mapping
+
+import numpy as np
+from torch import Tensor
+
+from tutorial_lib import bitstream, quantization
+from tutorial_lib.bitstream import Container
+from tutorial_lib.course.drawing import histogram_bits
+
+KINDS = bitstream.SECTION_NAMES
+CHECKSUM_BYTES = 4
+
+
+def quantize(weights: Tensor, bits: int) -> tuple[Tensor, float]:
+    """`quantization.MaxAbsQuantizer` and `quantization.quantize` in one: symbols (int32), and their step."""
+    step = quantization.storable_step(weights.detach().abs().max().item() / (2 ** (bits - 1) - 1))
+    return quantization.to_symbols(weights.detach(), step).int(), step
+
+
+def straight_through(weights: Tensor, step: float) -> Tensor:
+    """What `quantization.quantized_parameters` is to a fit: quantised weights forwards, the identity backwards."""
+    return weights + (quantization.to_symbols(weights.detach(), step) * step - weights.detach())
+
+
+def entropy(symbols: Tensor) -> float:
+    """Bits a symbol, by the symbols' own histogram."""
+    return histogram_bits(symbols) / symbols.numel()
+
+
+def laplace_table(b: float, bound: int) -> np.ndarray:
+    """Probabilities of −bound … bound, float64; `entropy_coding.Laplace` makes the same of integers alone."""
+    k = np.abs(np.arange(-bound, bound + 1))
+    t = math.exp(-1 / (2 * b))
+    table = np.where(k == 0, 1 - t, 0.5 * (1 / t - t) * t ** (2.0 * k))
+    return table / table.sum()
+
+
+def pack(codec: int, height: int, width: int, sections: Mapping[int, bytes]) -> bytes:
+    """`bitstream.write`, without the checksum; sections by their number."""
+    named = {KINDS[kind]: body for kind, body in sections.items()}
+    return bitstream.write(Container(codec, height, width, named))[:-CHECKSUM_BYTES]
+
+
+def seal(data: bytes) -> bytes:
+    """The last line of `bitstream.write`."""
+    return data + zlib.crc32(data).to_bytes(CHECKSUM_BYTES, "little")
+
+
+def unpack(data: bytes) -> tuple[int, int, int, dict[int, bytes]]:
+    """`bitstream.read` for data without a checksum."""
+    container = bitstream.read(seal(data))
+    numbers = {name: kind for kind, name in KINDS.items()}
+    sections = {numbers[name]: body for name, body in container.sections.items()}
+    return container.codec, container.height, container.width, sections

@@ -1,0 +1,293 @@
+"""Checks of notebook 06's symbols: quantisation, a gradient through it, and what symbols cost."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tutorial_lib.course.comparing import Random, slope
+from tutorial_lib.course.exercises import Check, Exercise, Mistake
+from tutorial_lib.lessons.n06_quantisation.answers import entropy, laplace_table, quantize, straight_through
+from tutorial_lib.quantization import storable_step
+
+# ---------------------------------------------------------------------------------------------- 06.1
+
+
+def _weights_and_bits(random: Random) -> tuple[Any, ...]:
+    """Weights whose largest one is negative."""
+    weights = random.normal(*random.size(6, 12), std=0.1)
+    weights[-1, -1] = -random.uniform(0.4, 0.7)
+    return weights, random.randint(3, 8)
+
+
+def _quantize_like(
+    levels: Callable[[int], int] = lambda bits: 2 ** (bits - 1) - 1,
+    largest: Callable[[Tensor], Tensor] = lambda weights: weights.abs().max(),
+    whole: Callable[[Tensor], Tensor] = torch.round,
+    stored: Callable[[float], float] = storable_step,
+    result: Callable[[Tensor, float], Tensor] = lambda symbols, step: symbols.int(),
+):
+    """A quantiser that differs from the right one in one thing."""
+
+    def wrong(weights: Tensor, bits: int) -> tuple[Tensor, float]:
+        step = stored(largest(weights).item() / levels(bits))
+        return result(whole(weights / step), step), step
+
+    return wrong
+
+
+QUANTIZE = Exercise(
+    id="06.1",
+    title="A uniform quantiser",
+    minutes=4,
+    core=True,
+    reference=quantize,
+    checks=(
+        Check(
+            "symbols and step of random weights",
+            inputs=_weights_and_bits,
+            tolerance=1e-6,
+            mistakes=(
+                Mistake(
+                    "the fraction is cut off towards 0, so all weights shrink: take the nearest integer, `torch.round`.",
+                    like=_quantize_like(whole=torch.trunc),
+                ),
+                Mistake(
+                    "it rounds down, so all weights move the same way: take the nearest integer, `torch.round`.",
+                    like=_quantize_like(whole=torch.floor),
+                ),
+                Mistake(
+                    "one symbol too many: with n = 2^(bits−1) the largest weight becomes ±n, but 8 bits end at 127. Take n − 1.",
+                    like=_quantize_like(levels=lambda bits: 2 ** (bits - 1)),
+                ),
+                Mistake(
+                    "the sign takes a bit, too: half of the 2^bits integers are negative. Divide by 2^(bits−1) − 1.",
+                    like=_quantize_like(levels=lambda bits: 2**bits - 1),
+                ),
+                Mistake(
+                    "the largest weight may be a negative one: take the largest *magnitude*, `weights.abs().max()`.",
+                    like=_quantize_like(largest=lambda weights: weights.max()),
+                ),
+                Mistake(
+                    "the step isn't a number that the file can hold: `storable_step(…)` makes it one, *before* you divide by it.",
+                    like=_quantize_like(stored=lambda step: step),
+                ),
+                Mistake(
+                    "these are the weights after rounding, q·Δ. The file holds the integers q: don't multiply yet.",
+                    like=_quantize_like(result=lambda symbols, step: symbols * step),
+                ),
+            ),
+        ),
+    ),
+    hints=(
+        "The largest magnitude becomes the largest symbol, 2^(bits−1) − 1. That fixes the step.",
+        "`largest = weights.abs().max().item()`, and the step is `storable_step(largest / (2 ** (bits - 1) - 1))`.",
+        "The symbols are `torch.round(weights / step).int()`. Return them, then the step.",
+    ),
+)
+
+# ---------------------------------------------------------------------------------------------- 06.2
+
+
+def _weights_and_step(random: Random) -> tuple[Any, ...]:
+    return random.normal(*random.size(), std=0.5), random.uniform(0.1, 0.3)
+
+
+STRAIGHT_THROUGH = Exercise(
+    id="06.2",
+    title="Straight through",
+    minutes=4,
+    core=True,
+    reference=straight_through,
+    checks=(
+        Check(
+            "forwards, it rounds",
+            inputs=_weights_and_step,
+            call=lambda answer, weights, step: _detached(answer(weights, step)),
+            mistakes=(
+                Mistake(
+                    "nothing is rounded: forwards, the network has to see Δ·round(w/Δ).",
+                    like=lambda weights, step: weights,
+                ),
+                Mistake(
+                    "these are the integers: times Δ, they are weights again.",
+                    like=lambda weights, step: torch.round(weights / step),
+                ),
+                Mistake(
+                    "the weights are added twice: add the *difference*, rounded − weights.",
+                    like=lambda weights, step: weights + torch.round(weights / step) * step,
+                ),
+            ),
+        ),
+        Check(
+            "backwards, its slope is 1",
+            inputs=_weights_and_step,
+            call=slope,
+            mistakes=(
+                Mistake(
+                    "the gradient is 0: `torch.round` is flat, and what passes through it is lost. Hide the step from the "
+                    "gradient with `.detach()`, and let the weights themselves through.",
+                    when=lambda yours, target, *_: bool((yours == 0).all()),
+                ),
+                Mistake(
+                    "the gradient has the wrong sign: `detach()` belongs to the difference, not to the weights in front of it.",
+                    when=lambda yours, target, *_: bool((yours == -1).all()),
+                ),
+                Mistake(
+                    "no gradient comes back: all of it is detached. The weights in front of the difference must not be.",
+                    error="no gradient comes back",
+                ),
+            ),
+        ),
+    ),
+    hints=(
+        "Write the result as the weights plus a difference. Forwards both count, backwards only the weights shall.",
+        "The difference is `rounded - weights`, and `.detach()` behind its bracket makes a constant of it.",
+        "`rounded = torch.round(weights / step) * step`, then `weights + (rounded - weights)` with the bracket detached.",
+    ),
+)
+
+
+def _detached(value: Any) -> Any:
+    return value.detach() if isinstance(value, Tensor) else value
+
+
+# ---------------------------------------------------------------------------------------------- 06.3a
+
+
+def _symbols(random: Random) -> tuple[Any, ...]:
+    """Symbols as of weights: many small ones, negative too, gaps, and an outlier."""
+    symbols = random.normal(*random.size(9, 14), std=random.uniform(1.5, 3.5)).round().int()
+    symbols[0, 0] = random.randint(15, 40)
+    return (symbols,)
+
+
+def _shares(symbols: Tensor) -> Tensor:
+    counts = symbols.unique(return_counts=True)[1]
+    return counts / counts.sum()
+
+
+ENTROPY = Exercise(
+    id="06.3a",
+    title="The entropy of the symbols",
+    minutes=4,
+    core=True,
+    reference=entropy,
+    checks=(
+        Check(
+            "bits a symbol, for random symbols",
+            inputs=_symbols,
+            mistakes=(
+                Mistake(
+                    "these are nats: bits need the logarithm to base 2, `torch.log2`.",
+                    when=lambda yours, target, *_: abs(float(yours) / target - math.log(2)) < 1e-3,
+                ),
+                Mistake(
+                    "the minus is missing: log₂ of a probability is negative.",
+                    when=lambda yours, target, *_: abs(float(yours) + target) < 1e-3,
+                ),
+                Mistake(
+                    "these are the bits of all symbols together: bits *a symbol* are wanted.",
+                    when=lambda yours, target, symbols: abs(float(yours) / symbols.numel() - target) < 1e-3,
+                ),
+                Mistake(
+                    "each distinct symbol counts once: weigh −log₂ p with p, for what is frequent is written often.",
+                    like=lambda symbols: float(-_shares(symbols).log2().mean()),
+                ),
+                Mistake(
+                    "−log₂ p is added up without its weight p: what is frequent is written often.",
+                    like=lambda symbols: float(-_shares(symbols).log2().sum()),
+                ),
+                Mistake(
+                    "that is log₂ of how many distinct symbols there are, the bits if all were equally frequent.",
+                    like=lambda symbols: math.log2(len(symbols.unique())),
+                ),
+                Mistake(
+                    "0·log₂ 0 is NaN to a computer: leave out symbols that don't appear. `symbols.unique(return_counts=True)` "
+                    "counts only those that do.",
+                    when=lambda yours, target, *_: math.isnan(float(yours)),
+                ),
+                Mistake(
+                    "`torch.bincount` can't count negative numbers: take `symbols.unique(return_counts=True)`.",
+                    error="bincount only supports",
+                ),
+            ),
+        ),
+    ),
+    hints=(
+        "`values, counts = symbols.unique(return_counts=True)` says how often each symbol appears.",
+        "p is counts divided by the number of symbols. Then H = −Σ p·log₂ p.",
+        "`-(p * torch.log2(p)).sum()`, and `.item()` makes a plain number of it.",
+    ),
+)
+
+# ---------------------------------------------------------------------------------------------- 06.3b
+
+
+def _law(random: Random) -> tuple[Any, ...]:
+    return random.uniform(1.0, 4.0), random.randint(3, 8)
+
+
+def _table_like(
+    decay: Callable[[float], float] = lambda b: math.exp(-1 / (2 * b)),
+    power: int = 2,
+    zero: bool = True,
+    start: Callable[[int], int] = lambda bound: -bound,
+    magnitude: Callable[[np.ndarray], np.ndarray] = np.abs,
+    scaled: bool = True,
+):
+    """A table that differs from the right one in one thing."""
+
+    def wrong(b: float, bound: int) -> np.ndarray:
+        k = magnitude(np.arange(start(bound), bound + 1))
+        t = decay(b)
+        table = 0.5 * (1 / t - t) * t ** (1.0 * power * k)
+        if zero:
+            table = np.where(k == 0, 1 - t, table)
+        return table / table.sum() if scaled else table
+
+    return wrong
+
+
+LAPLACE = Exercise(
+    id="06.3b",
+    title="A Laplace law for the symbols",
+    minutes=6,
+    core=False,
+    reference=laplace_table,
+    checks=(
+        Check(
+            "right for random widths and bounds",
+            inputs=_law,
+            tolerance=1e-6,
+            draw="curve",
+            mistakes=(
+                Mistake(
+                    "the probabilities don't add up to 1: the ends of the law are cut off. Divide by the sum.",
+                    like=_table_like(scaled=False),
+                ),
+                Mistake("0 has a formula of its own: P(0) = 1 − t.", like=_table_like(zero=False)),
+                Mistake("t is e^(−1/(2b)): the 2 is missing.", like=_table_like(decay=lambda b: math.exp(-1 / b))),
+                Mistake("the exponent of t is 2|k|, not |k|.", like=_table_like(power=1)),
+                Mistake(
+                    "k goes in with its sign, so that −3 seems likelier than 0: take |k|, `np.abs(k)`.",
+                    like=_table_like(magnitude=lambda k: k),
+                ),
+                Mistake(
+                    "there are negative symbols, too: the table goes from −bound to bound.",
+                    when=lambda yours, target, b, bound: len(yours) in (bound, bound + 1, 2 * bound),
+                ),
+            ),
+        ),
+    ),
+    hints=(
+        "`k = np.arange(-bound, bound + 1)` are the symbols, `t = math.exp(-1 / (2 * b))`.",
+        "`np.where(k == 0, …, …)` chooses between the two formulas; use `np.abs(k)` in the second.",
+        "`table = np.where(k == 0, 1 - t, 0.5 * (1 / t - t) * t ** (2 * np.abs(k)))`, divided by its sum.",
+    ),
+)

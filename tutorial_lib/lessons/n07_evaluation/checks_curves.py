@@ -1,0 +1,272 @@
+"""Checks of notebook 07's curves: points from real files, and the BD-rate."""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tutorial_lib import metrics
+from tutorial_lib.course.comparing import Random
+from tutorial_lib.course.exercises import Check, Exercise, Mistake
+from tutorial_lib.lessons.n07_evaluation.answers import Points, bd_rate, curve
+
+# ---------------------------------------------------------------------------------------------- 07.1
+
+
+class Levels:
+    """A codec for trying: so many grey levels a colour that the file, packed by zlib, fits the rate.
+
+    Its pictures lie off the 8-bit grid by as much as they are wrong, so that rounding shows in the PSNR.
+    """
+
+    header = 8
+
+    def encode(self, picture: Tensor, *, bpp: float) -> bytes:
+        """The file of the most levels that fits; of the fewest where none does."""
+        height, width = picture.shape[1:]
+        for levels in (110, 80, 60, 45, 30, 20):
+            symbols = (picture * levels).round().to(torch.uint8).numpy()
+            sides = height.to_bytes(2, "little") + width.to_bytes(2, "little")
+            data = b"LVL" + bytes([levels]) + sides + zlib.compress(symbols.tobytes(), 9)
+            if 8 * len(data) <= bpp * height * width:
+                break
+        return data
+
+    def decode(self, data: bytes) -> Tensor:
+        """The picture in a file."""
+        levels, height, width = data[3], int.from_bytes(data[4:6], "little"), int.from_bytes(data[6:8], "little")
+        symbols = np.frombuffer(zlib.decompress(data[self.header :]), dtype=np.uint8).astype(np.float32)
+        return torch.from_numpy(symbols.reshape(3, height, width) / levels)
+
+
+def _codec_and_rates(random: Random) -> tuple[Any, ...]:
+    """Rates that no file meets exactly."""
+    height, width = random.size(18, 30)
+    rates = sorted(random.uniform(low, low + 1.5) for low in (13.5, 16.0, 18.5))
+    return Levels(), random.picture(height, width).cpu(), rates
+
+
+def _curve_like(
+    bits: Callable[[bytes, float], float] = lambda data, rate: 8 * len(data),
+    pixels: Callable[[Tensor], int] = lambda picture: picture[0].numel(),
+    rounded: bool = True,
+    turned: bool = False,
+) -> Callable[..., Any]:
+    """A curve that differs from the right one in one thing."""
+
+    def wrong(codec: Any, picture: Tensor, rates: Sequence[float]) -> list[tuple[float, float]]:
+        points = []
+        for rate in rates:
+            data = codec.encode(picture, bpp=rate)
+            quality = metrics.psnr(codec.decode(data), picture, rounded=rounded)
+            bpp = bits(data, rate) / pixels(picture)
+            points.append((quality, bpp) if turned else (bpp, quality))
+        return points
+
+    return wrong
+
+
+def file_entropy(data: bytes) -> float:
+    """Bits that a file's bytes would take by their own histogram."""
+    counts = np.bincount(np.frombuffer(data, dtype=np.uint8))
+    shares = counts[counts > 0] / len(data)
+    return float(-(counts[counts > 0] * np.log2(shares)).sum())
+
+
+def _asked(yours: Points, target: Points, codec: Any, picture: Tensor, rates: Sequence[float]) -> bool:
+    return all(math.isclose(point[0], rate, rel_tol=1e-6) for point, rate in zip(yours, rates, strict=True))
+
+
+def _bytes_missing(yours: Points, target: Points, codec: Any, picture: Tensor, rates: Sequence[float]) -> bool:
+    """Whether every file was counted short by the same whole number of bytes."""
+    pixels = picture[0].numel()
+    missing = [(right[0] - mine[0]) * pixels / 8 for mine, right in zip(yours, target, strict=True)]
+    return missing[0] > 0.5 and all(abs(each - round(missing[0])) < 0.05 for each in missing)
+
+
+CURVE = Exercise(
+    id="07.1",
+    title="A curve from real files",
+    minutes=6,
+    core=True,
+    reference=curve,
+    checks=(
+        Check(
+            "rate and PSNR of a small codec's files",
+            inputs=_codec_and_rates,
+            tolerance=1e-5,
+            mistakes=(
+                Mistake(
+                    "these are the rates that were *asked for*. The codec gave other ones: count the bytes, `len(data)`.",
+                    when=_asked,
+                ),
+                Mistake(
+                    "every file is counted short by the same few bytes: without its header nobody can decode it. Take all of "
+                    "`len(data)`.",
+                    when=_bytes_missing,
+                ),
+                Mistake(
+                    "this is the entropy of the bytes, an estimate: what counts is the file that is there, 8 · `len(data)` bits.",
+                    like=_curve_like(bits=lambda data, rate: file_entropy(data)),
+                ),
+                Mistake(
+                    "the rate is a third of the right one: a pixel is a place, with three values. Divide by height · width.",
+                    like=_curve_like(pixels=lambda picture: picture.numel()),
+                ),
+                Mistake(
+                    "these are bytes per pixel: a byte has 8 bits.",
+                    like=_curve_like(bits=lambda data, rate: len(data)),
+                ),
+                Mistake(
+                    "the decoded picture is compared before it is rounded, but a screen or a file has whole grey levels only: "
+                    "`images.quantize_8bit(…)` first.",
+                    like=_curve_like(rounded=False),
+                ),
+                Mistake("rate and PSNR are swapped: a point is (bits per pixel, dB).", like=_curve_like(turned=True)),
+            ),
+        ),
+    ),
+    hints=(
+        "For each rate: encode, decode *those* bytes, count them, compare. Append (bits per pixel, PSNR) to a list.",
+        "The rate is `8 * len(data) / (height * width)`, with `height, width = picture.shape[1:]`. The PSNR is −10·log₁₀ of the "
+        "mean squared error.",
+        "`shown = images.quantize_8bit(codec.decode(data))`, then `error = (shown - picture).square().mean().item()`, and "
+        "`-10 * math.log10(error)`.",
+    ),
+)
+
+# ---------------------------------------------------------------------------------------------- 07.2
+
+
+def _two_curves(random: Random) -> tuple[Any, ...]:
+    """Curves that are straight in (PSNR, log rate), so that any sound interpolation gives the same; they share 5 dB or more.
+
+    Their slopes and ranges differ so much that each wrong answer gives a number of its own.
+    """
+
+    def line(low: float, high: float, slope: float, start: float) -> list[tuple[float, float]]:
+        count = random.randint(4, 6)
+        step = (high - low) / (count - 1)
+        inner = [low + step * (index + random.uniform(-0.2, 0.2)) for index in range(1, count - 1)]
+        return [(start * math.exp(slope * (quality - 28)), quality) for quality in (low, *inner, high)]
+
+    anchor = line(random.uniform(26.5, 27), random.uniform(34.8, 35.3), random.uniform(0.12, 0.13), random.uniform(0.25, 0.3))
+    test = line(random.uniform(29, 29.3), random.uniform(39, 39.5), random.uniform(0.25, 0.26), random.uniform(0.06, 0.07))
+    return anchor, test
+
+
+def _gap(
+    anchor: Points, test: Points, scale: Callable[[np.ndarray], np.ndarray] = np.log, union: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
+    """Both curves' scaled rates on a grid of the qualities that they share, or that either has."""
+    (rate, quality), (other_rate, other_quality) = np.transpose(anchor), np.transpose(test)
+    inner, outer = (min, max) if union else (max, min)
+    grid = np.linspace(inner(quality[0], other_quality[0]), outer(quality[-1], other_quality[-1]), 1001)
+    return np.interp(grid, quality, scale(rate)), np.interp(grid, other_quality, scale(other_rate))
+
+
+def _percent(ratio: float) -> float:
+    return 100 * (ratio - 1)
+
+
+def _near(wrong: Callable[[Points, Points], float]) -> Callable[..., bool]:
+    """Recognises a wrong answer on a coarser or finer grid than ours, too."""
+    return lambda yours, target, anchor, test: abs(float(yours) - wrong(anchor, test)) < 0.3
+
+
+def _plain_rates(anchor: Points, test: Points) -> float:
+    first, second = _gap(anchor, test, scale=lambda rate: rate)
+    return _percent(second.mean() / first.mean())
+
+
+def _mean_of_ratios(anchor: Points, test: Points) -> float:
+    first, second = _gap(anchor, test)
+    return _percent(np.exp(second - first).mean())
+
+
+def _wrong_base(anchor: Points, test: Points) -> float:
+    first, second = _gap(anchor, test, scale=np.log10)
+    return _percent(math.exp((second - first).mean()))
+
+
+def _everywhere(anchor: Points, test: Points) -> float:
+    first, second = _gap(anchor, test, union=True)
+    return _percent(math.exp((second - first).mean()))
+
+
+def _not_undone(anchor: Points, test: Points) -> float:
+    first, second = _gap(anchor, test)
+    return 100 * float((second - first).mean())
+
+
+def _bd_psnr(anchor: Points, test: Points) -> float:
+    """The mean vertical gap instead of the horizontal one."""
+    first, second = (np.transpose(points) for points in (anchor, test))
+    low, high = max(first[0][0], second[0][0]), min(first[0][-1], second[0][-1])
+    grid = np.linspace(math.log(low), math.log(high), 1001)
+    return float((np.interp(grid, np.log(second[0]), second[1]) - np.interp(grid, np.log(first[0]), first[1])).mean())
+
+
+BD_RATE = Exercise(
+    id="07.2",
+    title="BD-rate by hand",
+    minutes=7,
+    core=False,
+    reference=bd_rate,
+    checks=(
+        Check(
+            "per cent of rate, for random curves",
+            inputs=_two_curves,
+            tolerance=2e-3,
+            mistakes=(
+                Mistake(
+                    "anchor and test are swapped: the anchor is what the per cents are *of*. Take test − anchor.",
+                    like=lambda anchor, test: bd_rate(test, anchor),
+                ),
+                Mistake(
+                    "the mean is taken of the rates themselves: then the largest files decide alone. Interpolate and average "
+                    "their logarithms, `np.log(rate)`.",
+                    when=_near(_plain_rates),
+                ),
+                Mistake(
+                    "the ratios are averaged after `exp`: half and double don't cancel that way. Average the logarithms first.",
+                    when=_near(_mean_of_ratios),
+                ),
+                Mistake("`np.log10` needs 10 ** …, and `np.exp` needs `np.log`: take one pair.", when=_near(_wrong_base)),
+                Mistake(
+                    "the mean goes over qualities that only one curve has. `np.interp` doesn't object, it repeats the last "
+                    "point. Begin at the larger of both lowest PSNRs, end at the smaller of both highest.",
+                    when=_near(_everywhere),
+                ),
+                Mistake(
+                    "this is the mean of the logarithms, times 100: exp(…) − 1 makes a ratio of it.", when=_near(_not_undone)
+                ),
+                Mistake(
+                    "per cents are wanted: times 100.",
+                    when=lambda yours, target, *_: abs(100 * yours - target) < 0.5,
+                ),
+                Mistake(
+                    "these are decibels at equal rate, the *vertical* gap (BD-PSNR): interpolate log rate over PSNR, not PSNR "
+                    "over log rate.",
+                    when=lambda yours, target, anchor, test: abs(float(yours) - _bd_psnr(anchor, test)) < 0.05,
+                ),
+                Mistake(
+                    "this is the ratio of the rates: subtract 1, so that no difference is 0.",
+                    when=lambda yours, target, *_: abs(100 * yours - 100 - target) < 0.5 or abs(yours - 100 - target) < 0.5,
+                ),
+            ),
+        ),
+    ),
+    hints=(
+        "`rate, psnr = np.transpose(points)` gives two arrays. The common range goes from the larger of both lowest PSNRs to the "
+        "smaller of both highest.",
+        "On `q = np.linspace(low, high, 1000)`, `np.interp(q, psnr, np.log(rate))` is the logarithm of the rate at each quality.",
+        "Subtract the anchor's from the test's, take the mean, and return `100 * (math.exp(mean) - 1)`.",
+    ),
+)
