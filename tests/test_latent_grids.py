@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tutorial_lib import images, latent_grids
+from tutorial_lib import latent_grids
 from tutorial_lib.latent_grids import (
     FRACTIONS,
     GAIN,
@@ -22,8 +22,6 @@ from tutorial_lib.latent_grids import (
     Band,
     Convolution,
     GridsConfig,
-    HashGrid,
-    HashGridConfig,
     IntegerContextModel,
     LatentGrids,
     Upsampling,
@@ -313,38 +311,3 @@ def test_it_is_the_same_on_cuda() -> None:
     there.layers = [(weights.cuda(), biases.cuda()) for weights, biases in there.layers]
     for own, other in zip(model(contexts), there(contexts.cuda()), strict=True):
         assert torch.equal(own, other.cpu())
-
-
-# ------------------------------------------------------------------------------------------ the hash grid
-
-
-def test_hash_grid_interpolates_its_corners() -> None:
-    config = HashGridConfig(levels=1, entries=1 << 10, channels=1, coarsest=4, finest=4)
-    grid = HashGrid(config, 5, 5)
-    with torch.no_grad():
-        grid.tables[0].copy_(torch.randn(25, 1, generator=torch.Generator().manual_seed(0)))
-    features = grid.features(images.canvas(9, 9))
-    indices, shares = features[..., 0, :, 0].long(), features[..., 0, :, 1]
-    torch.testing.assert_close(shares.sum(-1), torch.ones(9, 9, dtype=torch.float64))
-    values = (grid.tables[0][indices, 0] * shares).sum(-1)
-    corners = grid.tables[0].view(1, 1, 5, 5).double()
-    torch.testing.assert_close(values, F.interpolate(corners, (9, 9), mode="bilinear", align_corners=True)[0, 0])
-
-
-def test_hash_grid_learns_and_collides_only_where_it_must(coffee: Tensor) -> None:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        grid = HashGrid(HashGridConfig(finest=64, entries=256), *coffee.shape[1:])
-    assert [len(table) for table in grid.tables] == [min(256, (r + 1) * (c + 1)) for r, c in grid.cells]
-    features = grid.features(images.canvas(*coffee.shape[1:]))
-    assert all(int(features[..., level, :, 0].max()) < len(table) for level, table in enumerate(grid.tables))
-    optimizer = torch.optim.Adam(grid.parameters(), lr=1e-2)
-    for _ in range(150):
-        optimizer.zero_grad()
-        loss = F.mse_loss(grid.colours(features).movedim(-1, 0), coffee)
-        loss.backward()
-        optimizer.step()
-    assert float(loss.detach()) < 0.2 * float(coffee.var())
-    assert grid.render(10, 12).shape == (3, 10, 12) and grid.weights == sum(p.numel() for p in grid.parameters())
-    with pytest.raises(ValueError, match="power of two"):
-        HashGrid(HashGridConfig(entries=1000), 4, 4)

@@ -8,8 +8,6 @@ its entropy is the file's size and part of the loss, so grids and both networks 
 The decoder must repeat the context model's predictions exactly, or the range decoder goes astray. `IntegerContextModel`
 therefore computes with integers carried in float64: weights and activations are multiples of 2⁻¹², all sums stay below
 2⁵³ and are exact in any order, and a floor stands between the layers. Any batch size, thread count and device agree.
-
-`HashGrid` at the end is the other famous grid (Instant-NGP), for comparison.
 """
 
 from __future__ import annotations
@@ -23,8 +21,6 @@ from typing import Literal
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-
-from tutorial_lib.siren import render_tiles
 
 GAIN = 16.0
 """Latents are trained as y/16, so that Adam's steps of about the learning rate cross many integers (Cool-chic 3.2)."""
@@ -765,101 +761,3 @@ def start_from_pyramid(representation: LatentGrids, picture: Tensor, step: float
     for shape, layer in layers[1:]:
         if shape.kernel == 1 and not shape.residual:  # residual layers start as the identity
             layer.matrix[:3, :3] = torch.eye(3, device=picture.device)
-
-
-# ------------------------------------------------------------------------------------------ the other grid
-
-
-@dataclass(frozen=True)
-class HashGridConfig:
-    """The shape of a `HashGrid`.
-
-    Args:
-        levels: resolutions, L in the paper.
-        entries: of each level's table, T; a power of two. A level with fewer corners has as many entries as corners.
-        channels: features an entry holds, F.
-        coarsest, finest: cells along the longer side at the first and the last level; geometric in between.
-        width: neurons of the network's one hidden layer.
-    """
-
-    levels: int = 8
-    entries: int = 1 << 11
-    channels: int = 2
-    coarsest: int = 8
-    finest: int = 128
-    width: int = 16
-
-
-class HashGrid(nn.Module):
-    """Instant-NGP's multi-resolution hash table (Müller et al., SIGGRAPH 2022) in plain PyTorch, for pictures.
-
-    A point's features are, at every level, the bilinear mean of its cell's four corners, whose vectors lie in a table at
-    (x ⊕ 2654435761·y) mod T (Eq. 4), or at their own number where the table is large enough; a network makes colours of
-    them. It is made for fitting fast, not for storing: nothing makes its tables cheap, so there is no codec of it here,
-    and its honest size is that of its `weights`, 16 bits each.
-
-    Args:
-        config: the shape.
-        height, width: of the picture, in pixels.
-    """
-
-    def __init__(self, config: HashGridConfig, height: int, width: int) -> None:
-        super().__init__()
-        if config.entries & (config.entries - 1):
-            raise ValueError(f"a table has a power of two of entries, not {config.entries}")
-        self.config, self.height, self.width = config, height, width
-        growth = (config.finest / config.coarsest) ** (1 / max(config.levels - 1, 1))
-        longer = max(height, width)
-        self.cells = [  # (rows, columns) of each level
-            tuple(max(round(config.coarsest * growth**level * side / longer), 1) for side in (height, width))
-            for level in range(config.levels)
-        ]
-        sizes = [min(config.entries, (rows + 1) * (columns + 1)) for rows, columns in self.cells]
-        self.tables = nn.ParameterList(nn.Parameter(torch.empty(size, config.channels).uniform_(-1e-4, 1e-4)) for size in sizes)
-        self.network = nn.Sequential(
-            nn.Linear(config.levels * config.channels, config.width), nn.ReLU(), nn.Linear(config.width, 3)
-        )
-
-    @property
-    def weights(self) -> int:
-        """Numbers to store: entries and network."""
-        return sum(parameter.numel() for parameter in self.parameters())
-
-    def features(self, coordinates: Tensor) -> Tensor:
-        """Indices of corners and their shares at canvas coordinates (…, 2): (…, levels, 4, 2), float64; none learned."""
-        unit = (coordinates.double().clamp(-1, 1) + 1) / 2
-        levels = []
-        for table, (rows, columns) in zip(self.tables, self.cells, strict=True):
-            x, y = unit[..., 0] * columns, unit[..., 1] * rows
-            left, top = x.floor().clamp(max=columns - 1), y.floor().clamp(max=rows - 1)
-            right_share, lower_share = x - left, y - top
-            corners = []
-            for down in (0, 1):
-                for right in (0, 1):
-                    column, row = (left + right).long(), (top + down).long()
-                    if table.shape[0] == (rows + 1) * (columns + 1):
-                        index = row * (columns + 1) + column
-                    else:
-                        index = (column ^ (row * 2654435761)) % table.shape[0]
-                    share = (right_share if right else 1 - right_share) * (lower_share if down else 1 - lower_share)
-                    corners.append(torch.stack([index.double(), share], -1))
-            levels.append(torch.stack(corners, -2))
-        return torch.stack(levels, -3)
-
-    def colours(self, features: Tensor) -> Tensor:
-        """What `features` gave to colours (…, 3), about [0, 1]; not clamped."""
-        found = []
-        for level, table in enumerate(self.tables):
-            indices, shares = features[..., level, :, 0].long(), features[..., level, :, 1].to(table.dtype)
-            found.append((F.embedding(indices, table) * shares.unsqueeze(-1)).sum(-2))
-        return self.network(torch.cat(found, -1)) + 0.5
-
-    def forward(self, coordinates: Tensor) -> Tensor:
-        """Canvas coordinates (…, 2), order (x, y), to colours (…, 3)."""
-        return self.colours(self.features(coordinates))
-
-    def render(self, height: int | None = None, width: int | None = None) -> Tensor:
-        """The picture (3, height, width) in [0, 1] at any size; its own size by default. See `siren.render_tiles`."""
-        size = (self.height, self.width)
-        values = 16 * self.config.levels
-        return render_tiles(self, size[0] if height is None else height, size[1] if width is None else width, size, values)
