@@ -21,13 +21,12 @@ from tutorial_lib import bitstream, codecs, images, metrics, training
 from tutorial_lib.bitstream import BitstreamError, Container, varint
 from tutorial_lib.classical_codecs import CODECS as CLASSICAL
 from tutorial_lib.classical_codecs import CodecError
-from tutorial_lib.codecs import initialisation
-from tutorial_lib.codecs import meta as meta_learning
 from tutorial_lib.codecs.anatomy import parts
 from tutorial_lib.codecs.networks import NetworkConfig
 from tutorial_lib.images import ImageError
+from tutorial_lib.networks import differences
 from tutorial_lib.quantization import AdaRound, MaxAbsQuantizer, QuantizedTensor, RateDistortionRounding
-from tutorial_lib.siren import Siren, SirenConfig
+from tutorial_lib.siren import SirenConfig
 from tutorial_lib.training import Constant, Cosine, Phase
 
 
@@ -540,8 +539,8 @@ def test_published_methods_make_files(name: str) -> None:
 def test_a_meta_file_holds_the_difference() -> None:
     data = meta_file()
     config = codecs.STRUEMPLER.config_of(data)
-    assert config == initialisation.load(1).config and config.initialisation == 1
-    origin = initialisation.load(1)
+    assert config == differences.load(1).config and config.initialization == 1
+    origin = differences.load(1)
     network = codecs.STRUEMPLER.build(SirenConfig(**{f.name: getattr(config, f.name) for f in fields(SirenConfig)}), 50, 75)
     with torch.no_grad():
         stored = codecs.STRUEMPLER.tensors(data).values()
@@ -561,7 +560,7 @@ def test_meta_learning_helps_where_steps_are_few() -> None:
         training.fit(network, picture(), (Phase("fit", 100, "adam", rate, Cosine()),), progress=False)
         return metrics.psnr(network.render(), picture())
 
-    config = initialisation.load(1).config
+    config = differences.load(1).config
     plain = SirenConfig(**{f.name: getattr(config, f.name) for f in fields(SirenConfig)})
     usual = max(psnr_after(plain, rate) for rate in (5e-4, 1e-3, 2e-3, 4e-3))
     assert psnr_after(config, 2e-3) > usual + 1
@@ -569,8 +568,8 @@ def test_meta_learning_helps_where_steps_are_few() -> None:
 
 def test_a_missing_initialisation(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     data = meta_file()
-    monkeypatch.setattr(initialisation, "FOLDER", tmp_path)
-    initialisation.load.cache_clear()
+    monkeypatch.setattr(differences, "FOLDER", tmp_path)
+    differences.load.cache_clear()
     try:
         for read in (codecs.decode, codecs.STRUEMPLER.config_of, codecs.STRUEMPLER.describe):
             with pytest.raises(BitstreamError, match="starts from initialisation 1, which this installation doesn't have"):
@@ -580,7 +579,7 @@ def test_a_missing_initialisation(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
         with pytest.raises(BitstreamError, match="struempler-1.f16 is damaged"):
             codecs.decode(data)
     finally:
-        initialisation.load.cache_clear()
+        differences.load.cache_clear()
 
 
 def test_another_initialisation() -> None:
@@ -606,44 +605,11 @@ def test_another_initialisation() -> None:
 
 def test_the_method_meta_has_one_network() -> None:
     plan = codecs.STRUEMPLER.plan(large(100, 150), method="meta", bpp=3.0, budget="quick")
-    assert plan.config == initialisation.load(1).config and plan.storage == "7 bits" and plan.recipe[-1].settle
+    assert plan.config == differences.load(1).config and plan.storage == "7 bits" and plan.recipe[-1].settle
     with pytest.raises(CodecError, match="0.5 bpp is 937 bytes for this picture; .* takes about"):
         codecs.STRUEMPLER.plan(large(100, 150), method="meta", bpp=0.5, budget="quick")
     with pytest.raises(CodecError, match="the method meta encodes with a network of 4 layers of 32 .* alone"):
         codecs.STRUEMPLER.plan(large(100, 150), method="meta", config=SirenConfig(20), budget="quick")
-
-
-def test_pictures_of_meta_learning_are_none_of_the_evaluated() -> None:
-    assert not {"astronaut.png", "chelsea.png", "coffee.png"} & set(meta_learning.PICTURES)
-    assert all(meta_learning.PICTURES.values())
-    pool = meta_learning.pictures()
-    generator = torch.Generator().manual_seed(0)
-    drawn = [meta_learning.draw(pool, generator) for _ in range(20)]
-    assert all(each.shape == (3, meta_learning.ROWS, meta_learning.COLUMNS) for each in drawn)
-    assert len({each.mean().item() for each in drawn}) == 20
-
-
-def test_meta_learning_learns_and_saves(tmp_path: Path) -> None:
-    """Light pictures of one shade each: the error that four steps leave falls from picture to picture."""
-    config = initialisation.meta_config(7, {"width": 8, "sine_layers": 2, "frequencies": 2})
-    torch.manual_seed(0)
-    network, errors = Siren(config, 8, 8), []
-    generator = torch.Generator().manual_seed(0)
-
-    def light() -> Tensor:
-        return torch.full((3, 8, 8), 0.85 + 0.1 * float(torch.rand((), generator=generator)))
-
-    options = {"tasks": 100, "steps": 4, "learning_rate": 3e-3, "outer": 0.5}
-    meta_learning.reptile(network, light, report=lambda _, error: errors.append(error), **options)
-    assert len(errors) == 100 and sum(errors[-20:]) < 0.3 * sum(errors[:20])
-    meta_learning.save(network, 7, "made by a test", tmp_path)
-    assert (tmp_path / "struempler-7.f16").stat().st_size == 2 * config.weights
-    with pytest.raises(FileExistsError, match="take another number"):
-        meta_learning.save(network, 7, "again", tmp_path)
-    with torch.no_grad():
-        next(network.parameters()).fill_(1e6)
-    with pytest.raises(ValueError, match="float16"):
-        meta_learning.save(network, 8, "too large", tmp_path)
 
 
 # ------------------------------------------------------------------------------------------ limits

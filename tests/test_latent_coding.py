@@ -14,28 +14,26 @@ from codec_files import one_thread
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tutorial_lib import latent_coding
 from tutorial_lib.bitstream import BitstreamError
+from tutorial_lib.coding import golomb
 from tutorial_lib.entropy_coding import PRECISION, Laplace
-from tutorial_lib.latent_coding import (
-    LaplaceTables,
+from tutorial_lib.latents import packing
+from tutorial_lib.latents.coding import LaplaceTables, decode_latents, encode_latents, wave_slope, waves
+from tutorial_lib.latents.grids import LatentGrids
+from tutorial_lib.latents.packing import (
     code_lengths,
-    decode_latents,
     decode_networks,
-    encode_latents,
     encode_networks,
+    from_group_symbols,
     gather,
-    golomb_bits,
     groups_of,
     scatter,
     symbols_bits,
     to_group_symbols,
-    wave_slope,
-    waves,
 )
-from tutorial_lib.latent_grids import FRACTIONS, GAIN, MAX_LATENT, SMALL, SPREADS, V1, V2, GridsConfig, LatentGrids
+from tutorial_lib.latents.shape import FRACTIONS, GAIN, LATENT_SPREADS, MAX_LATENT, SMALL, V1, V2, GridsConfig
 
-CONFIGS = {"v1": V1, "v2": V2, "small": SMALL, "parents": replace(SMALL, parents=2, hidden=(5,)), "one": replace(V2, grids=1)}
+CONFIGS = {"v1": V1, "v2": V2, "small": SMALL, "narrow": replace(SMALL, hidden=(5,)), "one": replace(V2, grids=1)}
 
 
 def quantised(config: GridsConfig, height: int, width: int, spread: float = 2.0) -> tuple[LatentGrids, list[int]]:
@@ -51,7 +49,7 @@ def quantised(config: GridsConfig, height: int, width: int, spread: float = 2.0)
     for index, group in enumerate(groups_of(representation)):
         exponents.append(6 + index % 4)
         symbols = to_group_symbols(gather(representation, group), exponents[-1], group)
-        scatter(representation, group, torch.from_numpy(symbols).float() * 2.0 ** -exponents[-1])
+        scatter(representation, group, from_group_symbols(symbols, exponents[-1]))
     return representation, exponents
 
 
@@ -87,24 +85,6 @@ def test_the_upsampling_costs_nothing_where_it_is_bicubic() -> None:
     assert not gather(representation, group).any()
 
 
-@given(st.lists(st.integers(-40_000, 40_000), min_size=1, max_size=40), st.integers(0, 12))
-@settings(max_examples=50)
-def test_exp_golomb(values: list[int], order: int) -> None:
-    symbols = np.array(values, dtype=np.int32)
-    codes = [latent_coding._golomb(value, order) for value in latent_coding._unsigned(symbols).tolist()]
-    assert len("".join(codes)) == golomb_bits(symbols, order)
-    string = "".join(codes)
-    string += "0" * (-len(string) % 8)
-    reader = latent_coding._Bits(int(string, 2).to_bytes(len(string) // 8, "big"))
-    assert [reader.golomb(order) for _ in values] == latent_coding._unsigned(symbols).tolist()
-    assert reader.rest() == b""
-
-
-def test_known_codes() -> None:
-    assert [latent_coding._golomb(v, 0) for v in range(4)] == ["1", "010", "011", "00100"]
-    assert [latent_coding._golomb(v, 1) for v in range(4)] == ["10", "11", "0100", "0101"]
-
-
 @given(st.lists(st.integers(-300, 300), min_size=1, max_size=60))
 @settings(max_examples=30)
 def test_code_lengths_are_the_price(values: list[int]) -> None:
@@ -112,8 +92,7 @@ def test_code_lengths_are_the_price(values: list[int]) -> None:
     lengths = code_lengths(symbols)
     total = float(lengths[symbols + lengths.size // 2].sum())
     assert lengths.size == 2 * np.abs(symbols).max() + 3
-    golomb = min(golomb_bits(symbols, order) for order in range(13))
-    assert symbols_bits(symbols) - 1 <= total <= golomb + 1e-6
+    assert symbols_bits(symbols) - 1 <= total <= golomb.best_order(symbols)[1] + 1e-6
 
 
 @pytest.mark.parametrize("laplace", [False, True])
@@ -122,8 +101,7 @@ def test_damaged_networks(laplace: bool) -> None:
     representation, exponents = quantised(SMALL, 4, 4)
     groups = groups_of(representation)
     symbols = [to_group_symbols(gather(representation, group), e, group) for group, e in zip(groups, exponents, strict=True)]
-    laws = [Laplace.fitted(part) if laplace else None for part in symbols]
-    data = latent_coding._pack(exponents, symbols, [5] * len(groups), laws)
+    data = packing._pack(exponents, symbols, [Laplace.fitted(part) if laplace else 5 for part in symbols])
     assert len(data) >= len(encode_networks(representation, exponents))
     decode_networks(new(representation), data)
     refused = 0
@@ -147,9 +125,9 @@ def test_damaged_networks(laplace: bool) -> None:
 
 @pytest.mark.parametrize("bound", [1, 3, 60])
 def test_tables_are_integers_that_add_up(bound: int) -> None:
-    spreads, fractions = (part.ravel() for part in np.mgrid[:SPREADS, -FRACTIONS // 2 : FRACTIONS // 2])
+    spreads, fractions = (part.ravel() for part in np.mgrid[:LATENT_SPREADS, -FRACTIONS // 2 : FRACTIONS // 2])
     rows = LaplaceTables(bound).rows(spreads, fractions)
-    assert rows.shape == (SPREADS * FRACTIONS, 2 * bound + 1)
+    assert rows.shape == (LATENT_SPREADS * FRACTIONS, 2 * bound + 1)
     assert np.all(rows >= 0) and np.all(rows == np.floor(rows))
     assert np.all(rows.sum(1) == (1 << PRECISION) - (2 * bound + 1))
 
@@ -167,7 +145,7 @@ def test_tables_are_laplace(spread: int, fraction: int) -> None:
 
 
 def test_the_same_tables_everywhere() -> None:
-    spreads, fractions = (part.ravel() for part in np.mgrid[:SPREADS, -FRACTIONS // 2 : FRACTIONS // 2])
+    spreads, fractions = (part.ravel() for part in np.mgrid[:LATENT_SPREADS, -FRACTIONS // 2 : FRACTIONS // 2])
     tables = LaplaceTables(30).rows(spreads, fractions).astype("<u4").tobytes()
     assert hashlib.sha256(tables).hexdigest() == "9e85b3cb8a42f4377f468a839d5de3a29094f5906cc13ad3a07fd71926b66a75"
 
@@ -179,9 +157,9 @@ def test_the_same_tables_everywhere() -> None:
 @pytest.mark.parametrize("size", [(1, 1), (7, 5), (1, 30), (30, 1)])
 def test_a_wave_s_neighbours_are_decoded(name: str, size: tuple[int, int]) -> None:
     config, done = CONFIGS[name], np.zeros(size, dtype=bool)
-    for rows, columns in waves(*size, wave_slope(config)):
+    for rows, columns in waves(*size, wave_slope(config.neighbours)):
         assert not done[rows, columns].any()
-        for row, column in config.context:
+        for row, column in config.neighbours:
             r, c = rows + row, columns + column
             inside = (r >= 0) & (c >= 0) & (c < size[1])
             assert done[r[inside], c[inside]].all()

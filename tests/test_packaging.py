@@ -165,11 +165,11 @@ def test_data_of_the_package_is_in_the_wheel() -> None:
     included = project["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
     tracked = {path.name for path in (ROOT / "data").iterdir() if path.name[0] != "."} - {"downloads"}
     assert included == {f"data/{name}": f"tutorial_lib/data/{name}" for name in tracked}
-    folder = ROOT / "tutorial_lib" / "codecs" / "initialisations"
+    folder = ROOT / "tutorial_lib" / "networks" / "initializations"
     names = {path.name for path in folder.iterdir()}
     assert {f"{Path(name).stem}.toml" for name in names} == {name for name in names if name.endswith(".toml")} and len(names) >= 2
     ignored = [line.strip("/") for line in (ROOT / ".gitignore").read_text(encoding="utf-8").split()]
-    assert not {"f16", "toml", "initialisations", "*.f16", "*.toml"} & set(ignored)
+    assert not {"f16", "toml", "initializations", "*.f16", "*.toml"} & set(ignored)
 
 
 def test_copyleft_packages_are_optional() -> None:

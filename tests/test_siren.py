@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from tutorial_lib import images
-from tutorial_lib.siren import PositionalEncoding, SineLayer, Siren, SirenConfig, initialize, render_tiles
+from tutorial_lib.networks.siren import PositionalEncoding, SineLayer, Siren, SirenConfig, initialize, render_tiles
 
 COIN = SirenConfig(width=20, sine_layers=5, frequencies=0, domain="aspect", narrow_biases=True)
 
@@ -167,14 +167,14 @@ def test_tiles_equal_the_whole(size: tuple[int, int], monkeypatch: pytest.Monkey
             parameter *= 1.5  # so that some colours need clamping
         whole = net(images.canvas(*size, source=(20, 30))).clamp(0, 1).movedim(-1, 0)
     for values in (1 << 21, 66 * 60, 66 * 7, 1):
-        monkeypatch.setattr("tutorial_lib.siren.TILE_VALUES", values)
+        monkeypatch.setattr("tutorial_lib.networks.siren.TILE_VALUES", values)
         rendered = net.render(*size)
         assert rendered.shape == (3, *size) and rendered.dtype == torch.float32 and not rendered.requires_grad
         torch.testing.assert_close(rendered, whole, atol=2e-5, rtol=0)
 
 
 def test_tiles_hold_no_more_than_they_may(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tutorial_lib.siren.TILE_VALUES", 1000)
+    monkeypatch.setattr("tutorial_lib.networks.siren.TILE_VALUES", 1000)
     seen = []
 
     class Recorder(nn.Linear):
@@ -211,7 +211,7 @@ def test_zoom_lies_over_a_bicubic_zoom() -> None:
 
 RENDER_LARGE = """
 import resource, sys, torch
-from tutorial_lib.siren import Siren, SirenConfig
+from tutorial_lib.networks.siren import Siren, SirenConfig
 picture = Siren(SirenConfig(16, 2, 4), 300, 400).render(3000, 4000)
 assert picture.shape == (3, 3000, 4000) and bool(torch.isfinite(picture[:, ::100, ::100]).all())
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

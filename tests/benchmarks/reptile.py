@@ -1,6 +1,6 @@
-"""Meta-learning of an initialisation for Strümpler et al.'s codec, by Reptile.
+"""Meta-learning of an initialization for Strümpler et al.'s codec, by Reptile.
 
-    python -m tutorial_lib.codecs.meta --number 1 --minutes 10
+    python tests/benchmarks/reptile.py --number 1 --minutes 10
 
 Reptile (Nichol et al., arXiv 1803.02999): from the present weights, a few steps of fitting one picture; then the present weights
 move a part of the way to where those steps led; then the next picture. Strümpler et al. (ECCV 2022) use MAML with learned
@@ -24,8 +24,8 @@ import torch
 from torch import Tensor
 
 from tutorial_lib import images
-from tutorial_lib.codecs.initialisation import FOLDER, MetaConfig, meta_config
-from tutorial_lib.siren import Siren
+from tutorial_lib.networks.differences import FOLDER, MetaConfig, meta_config
+from tutorial_lib.networks.siren import Siren
 
 PICTURES = {
     "rocket.jpg": "public domain (SpaceX)",
@@ -144,8 +144,8 @@ def save(network: Siren, number: int, how: str, folder: Path = FOLDER) -> None:
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(prog="python -m tutorial_lib.codecs.meta", description=__doc__.splitlines()[0])
-    options.add_argument("--number", type=int, required=True, help="of the initialisation; files will name it")
+    options = argparse.ArgumentParser(prog="python tests/benchmarks/reptile.py", description=__doc__.splitlines()[0])
+    options.add_argument("--number", type=int, required=True, help="of the initialization; files will name it")
     options.add_argument("--minutes", type=float, default=10, help="of training at most (default 10)")
     options.add_argument("--tasks", type=int, default=20_000, help="pictures at most (default 20,000)")
     options.add_argument("--width", type=int, default=32, help="neurons of a sine layer (default 32)")
@@ -166,7 +166,7 @@ def main() -> None:
 
     seconds = 60 * chosen.minutes
     reptile(network, lambda: draw(pool, generator), tasks=chosen.tasks, seconds=seconds, report=report)
-    command = f"python -m tutorial_lib.codecs.meta --number {chosen.number} --minutes {chosen.minutes:g}"
+    command = f"python tests/benchmarks/reptile.py --number {chosen.number} --minutes {chosen.minutes:g}"
     how = f"Reptile on {len(errors):,} crops: {command}"
     save(network, chosen.number, how, chosen.folder)
 

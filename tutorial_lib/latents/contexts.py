@@ -1,0 +1,89 @@
+"""What predicts an integer: the values of its decoded neighbours, and the context model in exact arithmetic.
+
+The decoder must repeat the context model's predictions exactly, or the range decoder goes astray. `IntegerContextModel`
+therefore computes with integers carried in float64: weights and activations are multiples of 2⁻¹², all sums stay below
+2⁵³ and are exact in any order, and a floor stands between the layers. Any batch size, thread count and device agree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from tutorial_lib.latents import kernels
+from tutorial_lib.latents.layers import Affine, ContextModel
+from tutorial_lib.latents.shape import FRACTIONS, LATENT_SPREADS, MAX_LATENT, MIN_LOG2_SCALE, GridsConfig
+
+FIXED_POINT_BITS = 12
+"""Binary digits behind the point in the context model's integer arithmetic."""
+
+_UNIT = 1 << FIXED_POINT_BITS
+
+MAX_CONTEXT_WEIGHT = 63
+"""Largest magnitude of a weight or bias of the context model; keeps its integer sums below 2⁵³."""
+
+_MAX_ACTIVATION = 1 << 26  # 2¹⁴ in units of 2⁻¹²: 2²⁶ · 2¹⁸ · 64 inputs < 2⁵¹
+
+
+@dataclass(frozen=True)
+class Band:
+    """Rows ``top`` … ``bottom`` − 1 of grid ``level``."""
+
+    level: int
+    top: int
+    bottom: int
+
+
+def contexts_of(config: GridsConfig, grids: Sequence[Tensor], bands: Sequence[Band]) -> Tensor:
+    """The contexts (neighbours, n) of all positions of the bands, row by row, one band after the other.
+
+    Outside of its grid a neighbour counts as 0.
+
+    Args:
+        grids: the pyramid, finest first, (rows, columns) each.
+    """
+    above = kernels.reach(config.neighbours)[0]
+    heights = [band.bottom - band.top for band in bands]
+    return kernels.contexts(config.neighbours, heights, [grids[b.level][max(b.top - above, 0) : b.bottom] for b in bands])
+
+
+class IntegerContextModel:
+    """A `ContextModel` in integers carried in float64: the same result in any batch, on any machine.
+
+    Weights and biases are taken as multiples of 2⁻¹² (quantized ones are, exactly), activations are floored to multiples
+    of 2⁻¹² after each layer and held below 2¹⁴. No sum of products reaches 2⁵³, so every order of adding
+    them, fused or not, gives the same float64. (int64 would do as well; CUDA has no matrix product for it.)
+
+    Args:
+        model: weights and biases within ±`MAX_CONTEXT_WEIGHT`, at most 64 inputs a layer.
+    """
+
+    def __init__(self, model: ContextModel) -> None:
+        def integers(layer: Affine) -> tuple[Tensor, Tensor]:
+            matrix = torch.round(layer.matrix.detach().double() * _UNIT)
+            return matrix[:, :-1].contiguous(), matrix[:, -1:] * _UNIT
+
+        self.layers = [integers(layer) for layer in model.layers]
+        self.skip = model.skip
+
+    def __call__(self, contexts: Tensor) -> tuple[Tensor, Tensor]:
+        """Contexts (neighbours, n), integers as float64, to int64 (n,): locations in 1/`FRACTIONS` steps, and spreads.
+
+        A spread is the index of a scale, 0 … `LATENT_SPREADS` − 1.
+        """
+        inputs = columns = contexts.clamp(-MAX_LATENT, MAX_LATENT) * _UNIT
+        for weights, biases in self.layers[:-1]:
+            total = torch.addmm(biases, weights, columns)
+            if total.shape == columns.shape:
+                total.add_(columns, alpha=_UNIT)
+            columns = total.div_(_UNIT).floor_().clamp_(0, _MAX_ACTIVATION)
+        weights, biases = self.layers[-1]
+        total = torch.addmm(biases, weights, torch.cat([columns, inputs]) if self.skip else columns)
+        location, log2_scale = total.div_(_UNIT).floor_()
+        limit = MAX_LATENT * FRACTIONS
+        location = (location * (FRACTIONS / _UNIT) + 0.5).floor_().clamp_(-limit, limit)
+        spread = ((log2_scale - MIN_LOG2_SCALE * _UNIT) * (8 / _UNIT) + 0.5).floor_().clamp_(0, LATENT_SPREADS - 1)
+        return location.long(), spread.long()

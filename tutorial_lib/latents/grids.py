@@ -1,0 +1,169 @@
+"""A picture as latent grids: the pyramid, its bits, its colours, and a start that is near the picture."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from tutorial_lib.latents.contexts import Band, contexts_of
+from tutorial_lib.latents.kernels import laplace_bits
+from tutorial_lib.latents.layers import ContextModel, Synthesis, Upsampling
+from tutorial_lib.latents.shape import GAIN, MAX_LATENT, GridsConfig, grid_sizes
+
+BAND_PIXELS = 1 << 19
+"""Pixels of a picture, or positions of grids, that are worked on at once; what lies between is computed again."""
+
+
+class LatentGrids(nn.Module):
+    """A picture of a given size as latent grids.
+
+    Its parameters are those of the networks `context`, `upsampling` and `synthesis`, and ``latents``: all grids, finest
+    first, row by row, in one vector, as integers divided by `GAIN` (while a fit runs, not yet integers).
+
+    Args:
+        config: the shape.
+        height, width: of the picture, in pixels, 1 or more.
+    """
+
+    def __init__(self, config: GridsConfig, height: int, width: int) -> None:
+        super().__init__()
+        self.config, self.height, self.width = config, height, width
+        self.sizes = grid_sizes(config, height, width)
+        self.latents = nn.Parameter(torch.zeros(sum(rows * columns for rows, columns in self.sizes)))
+        self.context = ContextModel(config)
+        self.upsampling = Upsampling(config)
+        self.synthesis = Synthesis(config)
+
+    def networks(self) -> dict[str, nn.Parameter]:
+        """The networks' parameters by name: everything but the latents."""
+        return {name: parameter for name, parameter in self.named_parameters() if name != "latents"}
+
+    def split(self, values: Tensor) -> list[Tensor]:
+        """A vector as long as ``latents`` as grids (rows, columns), finest first; views."""
+        parts = values.split([rows * columns for rows, columns in self.sizes])
+        return [part.view(size) for part, size in zip(parts, self.sizes, strict=True)]
+
+    def symbols(self) -> list[Tensor]:
+        """The grids rounded to integers, within ±`MAX_LATENT`: what a file holds. float32."""
+        return self.split((self.latents.detach() * GAIN).round_().clamp_(-MAX_LATENT, MAX_LATENT))
+
+    def bands(self, positions: int = BAND_PIXELS) -> list[list[Band]]:
+        """The pyramid in pieces for `bits`, of about ``positions`` integers each."""
+        pieces, held = [[]], 0
+        for level, (rows, columns) in enumerate(self.sizes):
+            step = 16 * max(positions // columns // 16, 1)  # fewer rows would mostly look at those above them
+            for top in range(0, rows, step):
+                band = Band(level, top, min(top + step, rows))
+                count = (band.bottom - top) * columns
+                if pieces[-1] and held + count > positions:
+                    pieces.append([])
+                    held = 0
+                pieces[-1].append(band)
+                held += count
+        return pieces
+
+    def bits(self, grids: Sequence[Tensor], bands: Sequence[Band]) -> Tensor:
+        """Estimated bits of every value of the bands, row by row, in the order given; differentiable, (n,).
+
+        Args:
+            grids: the whole pyramid, integers or their stand-ins.
+        """
+        location, log2_scale = self.context(contexts_of(self.config, grids, bands))
+        values = [grids[band.level][band.top : band.bottom].flatten() for band in bands]
+        return laplace_bits(torch.cat(values) if len(values) > 1 else values[0], location, log2_scale)
+
+    def coarse(self, grids: Sequence[Tensor]) -> Tensor:
+        """All grids but the finest, upsampled and stacked, finest first, at the size of grid 1: (grids − 1, rows, columns)."""
+        stack = grids[-1][None]
+        for level in range(len(grids) - 2, 0, -1):
+            rows, columns = self.sizes[level]
+            fine = self.upsampling(stack, level)[:, :rows, :columns]
+            stack = torch.cat([grids[level][None], fine])
+        return stack
+
+    def features(self, finest: Tensor, coarse: Tensor | None, top: int = 0, bottom: int | None = None) -> Tensor:
+        """Rows ``top`` … ``bottom`` − 1 of all grids at the picture's size, finest first: (grids, rows, width); differentiable.
+
+        Args:
+            finest: grid 0.
+            coarse: from `coarse`; None when there is one grid only.
+        """
+        bottom = self.height if bottom is None else bottom
+        features = finest[None, top:bottom]
+        if coarse is None:
+            return features
+        # a fine row depends on its own coarse row and on two at either side
+        begin, end = max((top >> 1) - 2, 0), min((bottom + 1 >> 1) + 2, coarse.shape[1])
+        at_top, at_bottom = begin == 0, end == coarse.shape[1]
+        fine = self.upsampling(coarse[:, begin:end], 0, top=at_top, bottom=at_bottom)
+        skipped = top - 2 * (0 if at_top else begin + 2)
+        return torch.cat([features, fine[:, skipped : skipped + bottom - top, : self.width]])
+
+    def colours(self, finest: Tensor, coarse: Tensor | None, top: int = 0, bottom: int | None = None) -> Tensor:
+        """Rows ``top`` … ``bottom`` − 1 of the picture, (3, rows, width), not clamped; differentiable. Arguments: `features`."""
+        bottom = self.height if bottom is None else bottom
+        first, last = max(top - self.synthesis.halo, 0), min(bottom + self.synthesis.halo, self.height)
+        return self.synthesis(self.features(finest, coarse, first, last))[:, top - first : bottom - first]
+
+    def rows(self, pixels: int = BAND_PIXELS) -> Iterator[tuple[int, int]]:
+        """The picture cut into (top, bottom) of about ``pixels`` pixels each."""
+        step = max(pixels // self.width, 1)
+        for top in range(0, self.height, step):
+            yield top, min(top + step, self.height)
+
+    @torch.no_grad()
+    def render(self, height: int | None = None, width: int | None = None) -> Tensor:
+        """The picture (3, height, width) in [0, 1], float32; its own size by default.
+
+        Painted band by band from the rounded grids. A pyramid has a resolution of its own, so other sizes are this
+        picture resampled bicubically about pixel centres (antialiased when it shrinks).
+        """
+        grids = self.symbols()
+        coarse = self.coarse(grids) if len(grids) > 1 else None
+        picture = torch.empty(3, self.height, self.width, device=self.latents.device)
+        for top, bottom in self.rows():
+            picture[:, top:bottom] = self.colours(grids[0], coarse, top, bottom).clamp_(0, 1)
+        height, width = self.height if height is None else height, self.width if width is None else width
+        if (height, width) == (self.height, self.width):
+            return picture
+        resampled = F.interpolate(picture[None], (height, width), mode="bicubic", antialias=True)
+        return resampled[0].clamp_(0, 1)
+
+
+@torch.no_grad()
+def start_from_pyramid(representation: LatentGrids, picture: Tensor, step: float) -> None:
+    """Start a fit from what is known before it: the latents are a Laplacian pyramid of the picture's grey values.
+
+    Every grid holds what the coarser ones leave of the mean of red, green and blue, a step being worth ``step``, and the
+    synthesis starts by adding all grids to the picture's mean colour; colour and everything better are left to the fit.
+
+    Args:
+        representation: new, as constructed.
+        picture: (3, H, W) in [0, 1].
+        step: in [0, 1] colour values.
+    """
+    means = picture.mean((1, 2))
+    grey = picture.mean(0) - means.mean()
+    grids = [torch.zeros(size, device=picture.device) for size in representation.sizes]
+    for level in range(len(grids) - 1, -1, -1):
+        rest = grey
+        if level < len(grids) - 1:
+            coarse = representation.coarse(grids)
+            rest = grey - step * representation.features(grids[0], coarse).sum(0)
+        grids[level] = F.adaptive_avg_pool2d(rest[None], representation.sizes[level])[0] / step
+    representation.latents.copy_(torch.cat([grid.flatten() for grid in grids]).div_(GAIN))
+
+    synthesis, count = representation.synthesis, len(grids)
+    layers = [(shape, layer) for shape, layer in zip(synthesis.config.synthesis, synthesis.layers, strict=True)]
+    if synthesis.config.synthesis_skip:
+        matrix = layers[synthesis.config.skip_to][1].matrix
+        matrix[:, -1 - count : -1], matrix[:, -1] = step, means
+        return
+    first = layers[0][1].matrix
+    first[:3, :-1], first[:3, -1] = step, means
+    for shape, layer in layers[1:]:
+        if shape.kernel == 1 and not shape.residual:  # residual layers start as the identity
+            layer.matrix[:3, :3] = torch.eye(3, device=picture.device)

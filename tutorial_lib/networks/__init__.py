@@ -1,0 +1,1 @@
+"""Networks on coordinates: a picture as the weights of a function from canvas coordinates to colours."""
