@@ -19,8 +19,9 @@ from torch import Tensor
 
 from tutorial_lib import bitstream
 from tutorial_lib.bitstream import BitstreamError
-from tutorial_lib.classical_codecs import CODECS as CLASSICAL
-from tutorial_lib.classical_codecs import ClassicalCodec, CodecError
+from tutorial_lib.codecs.base import CodecError
+from tutorial_lib.codecs.classical import CODECS as CLASSICAL
+from tutorial_lib.codecs.classical import ClassicalCodec
 from tutorial_lib.codecs.common import (
     BUDGETS,
     MAX_FREQUENCIES,

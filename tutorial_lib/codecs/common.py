@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from tutorial_lib import bitstream, images, training
 from tutorial_lib.bitstream import BitstreamError, Container, Reader
-from tutorial_lib.classical_codecs import CodecError
+from tutorial_lib.codecs.base import CodecError
 from tutorial_lib.entropy_coding import pack_parameters, stored_laws, unpack_parameters
 from tutorial_lib.losses import LOSSES
 from tutorial_lib.quantization import (

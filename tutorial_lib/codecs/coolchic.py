@@ -13,7 +13,7 @@ from torch import Tensor
 
 from tutorial_lib import bitstream, images, latent_training
 from tutorial_lib.bitstream import BitstreamError, Container, Reader, varint
-from tutorial_lib.classical_codecs import CodecError
+from tutorial_lib.codecs.base import CodecError
 from tutorial_lib.codecs.common import BUDGETS, MAX_OPERATIONS, Budget, Encoding
 from tutorial_lib.latent_coding import decode_latents, decode_networks, encode_latents, encode_networks, groups_of, symbols_bits
 from tutorial_lib.latent_grids import SMALL, V1, V2, GridsConfig, LatentGrids, operations_per_pixel
