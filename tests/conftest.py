@@ -29,7 +29,7 @@ def chelsea() -> Tensor:
 def kodak3() -> Tensor:
     """Kodak picture 3 at 192x128; the test is skipped where the picture is not on this machine."""
     try:
-        local = images._kodak_local("kodim03.png")
+        local = images.kodak_path(3)
     except images.ImageError as error:
         pytest.skip(str(error))
     if local is None:

@@ -20,9 +20,8 @@ from hypothesis import strategies as st
 
 from tutorial_lib import bitstream, codecs, images
 from tutorial_lib.bitstream import BitstreamError, varint
-from tutorial_lib.classical_codecs import CODECS as CLASSICAL
-from tutorial_lib.classical_codecs import Avif
 from tutorial_lib.codecs.anatomy import parts
+from tutorial_lib.codecs.classical import CODECS as CLASSICAL
 from tutorial_lib.nif import NifConfig
 from tutorial_lib.siren import SirenConfig
 
@@ -327,7 +326,7 @@ def test_large_claims_in_bounded_time_and_memory(tmp_path: Path) -> None:
 
 # ------------------------------------------------------------------------------------------ classical codecs
 
-FAST = dict(CLASSICAL) | {"avif": Avif(speed=10)}
+FAST = dict(CLASSICAL)
 if importlib.util.find_spec("pillow_heif") is None:
     del FAST["heic"]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import doctest
 import functools
 import hashlib
 import http.server
@@ -27,7 +26,7 @@ from PIL import Image, ImageCms
 from torch import Tensor
 
 from tutorial_lib import images
-from tutorial_lib.images import ImageError
+from tutorial_lib.images import ImageError, datasets
 
 RNG = np.random.default_rng(0)
 RGB = RNG.integers(0, 256, (5, 7, 3), dtype=np.uint8)
@@ -50,7 +49,7 @@ def over_white(rgb: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     return rgb * share + 255 * (1 - share)
 
 
-def png(width: int, height: int, depth: int, color: int, rows: bytes, chunks: dict[bytes, bytes]) -> bytes:
+def png(width: int, height: int, depth: int, colour: int, rows: bytes, chunks: dict[bytes, bytes]) -> bytes:
     """A PNG written by hand, of the kinds that Pillow reads but can't write; `rows` without filter bytes."""
 
     def chunk(kind: bytes, content: bytes) -> bytes:
@@ -58,7 +57,7 @@ def png(width: int, height: int, depth: int, color: int, rows: bytes, chunks: di
 
     stride = len(rows) // max(height, 1)
     filtered = b"".join(b"\0" + rows[i * stride : (i + 1) * stride] for i in range(height))
-    parts = [chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, 0))]
+    parts = [chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0))]
     parts += [chunk(kind, content) for kind, content in chunks.items()]
     return b"\x89PNG\r\n\x1a\n" + b"".join([*parts, chunk(b"IDAT", zlib.compress(filtered)), chunk(b"IEND", b"")])
 
@@ -154,11 +153,11 @@ def test_alpha_is_composited_over_white(tmp_path: Path) -> None:
 def test_palette(tmp_path: Path) -> None:
     image = Image.fromarray(np.array([[0, 1, 2], [2, 1, 0]], np.uint8), "P")
     image.putpalette([255, 0, 0, 0, 255, 0, 0, 0, 255])
-    colors = np.array([[255, 0, 0], [0, 255, 0], [0, 0, 255]], np.uint8)
+    colours = np.array([[255, 0, 0], [0, 255, 0], [0, 0, 255]], np.uint8)
     image.save(tmp_path / "p.png")
-    assert (levels(images.load(tmp_path / "p.png")) == colors[np.asarray(image)]).all()
+    assert (levels(images.load(tmp_path / "p.png")) == colours[np.asarray(image)]).all()
     image.save(tmp_path / "one.png", transparency=1)
-    expected = colors.copy()
+    expected = colours.copy()
     expected[1] = 255
     assert (levels(images.load(tmp_path / "one.png")) == expected[np.asarray(image)]).all()
     image.save(tmp_path / "many.png", transparency=bytes([255, 0, 128]))
@@ -459,7 +458,7 @@ def test_writing_through_a_link(tmp_path: Path) -> None:
 
 
 def test_samples_and_their_table() -> None:
-    table = images._datasets()["samples"]["pictures"]
+    table = datasets._datasets()["samples"]["pictures"]
     assert tuple(table) == images.SAMPLES
     for name in images.SAMPLES:
         picture = images.sample(name)
@@ -505,10 +504,10 @@ def fake_kodak(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path
         hashes[path.name] = hashlib.sha256(path.read_bytes()).hexdigest()
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Quiet, directory=os.fspath(site)))
     threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-    url = f"http://127.0.0.1:{server.server_port}/{{file}}"
+    url = f"http://127.0.0.1:{server.server_port}/"
     table = {"kodak": {"url": url, "homepage": "its site", "sha256": hashes}}
-    monkeypatch.setattr(images, "_datasets", lambda: table)
-    monkeypatch.setattr(images, "_kodak_cache", lambda: tmp_path / "cache")
+    monkeypatch.setattr(datasets, "_datasets", lambda: table)
+    monkeypatch.setattr(datasets, "_kodak_cache", lambda: tmp_path / "cache")
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.delenv("INR_DATA_DIR", raising=False)
     yield site
@@ -559,12 +558,12 @@ def test_kodak_numbers(number: Any) -> None:
 
 
 def test_the_kodak_table() -> None:
-    entry = images._datasets()["kodak"]
+    entry = datasets._datasets()["kodak"]
     assert list(entry["sha256"]) == [f"kodim{number:02d}.png" for number in range(1, 25)]
     assert all(len(digest) == 64 and int(digest, 16) for digest in entry["sha256"].values())
-    source = Path(images.__file__).parent.parent / "data" / "datasets.toml"
+    source = Path(images.__file__).parents[2] / "data" / "datasets.toml"
     if source.is_file():
-        assert tomllib.loads(source.read_text(encoding="utf-8")) == images._datasets()
+        assert tomllib.loads(source.read_text(encoding="utf-8")) == datasets._datasets()
 
 
 def test_the_real_kodak3(kodak3: Tensor) -> None:
@@ -621,8 +620,6 @@ def test_resize_and_crop(coffee: Tensor) -> None:
     assert images.resize(coffee, (100, 150)).shape == (3, 100, 150)
     with pytest.raises(ImageError, match="limit"):
         images.resize(coffee, (100_000, 100_000))
-    with pytest.raises(ImageError, match="unknown method"):
-        images.resize(coffee, (10, 10), method="cubic")
     part = images.crop(coffee, 10, 20, 5, 6)
     assert torch.equal(part, coffee[:, 10:15, 20:26])
     part.zero_()
@@ -674,11 +671,10 @@ def test_tiles_and_phases_equal_the_whole_canvas(data: st.DataObject) -> None:
     axes, slices = [], []
     for side, length in enumerate((height, width)):
         start = data.draw(st.integers(0, length - 1))
-        stop = data.draw(st.integers(start + 1, length))
         step = data.draw(st.integers(1, 9))
         own = None if source is None else source[side]
-        axes.append(images.canvas_axis(length, own, start=start, stop=stop, step=step))
-        slices.append(slice(start, stop, step))
+        axes.append(images.canvas_axis(length, own, start=start, step=step))
+        slices.append(slice(start, None, step))
     whole = images.canvas(height, width, source)
     assert torch.equal(images.canvas_from_axes(*axes), whole[slices[0], slices[1]])
 
@@ -690,7 +686,6 @@ def test_tiles_and_phases_equal_the_whole_canvas(data: st.DataObject) -> None:
         {"length": 3, "source_length": 0},
         {"length": 3, "start": 3},
         {"length": 3, "start": -1},
-        {"length": 3, "stop": 4},
         {"length": 3, "step": 0},
     ],
 )
@@ -703,8 +698,3 @@ def test_canvas_sizes() -> None:
     for arguments in [(0, 3), (3, 2.5), (3, 3, (3, 0))]:
         with pytest.raises(ImageError):
             images.canvas(*arguments)
-
-
-def test_examples() -> None:
-    result = doctest.testmod(images)
-    assert result.attempted > 5 and not result.failed

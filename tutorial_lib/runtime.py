@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import secrets
 import sys
 import time
 from collections.abc import Iterator
@@ -135,3 +136,28 @@ def keep_freed_memory() -> None:
     map_threshold, trim_threshold = -3, -1  # malloc.h
     set_option(map_threshold, 1 << 30)
     set_option(trim_threshold, (1 << 31) - 1)
+
+
+def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
+    """Write a file so that it appears complete or not at all, even when the program is killed half-way.
+
+    The bytes go to a temporary file in the same folder, which then takes the file's name. A symbolic link is
+    followed; something that is no regular file (such as ``/dev/null``) is written to directly.
+
+    Raises:
+        OSError: the folder is missing, the disk is full, no permission, …
+    """
+    target = Path(os.path.realpath(path))
+    if target.exists() and not target.is_file():
+        target.write_bytes(data)
+        return
+    temporary = target.with_name(f".{secrets.token_hex(8)}.tmp")
+    try:
+        with open(temporary, "xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, target)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise

@@ -19,9 +19,9 @@ from torch import Tensor
 
 from tutorial_lib import bitstream
 from tutorial_lib.bitstream import BitstreamError
-from tutorial_lib.classical_codecs import CODECS as CLASSICAL
-from tutorial_lib.classical_codecs import ClassicalCodec
 from tutorial_lib.codecs.base import BUDGETS, MAX_OPERATIONS, Budget, Codec, CodecError, Encoding, Plan
+from tutorial_lib.codecs.classical import CODECS as CLASSICAL
+from tutorial_lib.codecs.classical import ClassicalCodec
 from tutorial_lib.codecs.coolchic import COOLCHIC_SMALL, COOLCHIC_V1, COOLCHIC_V2
 from tutorial_lib.codecs.networks import MAX_FREQUENCIES, MAX_LAYERS, MAX_WEIGHTS, Method
 from tutorial_lib.codecs.nif import NIF

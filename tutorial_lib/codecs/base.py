@@ -18,7 +18,6 @@ from torch import Tensor, nn
 
 from tutorial_lib import bitstream, images
 from tutorial_lib.bitstream import BitstreamError, Container, Reader
-from tutorial_lib.classical_codecs import CodecError
 from tutorial_lib.losses import LOSSES
 from tutorial_lib.quantization import QuantizedTensor, Quantizer, Rounding, Step
 from tutorial_lib.runtime import choose_budget, choose_device
@@ -28,6 +27,10 @@ MAX_OPERATIONS = 1 << 45
 """Multiply-adds a file may ask of its decoder: about ten minutes on a laptop."""
 
 MIN_ITERATIONS = 12
+
+
+class CodecError(ValueError):
+    """A request that a codec can't fulfil; the message is one sentence for the reader."""
 
 
 @dataclass(frozen=True)
