@@ -16,7 +16,7 @@ from torch import Tensor
 
 from tutorial_lib.bitstream import BitstreamError, Reader, varint
 from tutorial_lib.coding import golomb
-from tutorial_lib.entropy_coding import PRECISION, SPREADS, Laplace, decode_symbols, encode_symbols
+from tutorial_lib.entropy_coding import PRECISION, SCALES, Laplace, decode_symbols, encode_symbols
 from tutorial_lib.latents.contexts import FIXED_POINT_BITS, MAX_CONTEXT_WEIGHT
 from tutorial_lib.latents.grids import LatentGrids
 from tutorial_lib.latents.layers import HALF_KERNEL
@@ -202,6 +202,6 @@ def _read_entry(reader: Reader, group: Group) -> tuple[int, int | Laplace]:
             raise BitstreamError(f"no Exp-Golomb code has order {parameter}")
         return exponent, parameter
     law = Laplace(parameter, reader.varint())
-    if parameter >= SPREADS or law.bound > limit_of(group, exponent):
+    if parameter >= SCALES or law.bound > limit_of(group, exponent):
         raise BitstreamError(f"the {group.name} can't have a law of spread {parameter} and bound {law.bound}")
     return exponent, law
