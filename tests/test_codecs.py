@@ -671,7 +671,7 @@ def test_deep_and_wide_networks_learn_at_lower_rates() -> None:
     """Ten layers at the rate of five fell from 25 to 15 dB as the rate rose, with every seed."""
 
     def rate(layers: int, width: int) -> float:
-        config = replace(codecs.COIN.family.shapes.template, sine_layers=layers, width=width)
+        config = replace(codecs.COIN.family.template, sine_layers=layers, width=width)
         return codecs.COIN.plan(picture(), config=config, budget="quick").recipe[0].learning_rate
 
     assert rate(10, 29) <= rate(5, 29) / 2

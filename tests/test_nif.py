@@ -301,7 +301,7 @@ def test_configurations_there_and_back(
 ) -> None:
     config = NifConfig(genesis, modulation, frequencies, modulation_frequencies)
     reader = Reader(NIF.family.write_config(config), "configuration section")
-    assert NIF.family.read_config(reader) == config and NIF.family.shapes.impossible(config) is None
+    assert NIF.family.read_config(reader) == config and NIF.family.impossible(config) is None
     reader.end()
 
 
@@ -343,7 +343,7 @@ def with_config(configuration: bytes) -> bytes:
 @pytest.mark.parametrize("config", [*IMPOSSIBLE, *TOO_LARGE], ids=lambda config: str(config)[:60])
 def test_impossible_configurations(config: NifConfig) -> None:
     message = "impossible" if config in IMPOSSIBLE else "1,048,576 are the most"
-    assert (NIF.family.shapes.impossible(config) is not None) == (config in IMPOSSIBLE)
+    assert (NIF.family.impossible(config) is not None) == (config in IMPOSSIBLE)
     for read in (codecs.decode, NIF.config_of, NIF.describe):
         with pytest.raises(BitstreamError, match=message):
             read(with_config(NIF.family.write_config(config)))

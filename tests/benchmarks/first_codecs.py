@@ -74,7 +74,7 @@ def coin() -> None:
     """COIN 5×20 for 10,000 iterations, and the same network by `fast`."""
     print("COIN 5×20 at 192×128: `published` (10,000 iterations, Adam 2·10⁻⁴, float16) and ours (1,500)")
     codec = codecs.COIN
-    config = replace(codec.family.shapes.template, width=20, sine_layers=5)
+    config = replace(codec.family.template, width=20, sine_layers=5)
     for number in (3, 15):
         picture = small(number)
         theirs = run(codec, shorten(codec.plan(picture, method="published", config=config), 10_000), picture)

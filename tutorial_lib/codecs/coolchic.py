@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -67,8 +67,8 @@ class Grids:
     template: GridsConfig
     methods: Mapping[str, Callable[[int], GridRecipe]]
     published_iterations: int = 0
-    sections: tuple[str, ...] = ("networks", "latents")
-    takes_lambda: bool = True
+    sections: ClassVar[tuple[str, ...]] = ("networks", "latents")
+    takes_lambda: ClassVar[bool] = True
 
     def plan(self, name: str, height: int, width: int, wishes: Wishes, budget: Budget) -> Plan:
         config, pixels = self.template if wishes.config is None else wishes.config, height * width

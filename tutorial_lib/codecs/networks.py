@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import abc
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import torch
@@ -40,41 +41,6 @@ class NetworkConfig(Protocol):
     def tensors(self) -> int: ...
 
 
-class Shapes(Protocol):
-    """The networks that a codec chooses from."""
-
-    def widest(self, fits: Callable[[Any], bool], picture: tuple[int, int] | None) -> Any | None:
-        """The largest network of the family that ``fits``, None if none does or even the largest one does.
-
-        ``picture``: (height, width), when the network may be suited to it; None for the published family.
-        """
-        ...
-
-    def smallest(self) -> Any:
-        """The family's smallest network."""
-        ...
-
-    def paper(self) -> Any:
-        """The paper's own network."""
-        ...
-
-    def build(self, config: Any, height: int, width: int) -> nn.Module:
-        """A new network, its weights drawn from torch's random numbers."""
-        ...
-
-    def write_config(self, config: Any) -> bytes:
-        """The section "configuration"."""
-        ...
-
-    def read_config(self, reader: Reader) -> Any:
-        """What `write_config` was given."""
-        ...
-
-    def impossible(self, config: Any) -> str | None:
-        """What makes a shape none: a sentence, or None."""
-        ...
-
-
 @dataclass(frozen=True)
 class Method:
     """A way of encoding.
@@ -94,19 +60,48 @@ class Method:
     network: Callable[[], Any] | None = None
 
 
-@dataclass(frozen=True)
-class CoordinateNetworks:
-    """The family of codecs whose file is one network on coordinates; see `base.Family`.
+@dataclass(frozen=True, kw_only=True)
+class CoordinateNetworks(abc.ABC):
+    """The family of codecs whose file is one network on coordinates; see `base.Family`. A subclass knows the networks.
 
     Args:
-        shapes: its networks.
         methods: ways of encoding by name.
     """
 
-    shapes: Shapes
     methods: Mapping[str, Method]
-    sections: tuple[str, ...] = ("quantiser", "networks")
-    takes_lambda: bool = False
+    sections: ClassVar[tuple[str, ...]] = ("quantiser", "networks")
+    takes_lambda: ClassVar[bool] = False
+
+    @abc.abstractmethod
+    def widest(self, fits: Callable[[Any], bool], picture: tuple[int, int] | None) -> Any | None:
+        """The largest network of the family that ``fits``, None if none does or even the largest one does.
+
+        ``picture``: (height, width), when the network may be suited to it; None for the published family.
+        """
+
+    @abc.abstractmethod
+    def smallest(self) -> Any:
+        """The family's smallest network."""
+
+    @abc.abstractmethod
+    def paper(self) -> Any:
+        """The paper's own network."""
+
+    @abc.abstractmethod
+    def build(self, config: Any, height: int, width: int) -> nn.Module:
+        """See `base.Family`; a `training.canvases.CoordinateRepresentation` with `render`."""
+
+    @abc.abstractmethod
+    def write_config(self, config: Any) -> bytes:
+        """See `base.Family`."""
+
+    @abc.abstractmethod
+    def read_config(self, reader: Reader) -> Any:
+        """See `base.Family`."""
+
+    @abc.abstractmethod
+    def impossible(self, config: Any) -> str | None:
+        """What makes a shape none: a sentence, or None."""
 
     def plan(self, name: str, height: int, width: int, wishes: Wishes, budget: Budget) -> Plan:
         how, pixels, config = self.methods[wishes.method], height * width, wishes.config
@@ -118,11 +113,11 @@ class CoordinateNetworks:
         if wishes.bpp is not None:
             target = int(min(wishes.bpp * pixels / 8, bitstream.MAX_PIXELS))
         elif wishes.method == "fast" and config is None:
-            target = max(min(pixels // 8, budget.default_bytes), self.expected_bytes(self.shapes.smallest(), how))
+            target = max(min(pixels // 8, budget.default_bytes), self.expected_bytes(self.smallest(), how))
         if how.network is not None:
             config = self._only(how, wishes, target)
         elif config is None and wishes.method == "published":
-            config = self.shapes.paper() if target is None else self._within(name, target, how, wishes.bpp, None)
+            config = self.paper() if target is None else self._within(name, target, how, wishes.bpp, None)
         elif config is None:
             config = self._within(name, target, how, wishes.bpp, (height, width))
         if problem := self.problem(config, height, width):
@@ -149,10 +144,10 @@ class CoordinateNetworks:
 
     def _within(self, name: str, target: int, how: Method, bpp: float | None, picture: tuple[int, int] | None) -> Any:
         """The largest network whose file should fit ``target`` bytes."""
-        config = self.shapes.widest(lambda config: self.expected_bytes(config, how) <= target, picture)
+        config = self.widest(lambda config: self.expected_bytes(config, how) <= target, picture)
         if config is not None:
             return config
-        need = self.expected_bytes(self.shapes.smallest(), how)
+        need = self.expected_bytes(self.smallest(), how)
         rate = f"{bpp:g} bpp is {target:,} bytes for this picture"
         if target < need:
             raise CodecError(f"{rate}; the smallest {name} network takes about {need}")
@@ -167,22 +162,13 @@ class CoordinateNetworks:
         return 32 + len(self.write_config(config)) + 5 * config.tensors + 4
 
     def problem(self, config: NetworkConfig, height: int, width: int) -> str | None:
-        if problem := self.shapes.impossible(config):
+        if problem := self.impossible(config):
             return problem
         if config.weights > MAX_WEIGHTS:
             return f"{config} has {config.weights:,} weights, and {MAX_WEIGHTS:,} are the most that this program decodes"
         if config.weights * height * width > MAX_OPERATIONS:
             return f"{config} and a picture of {height * width:,} pixels are together more than this program decodes"
         return None
-
-    def build(self, config: Any, height: int, width: int) -> nn.Module:
-        return self.shapes.build(config, height, width)
-
-    def write_config(self, config: Any) -> bytes:
-        return self.shapes.write_config(config)
-
-    def read_config(self, reader: Reader) -> Any:
-        return self.shapes.read_config(reader)
 
     def quantizer(self, plan: Plan, wished: Quantizer | None) -> Quantizer | None:
         if plan.storage == "float16":

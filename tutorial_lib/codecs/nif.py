@@ -18,9 +18,9 @@ from tutorial_lib.training import Phase, Recipe, WarmUpCycles, WeightRestart
 MIN_WIDTH, MAX_WIDTH = 10, 1_000
 
 
-@dataclass(frozen=True)
-class NifShapes:
-    """NIF's networks, see `networks.Shapes`. A rate chooses the width; with "published", one of the paper's networks."""
+@dataclass(frozen=True, kw_only=True)
+class NifNetworks(CoordinateNetworks):
+    """NIF's networks. A rate chooses the width; with "published", one of the paper's networks."""
 
     def widest(self, fits: Callable[[NifConfig], bool], picture: tuple[int, int] | None) -> NifConfig | None:
         if picture is None:
@@ -163,6 +163,6 @@ def _fast(config: NifConfig, pixels: int, budget: Budget) -> Recipe:
 NIF = Codec(
     "nif",
     4,
-    CoordinateNetworks(NifShapes(), {"fast": Method(_fast, "rate", 5.5), "published": Method(_published, "8 bits", 7.3)}),
+    NifNetworks(methods={"fast": Method(_fast, "rate", 5.5), "published": Method(_published, "8 bits", 7.3)}),
 )
 """NIF (Catania and Allegra, 2023): see `tutorial_lib.nif`."""

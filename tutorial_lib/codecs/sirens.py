@@ -18,9 +18,9 @@ from tutorial_lib.training import Constant, Cosine, Phase, Recipe
 MIN_WIDTH, MAX_WIDTH = 4, 512
 
 
-@dataclass(frozen=True)
-class SirenShapes:
-    """Networks of one SIREN codec; see `networks.Shapes`, and `SIREN`, `COIN` and `STRUEMPLER`.
+@dataclass(frozen=True, kw_only=True)
+class SirenNetworks(CoordinateNetworks):
+    """Networks of one SIREN codec; see `SIREN`, `COIN` and `STRUEMPLER`.
 
     Args:
         template: the family's network; width and depth follow from the rate.
@@ -146,14 +146,12 @@ def _meta(config: SirenConfig, pixels: int, budget: Budget) -> Recipe:
 SIREN = Codec(
     "siren",
     2,
-    CoordinateNetworks(
-        SirenShapes(
-            template=SirenConfig(width=128),
-            depths=((math.inf, 3),),
-            paper_width=128,
-            paper_layers=3,
-        ),
-        {"fast": Method(_fast, "rate", 5.5), "published": Method(_tutorial, "8 bits", 7.3)},
+    SirenNetworks(
+        template=SirenConfig(width=128),
+        depths=((math.inf, 3),),
+        paper_width=128,
+        paper_layers=3,
+        methods={"fast": Method(_fast, "rate", 5.5), "published": Method(_tutorial, "8 bits", 7.3)},
     ),
 )
 """The network of the ICIP 2024 tutorial: 66 features of [0, 1]², three sine layers, a linear one."""
@@ -161,14 +159,12 @@ SIREN = Codec(
 COIN = Codec(
     "coin",
     1,
-    CoordinateNetworks(
-        SirenShapes(
-            template=SirenConfig(width=20, sine_layers=5, frequencies=0, domain="aspect", narrow_biases=True),
-            depths=((5_500, 5), (22_000, 10), (math.inf, 13)),
-            paper_width=28,
-            paper_layers=10,
-        ),
-        {"fast": Method(_fast, "rate", 7.0), "published": Method(_coin, "float16", 16)},
+    SirenNetworks(
+        template=SirenConfig(width=20, sine_layers=5, frequencies=0, domain="aspect", narrow_biases=True),
+        depths=((5_500, 5), (22_000, 10), (math.inf, 13)),
+        paper_width=28,
+        paper_layers=10,
+        methods={"fast": Method(_fast, "rate", 7.0), "published": Method(_coin, "float16", 16)},
     ),
 )
 """COIN (Dupont et al., 2021): a plain SIREN on (x, y); published with float16 weights and no entropy coding."""
@@ -176,15 +172,13 @@ COIN = Codec(
 STRUEMPLER = Codec(
     "struempler",
     3,
-    CoordinateNetworks(
-        SirenShapes(
-            template=SirenConfig(width=64, sine_layers=4, frequencies=16, domain="canvas", colours="symmetric"),
-            depths=((math.inf, 4),),
-            paper_width=64,
-            paper_layers=4,
-            meta=True,
-        ),
-        {
+    SirenNetworks(
+        template=SirenConfig(width=64, sine_layers=4, frequencies=16, domain="canvas", colours="symmetric"),
+        depths=((math.inf, 4),),
+        paper_width=64,
+        paper_layers=4,
+        meta=True,
+        methods={
             "fast": Method(_fast_8_bits, "8 bits", 6.2),
             "published": Method(_struempler, "8 bits", 7.0, AdaRound()),
             "meta": Method(_meta, "7 bits", 6.0, AdaRound(iterations=400), lambda: load(1).config),

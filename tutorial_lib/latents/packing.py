@@ -16,7 +16,8 @@ from torch import Tensor
 
 from tutorial_lib.bitstream import BitstreamError, Reader, varint
 from tutorial_lib.coding import golomb
-from tutorial_lib.entropy_coding import PRECISION, SCALES, Laplace, decode_symbols, encode_symbols
+from tutorial_lib.coding.laws import PRECISION, SCALES, Laplace
+from tutorial_lib.coding.streams import decode_symbols, encode_symbols
 from tutorial_lib.latents.contexts import FIXED_POINT_BITS, MAX_CONTEXT_WEIGHT
 from tutorial_lib.latents.grids import LatentGrids
 from tutorial_lib.latents.layers import HALF_KERNEL
