@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from tutorial_lib import latent_coding
+from tutorial_lib.coding import golomb
 from tutorial_lib.coding import laws as law_tables
 from tutorial_lib.coding.bitstream import BitstreamError, varint
-from tutorial_lib.coding.laws import LAWS, MAX_ORDER, PRECISION, SCALES, ExpGolomb, Gaussian, Histogram, Laplace, Law
+from tutorial_lib.coding.laws import LAWS, PRECISION, SCALES, ExpGolomb, Gaussian, Histogram, Laplace, Law
 from tutorial_lib.coding.parameters import best_law, pack_parameters, stored_laws, unpack_parameters
 from tutorial_lib.coding.rates import laplace_entropy_bits
 from tutorial_lib.coding.steps import MAX_SYMBOL, QuantizedTensor, storable_row_steps, storable_step
@@ -75,11 +75,10 @@ def test_law_is_gaussian(scale: int, bound: int) -> None:
     assert abs(frequencies[0] - exact[0] * UNITS) <= 2 + 1e-6 * frequencies[0]
 
 
-@pytest.mark.parametrize("order", [0, 1, 3, MAX_ORDER])
+@pytest.mark.parametrize("order", [0, 1, 3, golomb.MAX_ORDER])
 def test_lengths_are_those_of_exp_golomb_codes(order: int) -> None:
     law = ExpGolomb(order, 300)
-    numbers = latent_coding._unsigned(np.arange(-300, 301))
-    assert law.lengths().tolist() == [len(latent_coding._golomb(v, order)) for v in numbers.tolist()]
+    assert law.lengths().tolist() == [len(golomb.write(np.array([symbol]), order)) for symbol in range(-300, 301)]
     assert ExpGolomb(order, MAX_SYMBOL).lengths().max() <= 38
     # a bit more in the code is half the probability, and the law never costs more than the code
     mass = law.frequencies() * 2.0 ** law.lengths()
@@ -98,7 +97,7 @@ def test_a_histogram_has_the_entropy_of_the_symbols(symbols: np.ndarray) -> None
 
 def any_law(kind: int, parameter: int, bound: int) -> Law:
     """A law of any kind that has a bound."""
-    return (Laplace(parameter, bound), Gaussian(parameter, bound), ExpGolomb(parameter % (MAX_ORDER + 1), bound))[kind]
+    return (Laplace(parameter, bound), Gaussian(parameter, bound), ExpGolomb(parameter % (golomb.MAX_ORDER + 1), bound))[kind]
 
 
 @given(st.integers(0, 2), st.integers(0, SCALES - 1), st.integers(1, 300))
@@ -191,7 +190,7 @@ def test_fitted_takes_the_fewest_bits_of_its_kind(symbols: np.ndarray) -> None:
     bound = int(np.abs(symbols).max())
     scales = [Gaussian(scale, bound).bits(symbols) for scale in range(SCALES)]
     assert Gaussian.fitted(symbols).bits(symbols) <= 1.01 * min(scales) + 0.1
-    orders = [ExpGolomb(order, bound).bits(symbols) for order in range(MAX_ORDER + 1)]
+    orders = [ExpGolomb(order, bound).bits(symbols) for order in range(golomb.MAX_ORDER + 1)]
     assert ExpGolomb.fitted(symbols).bits(symbols) <= 1.01 * min(orders) + 0.1
 
 

@@ -8,8 +8,8 @@ from tutorial_lib.coding.steps import (
     QuantizedTensor,
     Step,
     quantize,
-    quantized_parameters,
     storable_row_steps,
     storable_step,
     to_symbols,
 )
+from tutorial_lib.training.stand_ins import quantized_parameters

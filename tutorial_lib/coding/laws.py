@@ -16,14 +16,13 @@ from typing import TypeVar
 
 import numpy as np
 
+from tutorial_lib.coding import golomb
 from tutorial_lib.coding.rates import laplace_decay
 
 PRECISION = 24
 """Bits of a probability: tables are in units of 2⁻²⁴."""
 SCALES = 160
 """Number of Laplace scales, b = 2^(index/8 − 4) steps, from 1/16 to 60,000; and of Gaussian ones, σ = 2^(index/8 − 2)."""
-MAX_ORDER = 12
-"""Largest order of an Exp-Golomb code."""
 
 _FRACTION_BITS = 48
 # exp(−1/(2b))·2⁴⁸ for b = 2^(j/8 − 4), j = 0 … 7, rounded from 50 digits. With b = σ² the even ones are Gaussian, too.
@@ -116,7 +115,7 @@ class ExpGolomb(Law):
     string of bits, which needs none, it is in `tutorial_lib.coding.golomb`.
 
     Args:
-        order: k, 0 … `MAX_ORDER`.
+        order: k, 0 … `golomb.MAX_ORDER`.
         bound: largest magnitude that can be coded, 0 … `steps.MAX_SYMBOL`; what lies beyond is shared out.
     """
 
@@ -125,17 +124,14 @@ class ExpGolomb(Law):
 
     def lengths(self) -> np.ndarray:
         """Bits of the codes of −bound … bound, integers, 38 at most."""
-        symbols = np.arange(-self.bound, self.bound + 1)
-        numbers = np.where(symbols > 0, 2 * symbols - 1, -2 * symbols)
-        digits = np.frexp((numbers >> self.order) + 1)[1] - 1  # exact, as it only reads the exponent
-        return self.order + 1 + 2 * digits.astype(np.int64)
+        return golomb.lengths(np.arange(-self.bound, self.bound + 1), self.order)
 
     def frequencies(self) -> np.ndarray:
         return _shared_out(np.left_shift(np.int64(1), 38 - self.lengths()), self.bound)
 
     @staticmethod
     def fitted(symbols: np.ndarray) -> ExpGolomb:
-        return _fitted(ExpGolomb, MAX_ORDER + 1, lambda k: math.log2(2 * k.mean() + 1), symbols)
+        return _fitted(ExpGolomb, golomb.MAX_ORDER + 1, lambda k: math.log2(2 * k.mean() + 1), symbols)
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tutorial_lib.coding import golomb
 from tutorial_lib.coding.bitstream import BitstreamError, Reader, varint
-from tutorial_lib.coding.laws import LAWS, MAX_ORDER, SCALES, ExpGolomb, Gaussian, Histogram, Laplace, Law, magnitudes
+from tutorial_lib.coding.laws import LAWS, SCALES, ExpGolomb, Gaussian, Histogram, Laplace, Law, magnitudes
 from tutorial_lib.coding.steps import MAX_SYMBOL, QuantizedTensor, Step, storable_row_steps
 from tutorial_lib.coding.streams import Coder, decode_symbols, encode_symbols
 
@@ -149,7 +150,7 @@ def _read_law(reader: Reader, tag: int, parameter: int, bound: int, size: int) -
         return Laplace(tag, bound)
     if tag == _GAUSSIAN and parameter < SCALES:
         return Gaussian(parameter, bound)
-    if tag == _EXP_GOLOMB and parameter <= MAX_ORDER:
+    if tag == _EXP_GOLOMB and parameter <= golomb.MAX_ORDER:
         return ExpGolomb(parameter, bound)
     if tag == _HISTOGRAM:
         law = Histogram(tuple(reader.varint() for _ in range(2 * bound + 1)))

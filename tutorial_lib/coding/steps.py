@@ -6,13 +6,11 @@ before any weight is divided by it, and the decoder multiplies by the same numbe
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 MAX_SYMBOL = (1 << 15) - 1
 """The largest magnitude of a symbol."""
@@ -76,30 +74,3 @@ def to_symbols(values: Tensor, step: Step) -> Tensor:
 def quantize(values: Tensor, step: Step) -> QuantizedTensor:
     """The tensor as a file will hold it; ``step`` from `storable_step` or `storable_row_steps`."""
     return QuantizedTensor(to_symbols(values.detach(), step).cpu().numpy().astype(np.int32), step)
-
-
-@contextlib.contextmanager
-def quantized_parameters(
-    representation: nn.Module, steps: Mapping[str, Step], generator: torch.Generator | None = None
-) -> Iterator[None]:
-    """Inside, the parameters hold quantized values; afterwards their exact values again (gradients stay).
-
-    With a ``generator`` the rounding is replaced by its stand-in, uniform noise of one step: smooth in the
-    weights, same variance Δ²/12 (Ballé et al., arXiv 1611.01704).
-    """
-    parameters = dict(representation.named_parameters())
-    exact = [parameter.detach().clone() for parameter in parameters.values()]
-    with torch.no_grad():
-        for name, parameter in parameters.items():
-            width = factor(steps[name], parameter)
-            if generator is None:
-                parameter.copy_(to_symbols(parameter, steps[name]).mul_(width))
-            else:
-                noise = torch.rand(parameter.shape, generator=generator, device=generator.device).sub_(0.5)
-                parameter.add_(noise.to(parameter.device).mul_(width))
-    try:
-        yield
-    finally:
-        with torch.no_grad():
-            for parameter, kept in zip(parameters.values(), exact, strict=True):
-                parameter.copy_(kept)

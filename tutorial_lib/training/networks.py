@@ -17,14 +17,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from tutorial_lib.coding.quantizers import Quantizer
+from tutorial_lib.coding.steps import Step
 from tutorial_lib.losses import LOSSES
-from tutorial_lib.quantization import Quantizer, Step, quantized_parameters
 from tutorial_lib.rate_models import parameter_rate
 from tutorial_lib.runtime import keep_freed_memory, threads_for
 from tutorial_lib.training.canvases import PictureCanvas, SubCanvases, stride_for
 from tutorial_lib.training.loop import Fit, Progress, Report, State, median_seconds, optimizer_for
 from tutorial_lib.training.phases import EVALUATE_EVERY, Phase, Recipe, WeightRestart
 from tutorial_lib.training.schedules import Constant
+from tutorial_lib.training.stand_ins import quantized_parameters
 
 VALIDATION_POINTS = 1 << 16
 CALIBRATION_POINTS = 1 << 13

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+from collections.abc import Iterator, Mapping
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+
+from tutorial_lib.coding.steps import Step, factor, to_symbols
 
 
 class _SoftRound(torch.autograd.Function):
@@ -51,3 +55,30 @@ class _StraightThrough(torch.autograd.Function):
 def straight_through(values: Tensor) -> Tensor:
     """Rounding, with the gradient of the identity (Bengio et al., arXiv 1308.3432)."""
     return _StraightThrough.apply(values)
+
+
+@contextlib.contextmanager
+def quantized_parameters(
+    representation: nn.Module, steps: Mapping[str, Step], generator: torch.Generator | None = None
+) -> Iterator[None]:
+    """Inside, the parameters hold quantized values; afterwards their exact values again (gradients stay).
+
+    With a ``generator`` the rounding is replaced by its stand-in, uniform noise of one step: smooth in the
+    weights, same variance Δ²/12 (Ballé et al., arXiv 1611.01704).
+    """
+    parameters = dict(representation.named_parameters())
+    exact = [parameter.detach().clone() for parameter in parameters.values()]
+    with torch.no_grad():
+        for name, parameter in parameters.items():
+            width = factor(steps[name], parameter)
+            if generator is None:
+                parameter.copy_(to_symbols(parameter, steps[name]).mul_(width))
+            else:
+                noise = torch.rand(parameter.shape, generator=generator, device=generator.device).sub_(0.5)
+                parameter.add_(noise.to(parameter.device).mul_(width))
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for parameter, kept in zip(parameters.values(), exact, strict=True):
+                parameter.copy_(kept)
