@@ -17,7 +17,7 @@ from torch import nn
 
 from tutorial_lib import images, plots, siren, widgets
 from tutorial_lib.classical_codecs import CODECS
-from tutorial_lib.course import exercise, hint, label, progress, record_point
+from tutorial_lib.course import drawing, exercise, hint, label, progress, record_point
 from tutorial_lib.lessons.n01_data_loading import figures
 
 # %% [markdown]
@@ -247,7 +247,7 @@ print("JPEG came back unchanged:", torch.equal(jpeg.decode(small), coffee))
 
 # %%
 decoded_cat = jpeg.decode(jpeg.encode(cat, quality=8))
-versions = dict(zip("ABC", figures.equally_wrong(cat, decoded_cat), strict=True))
+versions = dict(zip("ABC", drawing.equally_wrong(cat, decoded_cat), strict=True))
 plots.pictures(list(versions.values()), list(versions), alt="a cat, changed")
 
 # %% [markdown]
