@@ -439,7 +439,7 @@ progress()
 # ## To read, to try
 #
 # - **Next:** notebook 02 gives the pairs to a network, and lands its file as a point on this plane.
-# - **In the library:** `images.py` has your canvas, `metrics.py` your PSNR and bits per pixel, `classical_codecs.py`
+# - **In the library:** `images/` has your canvas, `metrics.py` your PSNR and bits per pixel, `codecs/classical.py`
 #   JPEG and PNG.
 # - **Try:** put AVIF into the last plot:
 #   `both["AVIF"] = curve(CODECS["avif"])`. It takes some seconds.
