@@ -45,6 +45,14 @@ def sine(x: Tensor) -> Tensor:
     return torch.sin(30 * x)
 
 
+def slow_sine(x: Tensor) -> Tensor:
+    return torch.sin(x / 30)
+
+
+def refused(x: Tensor) -> Tensor:
+    raise ValueError("no constant")
+
+
 def in_place(x: Tensor) -> Tensor:
     return x.mul_(30).sin_()
 
@@ -59,8 +67,8 @@ SINE = make(
     sine,
     points,
     mistakes=(
-        Mistake("ω0 is missing", like=torch.sin),
-        Mistake("all zero", when=lambda yours, target, x: not yours.any()),
+        Mistake("ω0 is missing", like=(torch.sin, slow_sine)),
+        Mistake("all alike", like=torch.ones_like, when=lambda yours, target, x: not yours.any(), error="constant"),
         Mistake("no such thing as torch.sinus", error="sinus"),
     ),
     draw="curve",
@@ -71,7 +79,10 @@ SINE = make(
     ("answer", "words"),
     [
         (torch.sin, "ω0 is missing"),
-        (torch.zeros_like, "all zero"),
+        (slow_sine, "ω0 is missing"),
+        (torch.zeros_like, "all alike"),
+        (torch.ones_like, "all alike"),
+        (refused, "all alike"),
         (lambda x: torch.sinus(x), "no such thing"),
         (lambda x: None, "returned None"),
         (with_gap, "NaN (1 of"),
