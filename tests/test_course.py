@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import subprocess
 import sys
 import time
@@ -18,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from tutorial_lib import course
-from tutorial_lib.course import boxes, comparing, exercises, session, store
+from tutorial_lib.course import boxes, comparing, exercises, percent, session, store
 from tutorial_lib.course.comparing import Random, Wrong, load_parameters
 from tutorial_lib.course.exercises import Check, Exercise, Mistake, evaluate
 
@@ -44,6 +45,14 @@ def sine(x: Tensor) -> Tensor:
     return torch.sin(30 * x)
 
 
+def slow_sine(x: Tensor) -> Tensor:
+    return torch.sin(x / 30)
+
+
+def refused(x: Tensor) -> Tensor:
+    raise ValueError("no constant")
+
+
 def in_place(x: Tensor) -> Tensor:
     return x.mul_(30).sin_()
 
@@ -58,8 +67,8 @@ SINE = make(
     sine,
     points,
     mistakes=(
-        Mistake("ω0 is missing", like=torch.sin),
-        Mistake("all zero", when=lambda yours, target, x: not yours.any()),
+        Mistake("ω0 is missing", like=(torch.sin, slow_sine)),
+        Mistake("all alike", like=torch.ones_like, when=lambda yours, target, x: not yours.any(), error="constant"),
         Mistake("no such thing as torch.sinus", error="sinus"),
     ),
     draw="curve",
@@ -70,7 +79,10 @@ SINE = make(
     ("answer", "words"),
     [
         (torch.sin, "ω0 is missing"),
-        (torch.zeros_like, "all zero"),
+        (slow_sine, "ω0 is missing"),
+        (torch.zeros_like, "all alike"),
+        (torch.ones_like, "all alike"),
+        (refused, "all alike"),
         (lambda x: torch.sinus(x), "no such thing"),
         (lambda x: None, "returned None"),
         (with_gap, "NaN (1 of"),
@@ -338,6 +350,24 @@ def test_what_a_participant_writes_is_escaped() -> None:
         raise ValueError("<script>alert(1)</script>")
 
     assert "<script>" not in boxes.verdict_box(evaluate(SINE, answer)).html
+
+
+def test_the_page_on_exercises_holds_an_exercise_that_works() -> None:
+    """docs/add_an_exercise.md: a declaration, a cell of the notebook, wrong answers; at most 40 lines together."""
+    page = (Path(__file__).parent.parent / "docs" / "add_an_exercise.md").read_text(encoding="utf-8")
+    checks, cell, mutants = re.findall(r"^```python\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+    assert len([line for block in (checks, cell, mutants) for line in block.splitlines() if line.strip()]) <= 40
+    lesson: dict[str, Any] = {"exercise": lambda identifier: lambda answer: answer}
+    exec(checks, lesson)
+    (declared,) = lesson["EXERCISES"]
+    halves = percent.split(percent.read(cell)[0].source, "the page")
+    for source, status in ((halves.solved, "passed"), (halves.open, "pending")):
+        exec(source, lesson)
+        assert evaluate(declared, lesson["radius"]).status == status
+    exec(mutants, lesson)
+    wrong = lesson["MUTANTS"][declared.id]
+    verdicts = [(evaluate(declared, answer), words) for answer, words in wrong.values()]
+    assert len(verdicts) >= 3 and all(v.status == "wrong" and words in v.message for v, words in verdicts)
 
 
 # ------------------------------------------------------------------------------------------ hints, answers, progress

@@ -1,4 +1,4 @@
-"""The course around the library: exercises that answer back, hints, answers, progress (see README.md here).
+"""The course around the library: exercises that answer back, hints, answers, progress (see ``docs/add_an_exercise.md``).
 
 Example: the first lines of a notebook after its set-up cell:
     >>> from tutorial_lib.course import exercise, hint, solution, progress

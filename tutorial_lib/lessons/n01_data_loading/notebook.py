@@ -17,7 +17,7 @@ from torch import nn
 
 from tutorial_lib import images, plots, siren, widgets
 from tutorial_lib.classical_codecs import CODECS
-from tutorial_lib.course import exercise, hint, label, progress, record_point
+from tutorial_lib.course import drawing, exercise, hint, label, progress, record_point
 from tutorial_lib.lessons.n01_data_loading import figures
 
 # %% [markdown]
@@ -247,7 +247,7 @@ print("JPEG came back unchanged:", torch.equal(jpeg.decode(small), coffee))
 
 # %%
 decoded_cat = jpeg.decode(jpeg.encode(cat, quality=8))
-versions = dict(zip("ABC", figures.equally_wrong(cat, decoded_cat), strict=True))
+versions = dict(zip("ABC", drawing.equally_wrong(cat, decoded_cat), strict=True))
 plots.pictures(list(versions.values()), list(versions), alt="a cat, changed")
 
 # %% [markdown]
@@ -439,7 +439,7 @@ progress()
 # ## To read, to try
 #
 # - **Next:** notebook 02 gives the pairs to a network, and lands its file as a point on this plane.
-# - **In the library:** `images.py` has your canvas, `metrics.py` your PSNR and bits per pixel, `classical_codecs.py`
+# - **In the library:** `images/` has your canvas, `metrics.py` your PSNR and bits per pixel, `codecs/classical.py`
 #   JPEG and PNG.
 # - **Try:** put AVIF into the last plot:
 #   `both["AVIF"] = curve(CODECS["avif"])`. It takes some seconds.

@@ -745,7 +745,7 @@ course.progress()
 #
 # - **Next:** notebook 04 leaves the single network behind. COOL-CHIC stores small pictures, *latent grids*, beside
 #   it.
-# - **In the library:** `nif.py` is your NIF, with the paper's networks as `nif.PUBLISHED`; `training.py` has your
+# - **In the library:** `networks/nif.py` is your NIF, with the paper's networks as `nif.PUBLISHED`; `training/` has your
 #   schedule, your restart and both optimisers; `codecs.NIF` is the codec that you called.
 # - **Try:** `nif.NifConfig(…, sigma=0)` and `sigma=30` in the table. How much freedom does the map want?
 # - **Try:** give the modulation network no positional encoding, `modulation_frequencies=0`. How does its map

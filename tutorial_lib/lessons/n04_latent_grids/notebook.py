@@ -767,8 +767,8 @@ progress()
 # ## To read, to try
 #
 # - **Next:** notebook 05 asks what $D$ should be. The mean squared error is not how eyes see.
-# - **In the library:** `latent_grids.py` has your pyramid, contexts and bits, `latent_training.py` your soft rounding
-#   and your step, `latent_coding.py` the exact coder. `codecs/coolchic.py` puts them together.
+# - **In the library:** `latents/` has your pyramid, contexts and bits, your soft rounding and the exact coder; `training/`
+#   has your step. `codecs/coolchic.py` puts them together.
 # - **Try:** your fit with `lmbda = 5e-4` and `1e-2`. Does the star follow the curve?
 # - **Try:** plain noise as `stand_in`: `values + torch.rand_like(values) - 0.5`. What does your file cost then?
 # - **Try:** `SMALL.context[::-1]` for `offsets`. They are the same neighbours: why do all bits of the map rise?

@@ -688,8 +688,8 @@ progress()
 # ## To read, to try
 #
 # - **Next:** notebook 07 compares codecs fairly, over many pictures and rates.
-# - **In the library:** `quantization.py` has your quantiser, AdaRound, and the steps by sensitivity; `rate_models.py` the price
-#   in the loss; `entropy_coding.py` the laws in whole numbers; `bitstream.py` your header and checksum.
+# - **In the library:** `coding/` has your quantiser, AdaRound, and the steps by sensitivity; the price in the loss; the laws in
+#   whole numbers; your header and checksum.
 # - **Try:** `inr encode phone.jpg`, then `inr info --anatomy` on the file.
 # - **Try:** your own quantiser with one step for each row of a matrix. What do the steps cost, what do they gain?
 #   (`MaxAbsQuantizer(bits, rows=True)`)

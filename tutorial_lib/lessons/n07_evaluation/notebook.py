@@ -409,8 +409,8 @@ progress()
 # %% [markdown]
 # ## To read, to try
 #
-# - **In the library:** `evaluation` has your curve, BD-rate and both averages, `metrics.py` the judges, `classical_codecs.py` the
-#   rivals with their settings, `course/challenge.py` the contest.
+# - **In the library:** `evaluation/` has your curve, BD-rate and both averages, `metrics.py` the judges, `codecs/classical.py`
+#   the rivals with their settings, `course/challenge.py` the contest.
 # - **Try:** `inr evaluate --images phone.jpg --codecs siren jpeg avif --rates 0.5 1 2 -o results/mine`, then
 #   `inr report results/mine`.
 # - **Try:** `flattering_crop` with a side of 12, then of 80. What happens to the difference, and why?
