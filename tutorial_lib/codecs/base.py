@@ -307,12 +307,26 @@ class Codec:
         representation = self.build(plan.config, plan.height, plan.width, seed=seed).to(choose_device(device))
         started = time.perf_counter()
         report = self.family.fit(representation, picture, plan, quantizer, seed=seed, progress=progress, callback=callback)
-        report = self._round(representation, picture, plan, report, quantizer=quantizer, seed=seed)
+        report = self.round(representation, picture, plan, report, quantizer=quantizer, seed=seed)
         data = insist(lambda: self.pack(representation.cpu(), report.steps))
         return Encoding(data, replace(report, seconds=time.perf_counter() - started))
 
-    def _round(self, representation: nn.Module, picture: Tensor, plan: Plan, report: Report, **how: Any) -> Report:
-        """The last rounding, with less effort each time that Ctrl-C ends it."""
+    def round(
+        self,
+        representation: nn.Module,
+        picture: Tensor,
+        plan: Plan,
+        report: Report,
+        *,
+        quantizer: Quantizer | None = None,
+        seed: int = 0,
+    ) -> Report:
+        """Round a fitted representation for good, in place, with less effort each time that Ctrl-C ends it.
+
+        Returns:
+            ``report`` with the steps for `pack`.
+        """
+        how: dict[str, Any] = {"quantizer": quantizer, "seed": seed}
         efforts: tuple[Effort, ...] = ("quick", "at once") if report.interrupted else ("thorough", "quick", "at once")
         fitted = copy.deepcopy(representation.state_dict())
         for effort in efforts[:-1]:

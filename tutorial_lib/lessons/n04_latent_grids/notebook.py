@@ -475,12 +475,11 @@ figures.fit_figure(noted, lmbda, whose)
 # %%
 final = LatentGrids(SMALL, *coffee.shape[1:]).to(coffee.device)
 final.load_state_dict(mine.state_dict())
-tail = latent_training.modern(budget_value(quick=20, laptop=1000, gpu=2000)).phases[-1:]  # latents frozen, a tenth of it
-recipe = latent_training.GridRecipe(tail, pyramid=False)
-report = latent_training.fit(final, coffee, recipe, lmbda=lmbda, progress=False)
-final.cpu()
+tail = modern(budget_value(quick=20, laptop=1000, gpu=2000)).phases[-1:]  # latents frozen, a tenth of it
+report = grids.fit(final, coffee, GridRecipe(tail, pyramid=False), lmbda=lmbda, progress=False)
+report = codec.round(final, coffee, codec.plan(coffee, lmbda=lmbda), report)
 
-my_file = codec.pack(final, report.steps)
+my_file = codec.pack(final.cpu(), report.steps)
 my_picture = codecs.decode(my_file)
 point = metrics.bits_per_pixel(my_file, coffee), metrics.psnr(my_picture, coffee)
 

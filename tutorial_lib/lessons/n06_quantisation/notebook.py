@@ -405,7 +405,7 @@ print("all symbols are back:", all(torch.equal(back[name], symbols[name]) for na
 # %%
 tensors = [QuantizedTensor(some.numpy(), trained.steps[name]) for name, some in symbols.items()]
 quantiser, stream = entropy_coding.pack_parameters(tensors)
-sections = {1: codec.write_config(config), 2: quantiser, 3: stream}
+sections = {1: codec.family.write_config(config), 2: quantiser, 3: stream}
 
 names = {1: "configuration", 2: "quantiser", 3: "networks"}
 for kind, name in names.items():
@@ -490,7 +490,7 @@ hint("06.5")
 
 # %%
 number, rows_read, columns_read, parts = unpack(packed)
-shape = codec.read_config(Reader(parts[1], "configuration section"))
+shape = codec.family.read_config(Reader(parts[1], "configuration section"))
 decoded = codec.build(shape, rows_read, columns_read)
 received = entropy_coding.unpack_parameters(parts[2], parts[3], [each.shape for each in decoded.parameters()])
 values = {name: tensor.values() for name, tensor in zip(symbols, received, strict=True)}
