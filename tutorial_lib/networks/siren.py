@@ -76,6 +76,8 @@ class PositionalEncoding(nn.Module):
         scale: s, the ratio of neighbouring frequencies; 1.4 in Strümpler et al., 2 in NeRF.
     """
 
+    periods: Tensor
+
     def __init__(self, frequencies: int, scale: float = 1.4) -> None:
         super().__init__()
         periods = math.pi * scale ** torch.arange(frequencies, dtype=torch.float64)
