@@ -20,7 +20,7 @@ from tutorial_lib.latent_grids import GAIN, SMALL, V1, V2, GridsConfig, LatentGr
 from tutorial_lib.metrics import bits_per_pixel, psnr
 from tutorial_lib.training import GridPhase, GridRecipe, Progress, Report, grids
 from tutorial_lib.training.grids import fit
-from tutorial_lib.training.stand_ins import noisy_soft_round, soft_round
+from tutorial_lib.training.stand_ins import noisy_soft_round, soft_round, soft_round_plain
 from tutorial_lib.training.tradeoff import RateTarget, lambda_for, mse_lambda, worth_of_mse
 
 
@@ -65,6 +65,10 @@ def test_soft_round(temperature: float) -> None:
     closer = (soft - values.round()).abs() <= (values - values.round()).abs() + 1e-9
     assert bool(closer[between].all())
     assert torch.autograd.gradcheck(lambda v: soft_round(v, temperature), values)
+    plain = soft_round_plain(values, temperature)
+    torch.testing.assert_close(soft, plain)
+    (fast,), (slow,) = (torch.autograd.grad(each.square().sum(), values) for each in (soft, plain))
+    torch.testing.assert_close(fast, slow)
 
 
 def test_soft_round_has_both_limits() -> None:

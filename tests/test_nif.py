@@ -74,7 +74,7 @@ def naive(net: Nif, points: np.ndarray) -> np.ndarray:
         NifConfig((6, 6), (5, 4, 3), 4, 3, omega_0=12.0, sigma=4.0),
         NifConfig((6, 6), (5,), 4, 3, sigma=0.0),
         PUBLISHED["120-reduced"],
-        PUBLISHED["120-unmodulated"],
+        replace(PUBLISHED["120"], modulation=()),
     ],
     ids=str,
 )
@@ -202,25 +202,10 @@ def test_published_networks_for_kodak(
         ("celeba-1_33", (50, 28, 24, 24), (28, 24, 16), 12),
         ("celeba-1_63", (64, 32, 24, 24), (32, 24, 16), 12),
         ("celeba-2_97", (120, 48, 32, 24), (32, 24, 16), 12),
-        ("icb-360", (360, 150, 70, 32), (64, 16, 8), 16),
-        ("icb-680", (680, 260, 65, 30), (128, 32, 16), 16),
-        ("equal-32", (32,) * 4, (16, 16), 16),
-        ("equal-64", (64,) * 4, (24, 24, 24), 16),
-        ("equal-128", (128,) * 4, (32, 32, 32), 16),
-        ("120-unmodulated", (120, 40, 28, 16), (), 16),
-        ("200-unmodulated", (200, 64, 40, 20), (), 16),
-        ("280-unmodulated", (280, 100, 48, 16), (), 16),
-        ("360-unmodulated", (360, 150, 70, 32), (), 16),
     ],
 )
 def test_other_published_networks(name: str, genesis: tuple[int, ...], modulation: tuple[int, ...], frequencies: int) -> None:
     assert PUBLISHED[name] == NifConfig(genesis, modulation, frequencies, 4)
-
-
-@pytest.mark.parametrize(("width", "modulation"), [(18, (6, 6)), (24, (12, 12))])
-def test_networks_of_equal_widths_for_celeba(width: int, modulation: tuple[int, ...]) -> None:
-    config = PUBLISHED[f"celeba-equal-{width}"]
-    assert (config.genesis, config.modulation) == ((width,) * 4, modulation)
 
 
 @pytest.mark.parametrize("config", [SMALL, NifConfig((8,), (3,), 0, 0), *PUBLISHED.values()], ids=str)
@@ -258,7 +243,7 @@ def test_tiles_equal_the_whole(config: NifConfig, size: tuple[int, int], monkeyp
             value *= 1.5  # so that some colours need clamping
         whole = net(images.canvas(*size, source=(20, 30))).clamp(0, 1).movedim(-1, 0)
     for values in (1 << 21, 66 * 60, 66 * 7, 1):
-        monkeypatch.setattr("tutorial_lib.networks.siren.TILE_VALUES", values)
+        monkeypatch.setattr("tutorial_lib.images.canvas.TILE_VALUES", values)
         rendered = net.render(*size)
         assert rendered.shape == (3, *size) and rendered.dtype == torch.float32 and not rendered.requires_grad
         torch.testing.assert_close(rendered, whole, atol=5e-5, rtol=0)
@@ -272,7 +257,7 @@ def test_tiles_are_sized_for_the_widest_part(monkeypatch: pytest.MonkeyPatch) ->
         seen.append(points.shape[0] * points.shape[1])
         return forward(self, points)
 
-    monkeypatch.setattr("tutorial_lib.networks.siren.TILE_VALUES", 2000)
+    monkeypatch.setattr("tutorial_lib.images.canvas.TILE_VALUES", 2000)
     monkeypatch.setattr(Nif, "forward", recording)
     wide = [NifConfig((100, 5), (5,), 3, 1), NifConfig((5, 100), (5,), 3, 1), NifConfig((5,), (5, 100), 3, 1)]
     for config in [*wide, NifConfig((5,), (5,), 16, 8)]:  # the last: 66 + 34 features

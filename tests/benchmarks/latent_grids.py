@@ -1,6 +1,6 @@
 """Latent grids against Cool-chic 5.0.1 and the published recipes, and what decoding and large pictures take.
 
-    python tests/benchmarks/latent_grids.py [--only small,middle,ladder,large,decode,memory] [--iterations N]
+    python tests/benchmarks/latent_grids.py [--only small,middle,ladder,large,decode,memory,kernels] [--iterations N]
 
 Needs Kodak 3, 15 and 23 (downloaded, or in INR_DATA_DIR). PSNR and bytes are of the real, decoded file; seconds are of the
 whole encode. Cool-chic's figures were measured with its own program on two cores of the same kind of machine; its
@@ -10,6 +10,7 @@ pictures were reduced in the same way.
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import platform
 import resource
@@ -25,6 +26,8 @@ from torch import Tensor
 from tutorial_lib import images
 from tutorial_lib.codecs import COOLCHIC_SMALL, COOLCHIC_V1, COOLCHIC_V2, Codec
 from tutorial_lib.codecs.recipes import modern, published_v1, published_v2
+from tutorial_lib.latents import kernels as operations
+from tutorial_lib.latents.shape import SMALL, grid_sizes
 from tutorial_lib.metrics import bits_per_pixel, psnr
 from tutorial_lib.training import GridRecipe
 
@@ -131,6 +134,34 @@ def peak() -> float:
     return used * (1 if sys.platform == "darwin" else 1024) / 1e9
 
 
+def kernels(iterations: int) -> None:
+    """The operations written out for speed against their plain forms, forward and backward, as in a step at 192×128."""
+    torch.set_num_threads(1)
+    half = torch.randn(4, requires_grad=True)
+    grids = [torch.randn(size, requires_grad=True) for size in grid_sizes(SMALL, 128, 192)]
+    values = [torch.randn(sum(grid.numel() for grid in grids), requires_grad=True) for _ in range(3)]
+    planes = torch.randn(3, 130, 194, requires_grad=True), torch.randn(6, 68, 96, requires_grad=True)
+    heights = [len(grid) for grid in grids]
+    pairs: dict[str, tuple[Callable[[], Tensor], Callable[[], Tensor]]] = {
+        "shifted": (lambda: operations.shifted(planes[0], 3), lambda: operations.shifted_plain(planes[0], 3)),
+        "doubled": (lambda: operations.doubled(planes[1], half, 1), lambda: operations.doubled_plain(planes[1], half, 1)),
+        "contexts": (
+            lambda: operations.contexts(SMALL.neighbours, heights, grids),
+            lambda: torch.cat([operations.contexts_plain(grid, SMALL.neighbours).flatten(1) for grid in grids], 1),
+        ),
+        "laplace_bits": (lambda: operations.laplace_bits(*values), lambda: operations.laplace_bits_plain(*values)),
+    }
+    for name, both in pairs.items():
+        least = [math.inf, math.inf]
+        for _ in range(200):
+            for which, function in enumerate(both):
+                started = time.perf_counter()
+                result = function()
+                result.backward(torch.ones_like(result))
+                least[which] = min(least[which], time.perf_counter() - started)
+        print(f"{name:<14}{1e3 * least[0]:7.2f} ms, {least[0] / least[1]:.2f} of the plain form's time")
+
+
 PARTS: dict[str, Callable[[int], None]] = {
     "small": small,
     "middle": middle,
@@ -138,6 +169,7 @@ PARTS: dict[str, Callable[[int], None]] = {
     "large": large,
     "decode": decode,
     "memory": memory,
+    "kernels": kernels,
 }
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ class NifNetworks(CoordinateNetworks):
 
     def widest(self, fits: Callable[[NifConfig], bool], picture: tuple[int, int] | None) -> NifConfig | None:
         if picture is None:
-            ladder = sorted(PUBLISHED, key=lambda config: config.weights)
+            ladder = sorted(nif.PUBLISHED.values(), key=lambda config: config.weights)
         else:
             ladder = (_of_width(width, *picture) for width in range(MIN_WIDTH, MAX_WIDTH + 1))
         fitting = None
@@ -74,11 +74,6 @@ def _of_width(width: int, height: int, columns: int) -> NifConfig:
     modulation = (max(round(0.14 * width), 4),) * 3
     frequencies = suitable_frequencies(16, height, columns, unit=False)
     return NifConfig(genesis, modulation, frequencies, min(4, frequencies))
-
-
-PUBLISHED = tuple(
-    config for name, config in nif.PUBLISHED.items() if config.modulation and "equal" not in name and not name.startswith("icb")
-)
 
 
 def _log_cosh_ssim(prediction: Tensor, target: Tensor) -> Tensor:

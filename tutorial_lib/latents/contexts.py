@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from tutorial_lib.latents import kernels
-from tutorial_lib.latents.layers import Affine, ContextModel
+from tutorial_lib.latents.layers import ContextModel
 from tutorial_lib.latents.shape import FRACTIONS, LATENT_SPREADS, MAX_LATENT, MIN_LOG2_SCALE, GridsConfig
 
 FIXED_POINT_BITS = 12
@@ -62,8 +62,8 @@ class IntegerContextModel:
     """
 
     def __init__(self, model: ContextModel) -> None:
-        def integers(layer: Affine) -> tuple[Tensor, Tensor]:
-            matrix = torch.round(layer.matrix.detach().double() * _UNIT)
+        def integers(layer: nn.Module) -> tuple[Tensor, Tensor]:
+            matrix = torch.round(layer.get_parameter("matrix").detach().double() * _UNIT)
             return matrix[:, :-1].contiguous(), matrix[:, -1:] * _UNIT
 
         self.layers = [integers(layer) for layer in model.layers]

@@ -156,14 +156,13 @@ def start_from_pyramid(representation: LatentGrids, picture: Tensor, step: float
         grids[level] = F.adaptive_avg_pool2d(rest[None], representation.sizes[level])[0] / step
     representation.latents.copy_(torch.cat([grid.flatten() for grid in grids]).div_(GAIN))
 
-    synthesis, count = representation.synthesis, len(grids)
-    layers = [(shape, layer) for shape, layer in zip(synthesis.config.synthesis, synthesis.layers, strict=True)]
-    if synthesis.config.synthesis_skip:
-        matrix = layers[synthesis.config.skip_to][1].matrix
+    config, count = representation.config, len(grids)
+    first, *others = matrices = [layer.get_parameter("matrix") for layer in representation.synthesis.layers]
+    if config.synthesis_skip:
+        matrix = matrices[config.skip_to]
         matrix[:, -1 - count : -1], matrix[:, -1] = step, means
         return
-    first = layers[0][1].matrix
     first[:3, :-1], first[:3, -1] = step, means
-    for shape, layer in layers[1:]:
+    for shape, matrix in zip(config.synthesis[1:], others, strict=True):
         if shape.kernel == 1 and not shape.residual:  # residual layers start as the identity
-            layer.matrix[:3, :3] = torch.eye(3, device=picture.device)
+            matrix[:3, :3] = torch.eye(3, device=picture.device)

@@ -121,7 +121,7 @@ class Synthesis(nn.Module):
         columns = features = features.flatten(1)
         skip_to = self.config.skip_to if self.config.synthesis_skip else None
         for index, (shape, layer) in enumerate(zip(self.config.synthesis, self.layers, strict=True)):
-            if shape.kernel == 3:
+            if isinstance(layer, Convolution):
                 output = layer.planes(columns.unflatten(1, size)).flatten(1)
             else:
                 output = layer(columns, features if index == skip_to else None)

@@ -279,7 +279,7 @@ class _Network:
         symbols = self._descend(symbols, steps, limits)
         away = symbols * steps - self.ideal
         bits = sum(symbols_bits(part.astype(np.int32)) for part in np.split(symbols, self.ends))
-        return 0.5 * away @ self.hessian @ away + self.per_bit * bits, symbols
+        return float(0.5 * away @ self.hessian @ away + self.per_bit * bits), symbols
 
     def _descend(self, symbols: np.ndarray, steps: np.ndarray, limits: np.ndarray) -> np.ndarray:
         """Move symbols, one at a time, where that lowers the quadratic and the bits' price together."""

@@ -18,7 +18,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tutorial_lib.networks.siren import PositionalEncoding, SineLayer, initialize, render_tiles
+from tutorial_lib.images.canvas import render_tiles
+from tutorial_lib.networks.siren import PositionalEncoding, SineLayer, initialize
 
 
 @dataclass(frozen=True)
@@ -80,21 +81,9 @@ PUBLISHED = {
     "celeba-1_33": NifConfig((50, 28, 24, 24), (28, 24, 16), 12),
     "celeba-1_63": NifConfig((64, 32, 24, 24), (32, 24, 16), 12),
     "celeba-2_97": NifConfig((120, 48, 32, 24), (32, 24, 16), 12),
-    "icb-360": NifConfig((360, 150, 70, 32), (64, 16, 8)),
-    "icb-680": NifConfig((680, 260, 65, 30), (128, 32, 16)),
-    # ablations: equal widths with modulation, and without it the falling widths of "120" and the like
-    "equal-32": NifConfig((32, 32, 32, 32), (16, 16)),
-    "equal-64": NifConfig((64, 64, 64, 64), (24, 24, 24)),
-    "equal-128": NifConfig((128, 128, 128, 128), (32, 32, 32)),
-    "celeba-equal-18": NifConfig((18, 18, 18, 18), (6, 6)),
-    "celeba-equal-24": NifConfig((24, 24, 24, 24), (12, 12)),
-    "120-unmodulated": NifConfig((120, 40, 28, 16)),
-    "200-unmodulated": NifConfig((200, 64, 40, 20)),
-    "280-unmodulated": NifConfig((280, 100, 48, 16)),
-    "360-unmodulated": NifConfig((360, 150, 70, 32)),
 }
-"""The networks of the paper's configuration files, by name. Kodak's at 768×512 are "120" (about 0.28 bpp), "0_31", "200",
-"280", "360", "450" and "680" (about 4 bpp); CelebA's and ICB's carry the set's name."""
+"""Networks of the paper's configuration files, by name. Kodak's at 768×512 are "120" (about 0.28 bpp), "0_31", "200",
+"280", "360", "450" and "680" (about 4 bpp); CelebA's carry the set's name. Those of ICB and of the ablations are left out."""
 
 
 class ModulatedSine(torch.autograd.Function):
@@ -175,7 +164,7 @@ class Nif(nn.Module):
         return self.colours(self.features(coordinates))
 
     def render(self, height: int | None = None, width: int | None = None) -> Tensor:
-        """The picture (3, height, width) in [0, 1] at any size; its own size by default. See `siren.render_tiles`."""
+        """The picture (3, height, width) in [0, 1] at any size; its own size by default. See `images.canvas.render_tiles`."""
         widest = max(*self.config.genesis, *self.config.modulation, sum(self.inputs))
         return render_tiles(self, height, width, (self.height, self.width), widest)
 

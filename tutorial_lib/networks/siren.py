@@ -16,11 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tutorial_lib.images import canvas_axis
-
-TILE_VALUES = 1 << 21
-"""How many activations of the widest layer a tile may hold when rendering (8 MiB as float32)."""
-
+from tutorial_lib.images.canvas import render_tiles
 
 @dataclass(frozen=True)
 class SirenConfig:
@@ -75,6 +71,8 @@ class PositionalEncoding(nn.Module):
         frequencies: L ≥ 0; with 0 the coordinates pass unchanged.
         scale: s, the ratio of neighbouring frequencies; 1.4 in Strümpler et al., 2 in NeRF.
     """
+
+    periods: Tensor
 
     def __init__(self, frequencies: int, scale: float = 1.4) -> None:
         super().__init__()
@@ -153,34 +151,5 @@ class Siren(nn.Module):
         return self.colours(self.features(coordinates))
 
     def render(self, height: int | None = None, width: int | None = None) -> Tensor:
-        """The picture (3, height, width) in [0, 1] at any size; its own size by default. See `render_tiles`."""
+        """The picture (3, height, width) in [0, 1] at any size; its own size by default. See `images.canvas.render_tiles`."""
         return render_tiles(self, height, width, (self.height, self.width), max(self.config.width, self.config.inputs))
-
-
-@torch.no_grad()
-def render_tiles(network: nn.Module, height: int | None, width: int | None, source: tuple[int, int], features: int) -> Tensor:
-    """Evaluate a coordinate network on a whole canvas, tile by tile, in bounded memory.
-
-    Args:
-        network: a module, coordinates (h, w, 2) to colours (h, w, 3).
-        height, width: the size to render, in pixels; None for the source's.
-        source: (height, width) of the picture the network stands for; see `images.canvas_axis`.
-        features: activations a point takes at the widest layer; sets the tile's size.
-
-    Returns:
-        float32 (3, height, width), clamped to [0, 1], on the network's device.
-    """
-    height, width = source[0] if height is None else height, source[1] if width is None else width
-    device = next(network.parameters()).device
-    points = max(TILE_VALUES // features, 1)
-    columns = min(width, points)
-    rows = max(points // columns, 1)
-    xs = canvas_axis(width, source[1], device=device)
-    ys = canvas_axis(height, source[0], device=device)
-    picture = torch.empty(3, height, width, device=device)
-    for top in range(0, height, rows):
-        for left in range(0, width, columns):
-            y, x = torch.meshgrid(ys[top : top + rows], xs[left : left + columns], indexing="ij")
-            tile = network(torch.stack([x, y], dim=-1)).clamp_(0, 1)
-            picture[:, top : top + rows, left : left + columns] = tile.movedim(-1, 0)
-    return picture
