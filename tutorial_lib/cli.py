@@ -357,13 +357,13 @@ def _evaluate(options: argparse.Namespace) -> int:
 
 def _report(options: argparse.Namespace) -> int:
     from tutorial_lib.evaluation import Results
-    from tutorial_lib.evaluation.report import write_report
+    from tutorial_lib.evaluation.page import write_page
 
     crop = tuple(options.crop) if options.crop else None
     results = Results(options.results)
     if not results.file.is_file():
         raise UsageError(f"there is no {results.file}: inr evaluate writes it")
-    page = write_report(results, title=options.title, anchor=options.anchor, crop=crop, draw_published=options.published or None)
+    page = write_page(results, title=options.title, anchor=options.anchor, crop=crop, draw_published=options.published or None)
     print(f"→ {page}\n→ {page.with_name('runs.csv')}")
     return 0
 
