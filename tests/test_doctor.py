@@ -38,7 +38,7 @@ def one(checks: list[Check], name: str) -> Check:
     return found
 
 
-# -------------------------------------------------------------------------------------- report
+# -------------------------------------------------------------------------------------- text
 
 
 def test_a_check_is_frozen() -> None:
@@ -46,20 +46,20 @@ def test_a_check_is_frozen() -> None:
         Check("Python", "ok", "3.13.0").status = "fail"  # type: ignore[misc]
 
 
-def test_report_has_a_line_for_each_check_and_a_verdict() -> None:
+def test_the_text_has_a_line_for_each_check_and_a_verdict() -> None:
     checks = [
         Check("Python", "ok", "3.13.0"),
         Check("Kodak pictures", "warn", "0 of 24", "fetch them"),
         Check("torch", "fail", "not installed", "pip install torch"),
     ]
-    assert doctor.report(checks).splitlines() == [
+    assert doctor.text(checks).splitlines() == [
         "[ OK ] Python: 3.13.0",
         "[WARN] Kodak pictures: 0 of 24 -> fetch them",
         "[FAIL] torch: not installed -> pip install torch",
         "1 of 3 checks failed; start with the first.",
     ]
-    assert doctor.report(checks[:1]).splitlines()[-1] == "The course runs here."
-    verdict = doctor.report(checks[:2]).splitlines()[-1]
+    assert doctor.text(checks[:1]).splitlines()[-1] == "The course runs here."
+    verdict = doctor.text(checks[:2]).splitlines()[-1]
     assert verdict == "The course runs here, without what the warnings name."
 
 
@@ -198,8 +198,8 @@ def test_a_machine_without(missing: str) -> None:
     done = run(f"""
         import sys
         sys.modules[{missing!r}] = None  # makes its import raise ModuleNotFoundError
-        from tutorial_lib.doctor import check, report
-        print(report(check()))
+        from tutorial_lib.doctor import check, text
+        print(text(check()))
     """)
     assert done.returncode == 0, done.stderr
     failures = [line for line in done.stdout.splitlines() if line.startswith("[FAIL]")]

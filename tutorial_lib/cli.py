@@ -11,10 +11,11 @@ import functools
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+# written out, since --help must not wait for torch
 BUDGET_NAMES = ("quick", "laptop", "gpu")
 LPIPS_NETWORKS = ("alex", "squeeze")
 BAR_WIDTH = 40
@@ -47,7 +48,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="inr", description="Pictures as small neural networks: encode, decode, look inside, compare.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for add in (_add_encode, _add_decode, _add_info, _add_compare, _add_evaluate, _add_report, _add_challenge, _add_doctor):
+        add(commands)
+    return parser
 
+
+def _add_encode(commands: Any) -> None:
     encode = commands.add_parser("encode", help="fit a network to a picture and write it as a file")
     encode.add_argument("picture", help="a picture file, a sample's name (coffee), or kodak:1 … kodak:24")
     encode.add_argument("-o", "--output", metavar="FILE", help="default: the picture's name with .inr, here")
@@ -58,9 +64,10 @@ def _parser() -> argparse.ArgumentParser:
     encode.add_argument("--iterations", type=int, metavar="N", help="steps of the fit (default: what the budget affords)")
     encode.add_argument("--seed", type=_seed, default=0, metavar="N", help="default 0")
     encode.add_argument("--device", metavar="D", help="cpu, cuda or mps (default: the fastest there is)")
-    encode.add_argument("--json", action="store_true", help="print the result as JSON")
-    encode.set_defaults(run=_encode)
+    _finish(encode, _encode)
 
+
+def _add_decode(commands: Any) -> None:
     decode = commands.add_parser("decode", help="render a file, at any size")
     decode.add_argument("file", metavar="FILE")
     decode.add_argument("-o", "--output", metavar="PICTURE", help="default: NAME.decoded.png, here")
@@ -68,22 +75,25 @@ def _parser() -> argparse.ArgumentParser:
     size.add_argument("--size", metavar="WxH", help="width and height in pixels, as 1536x1024")
     size.add_argument("--scale", type=float, metavar="S", help="times the picture's own size")
     decode.add_argument("--device", metavar="D", help="cpu, cuda or mps (default: the fastest there is)")
-    decode.add_argument("--json", action="store_true", help="print the result as JSON")
-    decode.set_defaults(run=_decode)
+    _finish(decode, _decode)
 
+
+def _add_info(commands: Any) -> None:
     info = commands.add_parser("info", help="what is in a file: bytes by section, the network, its tensors")
     info.add_argument("file", metavar="FILE")
     info.add_argument("--anatomy", action="store_true", help="only where its bytes are, down to each tensor; also of a JPEG file")
-    info.add_argument("--json", action="store_true", help="print it as JSON")
-    info.set_defaults(run=_info)
+    _finish(info, _info)
 
+
+def _add_compare(commands: Any) -> None:
     compare = commands.add_parser("compare", help="PSNR, SSIM, MS-SSIM, SSIMULACRA 2 (and bpp) of decoded pictures or files")
     compare.add_argument("original", metavar="ORIGINAL")
     compare.add_argument("decoded", nargs="+", metavar="DECODED", help="pictures, or compressed files: bpp as well")
     compare.add_argument("--lpips", choices=LPIPS_NETWORKS, help="add LPIPS by this network; its weights are downloaded")
-    compare.add_argument("--json", action="store_true", help="print it as JSON")
-    compare.set_defaults(run=_compare)
+    _finish(compare, _compare)
 
+
+def _add_evaluate(commands: Any) -> None:
     evaluate = commands.add_parser("evaluate", help="encode pictures with several codecs and rates, and measure the files")
     evaluate.add_argument("--images", nargs="+", required=True, metavar="PICTURE", help="files, folders, coffee, kodak:1, kodak")
     evaluate.add_argument("--codecs", nargs="+", required=True, metavar="NAME", help="nif, coolchic-v2, jpeg, avif, …")
@@ -100,9 +110,10 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--scheduler", metavar="ADDRESS", help="a running Dask scheduler to use instead, as tcp://host:8786")
     evaluate.add_argument("--retry", action="store_true", help="run failed runs again")
     evaluate.add_argument("-o", "--output", default="results", metavar="FOLDER", help="default: results")
-    evaluate.add_argument("--json", action="store_true", help="print the rows as JSON")
-    evaluate.set_defaults(run=_evaluate)
+    _finish(evaluate, _evaluate)
 
+
+def _add_report(commands: Any) -> None:
     report = commands.add_parser("report", help="a page of curves, tables and crops from what evaluate measured")
     report.add_argument("results", metavar="FOLDER")
     report.add_argument("--anchor", default="jpeg", metavar="CODEC", help="what BD-rates are against (default: jpeg)")
@@ -112,6 +123,8 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("--published", action="store_true", help="draw what others report for Kodak behind the curves")
     report.set_defaults(run=_report)
 
+
+def _add_challenge(commands: Any) -> None:
     challenge = commands.add_parser("challenge", help="the best picture under N bytes: task, score, leaderboard")
     parts = challenge.add_subparsers(dest="part", required=True, metavar="COMMAND")
     task = parts.add_parser("task", help="the picture, its size, the limit")
@@ -121,13 +134,16 @@ def _parser() -> argparse.ArgumentParser:
     scored.add_argument("--team", default="", metavar="NAME", help="who made the file; default: measure only")
     board = parts.add_parser("board", help="the leaderboard; every file is decoded and measured again")
     for part in (task, scored, board):
-        part.add_argument("--json", action="store_true", help="print the result as JSON")
-        part.set_defaults(run=_challenge)
+        _finish(part, _challenge)
 
-    doctor = commands.add_parser("doctor", help="check this installation and say what to do about faults")
-    doctor.add_argument("--json", action="store_true", help="print it as JSON")
-    doctor.set_defaults(run=_doctor)
-    return parser
+
+def _add_doctor(commands: Any) -> None:
+    _finish(commands.add_parser("doctor", help="check this installation and say what to do about faults"), _doctor)
+
+
+def _finish(parser: argparse.ArgumentParser, run: Callable[[argparse.Namespace], int]) -> None:
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    parser.set_defaults(run=run)
 
 
 def _encode(options: argparse.Namespace) -> int:
@@ -139,27 +155,22 @@ def _encode(options: argparse.Namespace) -> int:
         raise UsageError(f"{options.codec} makes no .inr file; take {', '.join(codecs.LEARNED)}")
     picture = images.open_picture(options.picture)
     output = Path(options.output or _beside(options.picture, ".inr"))
-    _check_output(output)
-    if output.exists() and Path(options.picture).exists() and output.samefile(options.picture):
-        raise UsageError(f"{output} is the picture itself; name another file to write")
-    height, width = picture.shape[1:]
-    device = choose_device(options.device)
+    _check_output(output, options.picture)
     wishes = {"bpp": options.bpp, "budget": options.budget, "loss": options.loss, "iterations": options.iterations}
+    device = choose_device(options.device)
     plan = codec.plan(picture, device=device, **wishes)
     if not options.json:
         # the estimate takes a moment: say first what is being read
-        print(f"{options.picture}: {width}×{height} pixels", flush=True)
+        print(f"{options.picture}: {picture.shape[2]}×{picture.shape[1]} pixels", flush=True)
         seconds = codec.estimate_seconds(plan, picture, options.device)
         print(
-            f"→ {output}: {plan.codec}, {plan.config}, {plan.config.weights:,} weights; "
-            f"about {plan.expected_bytes:,} bytes ({plan.bpp:.3g} bpp), "
-            f"about {_duration(seconds)} on {device}",
+            f"→ {output}: {plan.codec}, {plan.config}, {plan.config.weights:,} weights; about {plan.expected_bytes:,} bytes "
+            f"({plan.bpp:.3g} bpp), about {_duration(seconds)} on {device}",
             flush=True,
         )
     started = time.perf_counter()
-    encoding = codec.execute(
-        plan, picture, seed=options.seed, device=options.device, progress=not options.json and sys.stderr.isatty()
-    )
+    progress = not options.json and sys.stderr.isatty()
+    encoding = codec.execute(plan, picture, seed=options.seed, device=options.device, progress=progress)
     seconds = time.perf_counter() - started
     images.write_atomically(output, encoding.data)
     decoded = codec.decode(encoding.data, device=options.device).cpu()
@@ -172,14 +183,9 @@ def _encode(options: argparse.Namespace) -> int:
         "interrupted": encoding.report.interrupted,
         "anatomy": bitstream.anatomy(encoding.data),
     }
-    if options.json:
-        print(json.dumps(result))
-    else:
-        stopped = ", stopped early" if encoding.report.interrupted else ""
-        print(
-            f"{output}: {result['bytes']:,} bytes, {result['bpp']:.4g} bpp, PSNR {result['psnr']:.2f} dB "
-            f"({_duration(seconds)}{stopped})"
-        )
+    stopped = ", stopped early" if encoding.report.interrupted else ""
+    text = f"{output}: {result['bytes']:,} bytes, {result['bpp']:.4g} bpp, PSNR {result['psnr']:.2f} dB "
+    print(json.dumps(result) if options.json else f"{text}({_duration(seconds)}{stopped})")
     return 0
 
 
@@ -193,10 +199,8 @@ def _decode(options: argparse.Namespace) -> int:
     picture = codecs.decode(data, size, device=options.device).cpu()
     images.save(picture, output)
     height, width = picture.shape[1:]
-    if options.json:
-        print(json.dumps({"file": str(output), "width": width, "height": height}))
-    else:
-        print(f"{output}: {width}×{height} pixels")
+    facts = {"file": str(output), "width": width, "height": height}
+    print(json.dumps(facts) if options.json else f"{output}: {width}×{height} pixels")
     return 0
 
 
@@ -223,10 +227,8 @@ def _info(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(facts))
         return 0
-    print(
-        f"{facts['file']}: {codec.name}, {container.width}×{container.height} pixels, {facts['weights']:,} weights, "
-        f"{len(data):,} bytes, {facts['bpp']:.4g} bpp"
-    )
+    size = f"{container.width}×{container.height} pixels, {facts['weights']:,} weights"
+    print(f"{options.file}: {codec.name}, {size}, {len(data):,} bytes, {facts['bpp']:.4g} bpp")
     for part, count in facts["anatomy"].items():
         bar = "█" * round(40 * count / len(data))
         print(f"  {part:<14}{count:>9,} bytes  {100 * count / len(data):5.1f} %  {bar}".rstrip())
@@ -263,27 +265,10 @@ def _anatomy(options: argparse.Namespace, data: bytes) -> int:
 
 
 def _compare(options: argparse.Namespace) -> int:
-    from tutorial_lib import images, metrics
+    from tutorial_lib import images
 
     original = images.open_picture(options.original)
-    rows = []
-    for name in options.decoded:
-        picture, data = _decoded(name)
-        if picture.shape != original.shape:
-            (height, width), (rows_, columns) = original.shape[1:], picture.shape[1:]
-            raise UsageError(f"{name} is {columns}×{rows_} pixels, {options.original} is {width}×{height}")
-        row: dict[str, Any] = {"file": name, "bpp": None if data is None else metrics.bits_per_pixel(data, original)}
-        measures: dict[str, Any] = {"psnr": metrics.psnr, "ssim": metrics.ssim, "ms_ssim": metrics.ms_ssim}
-        measures["ssimulacra2"] = metrics.ssimulacra2
-        if options.lpips:
-            measures["lpips"] = functools.partial(metrics.lpips, network=options.lpips)
-        for label, metric in measures.items():
-            try:
-                row[label] = metric(picture, original)
-            except metrics.MetricError as error:
-                row[label] = None
-                row.setdefault("notes", []).append(str(error))
-        rows.append(row)
+    rows = [_distances(name, original, options) for name in options.decoded]
     if options.json:
         # JSON has no infinity: identical pictures have a PSNR of null and the note says so
         for row in rows:
@@ -293,22 +278,35 @@ def _compare(options: argparse.Namespace) -> int:
         print(json.dumps(rows))
         return 0
     wide = max(len(row["file"]) for row in rows)
-    lpips = "   LPIPS" if options.lpips else ""
-    print(f"{'':<{wide}}      bpp  PSNR/dB    SSIM  MS-SSIM  SSIMULACRA2{lpips}")
+    columns = {"bpp": "9.4f", "psnr": "9.2f", "ssim": "8.4f", "ms_ssim": "9.4f", "ssimulacra2": "13.1f"}
+    columns |= {"lpips": "8.4f"} if options.lpips else {}
+    print(f"{'':<{wide}}      bpp  PSNR/dB    SSIM  MS-SSIM  SSIMULACRA2{'   LPIPS' if options.lpips else ''}")
     for row in rows:
-        figures = [
-            _figure(row["bpp"], "9.4f"),
-            _figure(row["psnr"], "9.2f"),
-            _figure(row["ssim"], "8.4f"),
-            _figure(row["ms_ssim"], "9.4f"),
-            _figure(row["ssimulacra2"], "13.1f"),
-        ]
-        if options.lpips:
-            figures.append(_figure(row["lpips"], "8.4f"))
-        print(f"{row['file']:<{wide}}{''.join(figures)}")
+        print(f"{row['file']:<{wide}}" + "".join(_aligned(row[column], form) for column, form in columns.items()))
     for note in dict.fromkeys(note for row in rows for note in row.get("notes", [])):
         print(f"n/a: {note}")
     return 0
+
+
+def _distances(name: str, original: Any, options: argparse.Namespace) -> dict[str, Any]:
+    """Rate and distortions of a picture or file; None, and a note, where one is not to be had."""
+    from tutorial_lib import metrics
+
+    picture, data = _decoded(name)
+    if picture.shape != original.shape:
+        (height, width), (rows, columns) = original.shape[1:], picture.shape[1:]
+        raise UsageError(f"{name} is {columns}×{rows} pixels, {options.original} is {width}×{height}")
+    row: dict[str, Any] = {"file": name, "bpp": None if data is None else metrics.bits_per_pixel(data, original)}
+    measures: dict[str, Any] = {name: getattr(metrics, name) for name in ("psnr", "ssim", "ms_ssim", "ssimulacra2")}
+    if options.lpips:
+        measures["lpips"] = functools.partial(metrics.lpips, network=options.lpips)
+    for label, metric in measures.items():
+        try:
+            row[label] = metric(picture, original)
+        except metrics.MetricError as error:
+            row[label] = None
+            row.setdefault("notes", []).append(str(error))
+    return row
 
 
 def _evaluate(options: argparse.Namespace) -> int:
@@ -318,52 +316,45 @@ def _evaluate(options: argparse.Namespace) -> int:
         raise UsageError(f"--workers is 0 or more, not {options.workers}")
     if not options.rates and not options.lambdas:
         raise UsageError("nothing to do without --rates (or --lambdas, for latent grids)")
-    size = None if options.size is None else _pair(options.size)
     wanted = jobs(
         expand(options.images),
         _several(options.codecs),
         _numbers("--rates", options.rates),
         losses=_several(options.losses),
         lambdas=_numbers("--lambdas", options.lambdas),
-        size=size,
+        size=None if options.size is None else _pair(options.size),
         budget=options.budget,
         iterations=options.iterations,
         seed=options.seed,
         steer=not options.no_steering,
     )
     workers = default_workers() if options.workers is None else options.workers
-    rows = sweep(
-        wanted,
-        Results(options.output),
-        retry=options.retry,
-        progress=not options.json,
-        workers=workers,
-        scheduler=options.scheduler,
-        lpips=options.lpips,
-    )
+    how = {"retry": options.retry, "workers": workers, "scheduler": options.scheduler, "lpips": options.lpips}
+    rows = sweep(wanted, Results(options.output), progress=not options.json, **how)
     failed = [row for row in rows if row["error"]]
+    status = 1 if failed else 0
     if options.json:
         print(json.dumps(rows))
-    else:
-        again = " (--retry runs them again)" if failed else ""
-        print(f"{len(rows)} runs in {options.output}, {len(failed)} of them failed{again}")
-        for row in failed[:5]:
-            print(f"  {row['picture']} {row['codec']} {row['loss'] or ''} {row['bpp']} bpp: {row['error']}")
-        if len(failed) > 5:
-            print("  …")
-        print(f"inr report {options.output}: curves, tables and crops")
-    return 1 if failed else 0
+        return status
+    again = " (--retry runs them again)" if failed else ""
+    print(f"{len(rows)} runs in {options.output}, {len(failed)} of them failed{again}")
+    for row in failed[:5]:
+        print(f"  {row['picture']} {row['codec']} {row['loss'] or ''} {row['bpp']} bpp: {row['error']}")
+    if len(failed) > 5:
+        print("  …")
+    print(f"inr report {options.output}: curves, tables and crops")
+    return status
 
 
 def _report(options: argparse.Namespace) -> int:
     from tutorial_lib.evaluation import Results
-    from tutorial_lib.evaluation.report import write_report
+    from tutorial_lib.evaluation.page import write_page
 
     crop = tuple(options.crop) if options.crop else None
     results = Results(options.results)
     if not results.file.is_file():
         raise UsageError(f"there is no {results.file}: inr evaluate writes it")
-    page = write_report(results, title=options.title, anchor=options.anchor, crop=crop, draw_published=options.published or None)
+    page = write_page(results, title=options.title, anchor=options.anchor, crop=crop, draw_published=options.published or None)
     print(f"→ {page}\n→ {page.with_name('runs.csv')}")
     return 0
 
@@ -380,7 +371,7 @@ def _doctor(options: argparse.Namespace) -> int:
     from tutorial_lib import doctor
 
     checks = doctor.check()
-    print(json.dumps([asdict(check) for check in checks]) if options.json else doctor.report(checks))
+    print(json.dumps([asdict(check) for check in checks]) if options.json else doctor.text(checks))
     return 1 if any(check.status == "fail" for check in checks) else 0
 
 
@@ -401,13 +392,12 @@ def _decoded(name: str) -> tuple[Any, bytes | None]:
 
 
 def _size(options: argparse.Namespace, height: int, width: int) -> tuple[int, int]:
-    if options.scale is not None:
-        if not 0 < options.scale <= 1e6:
-            raise UsageError(f"a scale is a positive number, a million at most, not {options.scale}")
-        return max(1, round(height * options.scale)), max(1, round(width * options.scale))
-    if options.size is None:
-        return height, width
-    return _pair(options.size)
+    if options.size is not None:
+        return _pair(options.size)
+    scale = 1.0 if options.scale is None else options.scale
+    if not 0 < scale <= 1e6:
+        raise UsageError(f"a scale is a positive number, a million at most, not {scale}")
+    return max(1, round(height * scale)), max(1, round(width * scale))
 
 
 def _pair(text: str) -> tuple[int, int]:
@@ -447,12 +437,14 @@ def _seed(text: str) -> int:
     return int(text)
 
 
-def _check_output(path: Path) -> None:
+def _check_output(path: Path, picture: str) -> None:
     """Fail before the work, not after it."""
     if not path.parent.is_dir():
         raise UsageError(f"there is no folder {path.parent} to write {path.name} to")
     if path.is_dir():
         raise UsageError(f"{path} is a folder; name a file to write")
+    if path.exists() and Path(picture).exists() and path.samefile(picture):
+        raise UsageError(f"{path} is the picture itself; name another file to write")
 
 
 def _read(name: str) -> bytes:
@@ -464,7 +456,7 @@ def _read(name: str) -> bytes:
         raise UsageError(f"{name} is a folder, not a file") from None
 
 
-def _figure(value: float | None, form: str) -> str:
+def _aligned(value: float | None, form: str) -> str:
     return f"{'n/a':>{form.split('.')[0]}}" if value is None else f"{value:{form}}"
 
 

@@ -35,7 +35,6 @@ SSIM_WINDOW = 11
 MS_SSIM_MIN_SIDE = 161
 """Shortest side for MS-SSIM: its fifth scale, after four halvings, must still hold the 11-pixel window."""
 
-
 LPIPS_MIN_SIDE = 32
 """Shortest side for LPIPS: below, the last layer of AlexNet or SqueezeNet has nothing left to look at."""
 
@@ -116,7 +115,7 @@ def psnr_of_mse(error: float) -> float:
     return -10 * math.log10(error) if error > 0 else math.inf
 
 
-def ssim(picture: Tensor, reference: Tensor, *, rounded: bool = True) -> float:
+def ssim(picture: Tensor, reference: Tensor) -> float:
     """Structural similarity (Wang, Bovik, Sheikh, Simoncelli, 2004), by pytorch-msssim.
 
     Window 11×11, σ = 1.5, K = (0.01, 0.03), data range 1; computed per RGB channel, then averaged. The
@@ -125,7 +124,6 @@ def ssim(picture: Tensor, reference: Tensor, *, rounded: bool = True) -> float:
     Args:
         picture: (3, H, W), the decoded picture.
         reference: (3, H, W), the original.
-        rounded: compare both rounded to 8 bits (and clamped); False compares the values as they are.
 
     Returns:
         SSIM in [0, 1]; 1 for identical pictures. Higher is better.
@@ -133,14 +131,14 @@ def ssim(picture: Tensor, reference: Tensor, *, rounded: bool = True) -> float:
     Raises:
         MetricError: as `psnr`, or a side below 11 pixels.
     """
-    first, second = _batches(picture, reference, rounded, "SSIM", SSIM_WINDOW, "its window is 11x11 pixels")
+    first, second = _batches(picture, reference, "SSIM", SSIM_WINDOW, "its window is 11x11 pixels")
     import pytorch_msssim
 
     value = pytorch_msssim.ssim(first, second, data_range=1.0, win_size=SSIM_WINDOW, nonnegative_ssim=True)
     return float(value)
 
 
-def ms_ssim(picture: Tensor, reference: Tensor, *, rounded: bool = True) -> float:
+def ms_ssim(picture: Tensor, reference: Tensor) -> float:
     """Multi-scale structural similarity (Wang, Simoncelli, Bovik, 2003), by pytorch-msssim.
 
     Five scales with the paper's weights, window 11×11, σ = 1.5, K = (0.01, 0.03), data range 1; computed per
@@ -150,7 +148,6 @@ def ms_ssim(picture: Tensor, reference: Tensor, *, rounded: bool = True) -> floa
     Args:
         picture: (3, H, W), the decoded picture.
         reference: (3, H, W), the original.
-        rounded: compare both rounded to 8 bits (and clamped); False compares the values as they are.
 
     Returns:
         MS-SSIM in [0, 1]; 1 for identical pictures. Higher is better.
@@ -159,23 +156,23 @@ def ms_ssim(picture: Tensor, reference: Tensor, *, rounded: bool = True) -> floa
         MetricError: as `psnr`, or a side of 160 pixels or less.
     """
     why = "its window of 11 pixels must still fit after four halvings"
-    first, second = _batches(picture, reference, rounded, "MS-SSIM", MS_SSIM_MIN_SIDE, why)
+    first, second = _batches(picture, reference, "MS-SSIM", MS_SSIM_MIN_SIDE, why)
     import pytorch_msssim
 
     return float(pytorch_msssim.ms_ssim(first, second, data_range=1.0, win_size=SSIM_WINDOW))
 
 
-def ms_ssim_db(picture: Tensor, reference: Tensor, *, rounded: bool = True) -> float:
+def ms_ssim_db(picture: Tensor, reference: Tensor) -> float:
     """MS-SSIM in decibels, −10·log10(1 − MS-SSIM), which spreads out the values near 1; ``inf`` for 1.
 
     Arguments and errors as `ms_ssim`.
     """
     # Rounding errors can leave the similarity of two equal pictures a hair above 1.
-    distance = 1 - ms_ssim(picture, reference, rounded=rounded)
+    distance = 1 - ms_ssim(picture, reference)
     return -10 * math.log10(distance) if distance > 0 else math.inf
 
 
-def lpips(picture: Tensor, reference: Tensor, *, network: Literal["alex", "squeeze"] = "alex", rounded: bool = True) -> float:
+def lpips(picture: Tensor, reference: Tensor, *, network: Literal["alex", "squeeze"] = "alex") -> float:
     """Learned perceptual distance (Zhang et al., The Unreasonable Effectiveness of Deep Features, CVPR 2018).
 
     Differences between the features that a network for classification finds in both pictures, weighted by what people
@@ -184,7 +181,6 @@ def lpips(picture: Tensor, reference: Tensor, *, network: Literal["alex", "squee
     Args:
         picture, reference: (3, H, W) in [0, 1]; brought to the [−1, 1] that the network expects here.
         network: one of `LPIPS_WEIGHTS`.
-        rounded: compare both rounded to 8 bits (and clamped); False compares the values as they are.
 
     Returns:
         Distance, 0 for identical pictures, about 0.5 for a badly damaged one. Lower is better.
@@ -194,7 +190,7 @@ def lpips(picture: Tensor, reference: Tensor, *, network: Literal["alex", "squee
             torchvision's, in torch's cache (``TORCH_HOME``), and downloaded on first use.
     """
     why = "the network halves it five times"
-    first, second = _batches(picture, reference, rounded, "LPIPS", LPIPS_MIN_SIDE, why)
+    first, second = _batches(picture, reference, "LPIPS", LPIPS_MIN_SIDE, why)
     with torch.no_grad():
         distance = lpips_network(network, "cpu")(2 * first.float() - 1, 2 * second.float() - 1)
     return float(distance)
@@ -250,7 +246,7 @@ def ssimulacra2(picture: Tensor, reference: Tensor) -> float:
     Raises:
         MetricError: as `psnr`, or a side below 8 pixels.
     """
-    _batches(picture, reference, True, "SSIMULACRA 2", SSIMULACRA2_MIN_SIDE, "its smallest scale needs them")
+    _batches(picture, reference, "SSIMULACRA 2", SSIMULACRA2_MIN_SIDE, "its smallest scale needs them")
     from PIL import Image
     from ssimulacra2 import compute_ssimulacra2
 
@@ -308,9 +304,9 @@ def _pair(picture: Tensor, reference: Tensor, rounded: bool) -> tuple[Tensor, Te
     return first.double() * 255, second.double() * 255
 
 
-def _batches(picture: Tensor, reference: Tensor, rounded: bool, metric: str, min_side: int, why: str) -> tuple[Tensor, Tensor]:
-    """Both pictures as (1, 3, H, W), values in [0, 1], float64: variances cancel badly in float32."""
-    first, second = _pair(picture, reference, rounded)
+def _batches(picture: Tensor, reference: Tensor, metric: str, min_side: int, why: str) -> tuple[Tensor, Tensor]:
+    """Both pictures, rounded to 8 bits, as (1, 3, H, W), values in [0, 1], float64: variances cancel badly in float32."""
+    first, second = _pair(picture, reference, rounded=True)
     height, width = first.shape[1:]
     if min(height, width) < min_side:
         raise MetricError(

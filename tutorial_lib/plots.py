@@ -33,21 +33,11 @@ SECTION_COLOURS = {
     "latents": GREEN, "checksum": "0.45",
 }  # fmt: skip
 STYLE: dict[str, Any] = {
-    "font.size": 14,
-    "axes.titlesize": 15,
-    "figure.titlesize": 15,
-    "legend.fontsize": 13,
-    "axes.prop_cycle": matplotlib.cycler(color=COLOURS),
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.alpha": 0.3,
-    "lines.linewidth": 2.5,
-    "lines.markersize": 7,
-    "legend.frameon": False,
-    "figure.facecolor": "white",
-    "savefig.dpi": 100,
-}
+    "font.size": 14, "axes.titlesize": 15, "figure.titlesize": 15, "legend.fontsize": 13,
+    "axes.prop_cycle": matplotlib.cycler(color=COLOURS), "lines.linewidth": 2.5, "lines.markersize": 7,
+    "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.alpha": 0.3, "legend.frameon": False,
+    "figure.facecolor": "white", "savefig.dpi": 100,
+}  # fmt: skip
 """Matplotlib settings of the course's figures."""
 
 LOSS_MEASURES = {"psnr": "PSNR (dB)", "ms_ssim_db": "MS-SSIM (dB)", "lpips_alex": "LPIPS (less is better)"}
@@ -111,9 +101,9 @@ def data_url(kind: str, file: io.BytesIO) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(file.getvalue()).decode()}"
 
 
-def image_tag(source: str, alt: str, style: str = "max-width:100%") -> str:
+def image_tag(source: str, alt: str) -> str:
     """An `<img>` tag of a data URL."""
-    return f'<img alt="{html.escape(alt)}" src="{source}" style="{style}">'
+    return f'<img alt="{html.escape(alt)}" src="{source}" style="max-width:100%">'
 
 
 def pictures(
@@ -166,14 +156,7 @@ def zoomed(picture: Tensor, factor: float, method: Literal["nearest", "bicubic"]
 
 
 @matplotlib.rc_context(STYLE)
-def curves(
-    lines: Mapping[str, tuple[Any, Any]],
-    x: str,
-    y: str,
-    *,
-    title: str = "",
-    alt: str = "",
-) -> Shown:
+def curves(lines: Mapping[str, tuple[Any, Any]], x: str, y: str, *, title: str = "", alt: str = "") -> Shown:
     """Lines in one plot.
 
     Args:

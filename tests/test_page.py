@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from tutorial_lib import codecs, images, metrics
-from tutorial_lib.evaluation import EvaluationError, Job, Results, bd_rates, curves, sweep
-from tutorial_lib.evaluation import report as module
-from tutorial_lib.evaluation.report import write_report
+from tutorial_lib.evaluation import EvaluationError, Job, Results, bd_rates, curves, shelves, sweep
+from tutorial_lib.evaluation import page as module
+from tutorial_lib.evaluation.page import write_page
 
 RATES = (0.4, 0.8, 1.6, 3.2)
 
@@ -78,7 +78,7 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> Results:
 
 @pytest.fixture(scope="module")
 def page(swept: Results) -> Page:
-    path = write_report(swept, progress=False)
+    path = write_page(swept)
     assert path == swept.folder / "report.html"
     return Page(path.read_text(encoding="utf-8"))
 
@@ -162,13 +162,13 @@ def test_crops_are_measured_and_say_how_they_were_chosen(swept: Results, page: P
     decoded, original = codecs.get("webp").decode(swept.data(row)), images.open_picture(row["picture"])
     caption = f"{row['bpp_real']:.3f} bpp, PSNR {row['psnr']:.2f} dB, of this crop "
     assert f"webp {caption}{row['psnr']:.2f} dB" in page.text  # the picture is smaller than the window: all of it
-    write_report(swept, crop=(8, 16, 20, 30), progress=False)
+    write_page(swept, crop=(8, 16, 20, 30))
     other = Page((swept.folder / "report.html").read_text(encoding="utf-8"))
     part = metrics.psnr(images.crop(decoded, 8, 16, 20, 30), images.crop(original, 8, 16, 20, 30))
     assert f"webp {caption}{part:.2f} dB" in other.text and "They were chosen by hand." in other.text
     assert "30×20 pixels from row 8, column 16; 3 bpp asked for." in other.text
     with pytest.raises(images.ImageError, match="outside"):
-        write_report(swept, crop=(40, 0, 20, 30), progress=False)
+        write_page(swept, crop=(40, 0, 20, 30))
 
 
 def test_a_point_shows_the_crop_of_its_run(swept: Results, page: Page) -> None:
@@ -186,9 +186,9 @@ def test_the_swipe_offers_the_original_and_every_codec(page: Page) -> None:
 
 
 def test_a_page_has_room_for_so_much(swept: Results, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "SWIPE_BYTES", 1)
-    monkeypatch.setattr(module, "CROP_BYTES", 1)
-    full = Page(write_report(swept, progress=False).read_text(encoding="utf-8"))
+    monkeypatch.setattr(shelves, "SWIPE_BYTES", 1)
+    monkeypatch.setattr(shelves, "CROP_BYTES", 1)
+    full = Page(write_page(swept).read_text(encoding="utf-8"))
     text = full.text
     assert "2 decoded pictures did not fit into this page." in text
     assert re.search(r"Left out to keep the page small: \S*chelsea.png 64×48\.", text)
@@ -208,7 +208,7 @@ def written(folder: Path, rows: list[dict[str, Any]], **options: Any) -> Page:
     results = Results(folder)
     for row in rows:
         results.append(row)
-    return Page(write_report(results, progress=False, **options).read_text(encoding="utf-8"))
+    return Page(write_page(results, **options).read_text(encoding="utf-8"))
 
 
 def line(codec: str, first: float, picture: str = "kodak:3") -> list[dict[str, Any]]:
@@ -238,7 +238,7 @@ def test_nothing_but_failures_makes_a_page_and_nothing_makes_none(tmp_path: Path
     page = written(tmp_path, [failed])
     assert page.tables["Failed runs"][1:] == [["cup", "jpeg", "–", "1 bpp", "OSError: full"]]
     with pytest.raises(EvaluationError, match="no runs"):
-        write_report(Results(tmp_path / "empty"))
+        write_page(Results(tmp_path / "empty"))
 
 
 def test_files_that_are_gone_or_damaged_are_said(swept: Results, tmp_path: Path) -> None:
@@ -249,7 +249,7 @@ def test_files_that_are_gone_or_damaged_are_said(swept: Results, tmp_path: Path)
         results.append(row, {"jpeg": data, "webp": data[:40], "jpeg-444": None}[row["codec"]])
     gone = next(row for row in swept.rows() if "chelsea" in row["picture"])
     results.append(gone | {"picture": "nowhere.png"}, swept.data(gone))
-    page = Page(write_report(results, progress=False).read_text(encoding="utf-8"))
+    page = Page(write_page(results).read_text(encoding="utf-8"))
     assert re.search(r"coffee.png 64×48, webp: the file \S+\.webp can't be shown", page.text)
     assert "nowhere.png 64×48: the original can't be opened here" in page.text
     assert [image["alt"] for image in page.of("img") if ", crop" in str(image["alt"])][1].find("jpeg, crop: ") > 0
