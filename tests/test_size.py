@@ -97,7 +97,9 @@ def test_a_function_fits_a_screen() -> None:
 def test_names_have_one_spelling() -> None:
     paths = [*MODULES, *(ROOT / "tests").rglob("*.py")]
     wrong = {str(path.relative_to(ROOT)): sorted(filter(misspelt, defined_names(text_of(path)))) for path in paths}
-    wrong |= {str(path.relative_to(ROOT)): [path.name] for path in PACKAGE.rglob("*") if misspelt(path.stem)}
+    wrong |= {
+        str(path.relative_to(ROOT)): [path.name] for path in PACKAGE.rglob("*") if misspelt(path.stem) and path.suffix != ".pyc"
+    }
     assert not any(wrong.values()), "; ".join(f"{path}: {', '.join(names)}" for path, names in wrong.items() if names)
 
 
