@@ -12,6 +12,9 @@ JOBS ?= 2
 INR_BUDGET ?= quick
 TESTS = env INR_BUDGET=$(INR_BUDGET) MPLBACKEND=Agg OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal
 
+# What the tests cover is counted where that is free, with the sys.monitoring of Python 3.12 (COVERAGE=--cov asks for it anyway).
+COVERAGE = $(shell $(BIN)/python -c 'import sys; print("--cov --cov-report=term" * (sys.version_info >= (3, 12)))')
+
 # Runs $(1), says how long it took, and ends as it ended.
 define timed
 @start=$$(date +%s); $(1); status=$$?; seconds=$$(($$(date +%s) - start)); \
@@ -19,7 +22,7 @@ echo "$@: $$((seconds / 60)) min $$((seconds % 60)) s"; exit $$status
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help install lab doctor test test-fast test-full notebooks timings lint clean
+.PHONY: help install lab doctor test test-fast test-full notebooks timings check lint types contracts format clean
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,8 +35,8 @@ lab: $(STAMP) ## Open JupyterLab on the notebooks (ARGS=--no-browser and the lik
 doctor: $(STAMP) ## Say what works on this machine, and the cure for what does not
 	@$(BIN)/inr doctor
 
-test: $(STAMP) ## Run all tests (ARGS="-k siren" and the like are passed on)
-	$(call timed,$(TESTS) $(ARGS))
+test: $(STAMP) ## Run all tests, and say what they cover (ARGS="-k siren" and the like are passed on)
+	$(call timed,$(TESTS) $(COVERAGE) $(ARGS))
 
 test-fast: $(STAMP) ## Run the tests that are not marked slow
 	$(call timed,$(TESTS) -m "not slow" $(ARGS))
@@ -47,11 +50,24 @@ notebooks: $(STAMP) ## Build the notebooks from their lessons, executing what ch
 timings: $(STAMP) ## Measure the seconds of each notebook, and write them into the pages that show them
 	$(call timed,$(BIN)/python -m tutorial_lib.course.timings $(ARGS))
 
+check: lint types contracts ## Check style, types and which room imports which, in seconds
+
 lint: $(STAMP) ## Check the code's style
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(STAMP) ## Check the types of the library
+	$(BIN)/basedpyright --pythonpath $(BIN)/python
+
+contracts: $(STAMP) ## Check which room of the library imports which
+	$(BIN)/lint-imports --no-logo
+
+format: $(STAMP) ## Bring the code into its format
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
 
 clean: ## Remove caches and build products; the environment and downloaded pictures stay
-	rm -rf build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf build dist *.egg-info .pytest_cache .ruff_cache .hypothesis .import_linter_cache .coverage
 	find . -name $(VENV) -prune -o -type d \( -name __pycache__ -o -name .ipynb_checkpoints \) -print | xargs rm -rf
 
 # A virtual environment, because a system's own Python may refuse packages. The lock file names every package, so the

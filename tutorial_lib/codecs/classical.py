@@ -284,7 +284,7 @@ def _register_heif() -> None:
     if "HEIF" in Image.SAVE:
         return
     try:
-        import pillow_heif
+        import pillow_heif  # pyright: ignore[reportMissingImports]
     except ImportError:
         raise CodecError(
             "heic needs the optional package pillow-heif: pip install 'inr-compression-course[heic]' "
@@ -296,7 +296,7 @@ def _register_heif() -> None:
 def _heif_versions(_: ClassicalCodec) -> str:
     if importlib.util.find_spec("pillow_heif") is None:
         return "pillow-heif is not installed"
-    import pillow_heif
+    import pillow_heif  # pyright: ignore[reportMissingImports]
 
     info, version = pillow_heif.libheif_info(), importlib.metadata.version("pillow-heif")
     return f"Pillow {PIL.__version__}, pillow-heif {version}, libheif {info['libheif']}, {info['HEIF']}"

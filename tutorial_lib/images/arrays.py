@@ -176,7 +176,7 @@ def check_size(size: object) -> tuple[int, int]:
         ImageError: not two whole numbers, a side below 1, or more than `MAX_PIXELS` pixels.
     """
     try:
-        height, width = (operator.index(side) for side in size)  # type: ignore[attr-defined]
+        height, width = (operator.index(side) for side in size)  # pyright: ignore[reportGeneralTypeIssues]
     except (TypeError, ValueError):
         raise ImageError(f"a size is two whole numbers (height, width), not {size!r}.") from None
     if height < 1 or width < 1:

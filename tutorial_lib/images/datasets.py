@@ -78,7 +78,8 @@ def kodak(number: int) -> Tensor:
     hashes = {name: f"sha256:{digest}" for name, digest in entry["sha256"].items()}
     store = pooch.create(_kodak_cache(), entry["url"], registry=hashes)
     try:
-        path = store.fetch(file, downloader=pooch.HTTPDownloader(timeout=30))
+        downloader: Any = pooch.HTTPDownloader(timeout=30)  # pooch's own protocol is wider than its downloader
+        path = store.fetch(file, downloader=downloader)
     except Exception as error:  # requests, urllib3, ssl, pooch and the disk each have their own
         raise ImageError(
             f"{file} is not on this machine and could not be downloaded from {entry['homepage']} "

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from tutorial_lib.images.arrays import MAX_PIXELS, ImageError, from_uint8, require_picture, to_uint8
@@ -179,7 +179,7 @@ def _read(file: BinaryIO, name: str, formats: tuple[str, ...]) -> Tensor:
             raise ImageError(f"{name} is damaged or cut short ({_reason(error)}).") from error
 
 
-def _rescale_colour_key(image: Image.Image) -> None:
+def _rescale_colour_key(image: ImageFile.ImageFile) -> None:
     """Bring the one transparent colour of a PNG to the scale of the pixels that Pillow delivers.
 
     Pillow leaves it in the scale of the file, which differs at 2, 4 and 16 bits per sample.
@@ -187,8 +187,8 @@ def _rescale_colour_key(image: Image.Image) -> None:
     key = image.info.get("transparency")
     if image.format != "PNG" or image.mode == "P" or key is None or not image.tile:
         return
-    args = image.tile[0][3]
-    raw_mode = args if isinstance(args, str) else args[0]
+    args = image.tile[0].args
+    raw_mode = args[0] if isinstance(args, tuple) else args
     if raw_mode == "RGB;16B":
         image.info["transparency"] = tuple(value >> 8 for value in key)
     elif raw_mode in ("L;2", "L;4"):
@@ -199,10 +199,10 @@ def _to_picture(image: Image.Image, name: str) -> Tensor:
     icc = image.info.get("icc_profile")
     deep = image.mode in ("I", "F") or image.mode.startswith("I;16")
     white = _deep_white(image)
-    inverted = deep and image.format == "TIFF" and image.tag_v2.get(_TIFF_PHOTOMETRIC) == 0  # type: ignore[attr-defined]
+    inverted = deep and image.format == "TIFF" and image.tag_v2.get(_TIFF_PHOTOMETRIC) == 0  # pyright: ignore[reportAttributeAccessIssue]
     try:
         image = ImageOps.exif_transpose(image)
-    except Exception:  # noqa: BLE001 - damaged EXIF raises anything: show the pixels as they are stored
+    except Exception:  # damaged EXIF raises anything: show the pixels as they are stored
         image = image.copy()
     if deep:
         return _from_deep_grey(image, white, inverted, icc, name)
@@ -226,7 +226,7 @@ def _deep_white(image: Image.Image) -> float:
     if image.mode == "F":
         return 1.0
     if image.format == "TIFF" and image.mode.startswith("I;16"):
-        bits = image.tag_v2.get(_TIFF_BITS_PER_SAMPLE, (16,))[0]  # type: ignore[attr-defined]
+        bits = image.tag_v2.get(_TIFF_BITS_PER_SAMPLE, (16,))[0]  # pyright: ignore[reportAttributeAccessIssue]
         return float(2**bits - 1)
     return 65535.0
 
@@ -258,9 +258,10 @@ def _to_srgb(image: Image.Image, icc: bytes | None) -> Image.Image:
             from PIL import ImageCms
 
             profile = ImageCms.ImageCmsProfile(io.BytesIO(icc))
-            space = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}.get(profile.profile.xcolor_space.strip())
+            inside: Any = profile.profile
+            space = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}.get(inside.xcolor_space.strip())
             # A conversion from sRGB to sRGB would move values by a level.
-            if space == image.mode and "sRGB" not in (profile.profile.profile_description or ""):
+            if space == image.mode and "sRGB" not in (inside.profile_description or ""):
                 srgb = ImageCms.createProfile("sRGB")
                 converted = ImageCms.profileToProfile(image, profile, srgb, ImageCms.Intent.PERCEPTUAL, "RGB")
                 if converted is not None:
