@@ -15,11 +15,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tutorial_lib import bitstream, codecs, images
-from tutorial_lib.bitstream import Container
+from tutorial_lib import codecs, images
 from tutorial_lib.codecs.recipes import modern
-from tutorial_lib.entropy_coding import LAWS, pack_parameters, stored_laws
-from tutorial_lib.quantization import QuantizedTensor, storable_row_steps, storable_step
+from tutorial_lib.coding import bitstream
+from tutorial_lib.coding.bitstream import Container
+from tutorial_lib.coding.laws import LAWS
+from tutorial_lib.coding.parameters import pack_parameters, stored_laws
+from tutorial_lib.coding.steps import QuantizedTensor, storable_row_steps, storable_step
 
 LEARNED = tuple(codecs.LEARNED)
 NETWORKS = tuple(name for name, codec in codecs.LEARNED.items() if not codec.takes_lambda)

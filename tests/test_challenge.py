@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 import torch
 
-from tutorial_lib import bitstream, cli, codecs, images, metrics
-from tutorial_lib.bitstream import Container
+from tutorial_lib import cli, codecs, images, metrics
+from tutorial_lib.coding import bitstream
+from tutorial_lib.coding.bitstream import Container
 from tutorial_lib.course import challenge, sample_file, store
 from tutorial_lib.course.challenge import ChallengeError, board_text, leaderboard, ranking, score
 

@@ -18,7 +18,8 @@ import pytest
 import torch
 from codec_files import NETWORKS, encoded, float16_file, inr, inr_command, one_thread, picture
 
-from tutorial_lib import bitstream, cli, codecs, images, metrics, training
+from tutorial_lib import cli, codecs, images, metrics, training
+from tutorial_lib.coding import bitstream
 
 
 @pytest.fixture(autouse=True)

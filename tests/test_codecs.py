@@ -17,16 +17,19 @@ from codec_files import LEARNED, NETWORKS, OTHER_FILES, encoded, float16_file, m
 from PIL import Image
 from torch import Tensor
 
-from tutorial_lib import bitstream, codecs, images, metrics, training
-from tutorial_lib.bitstream import BitstreamError, Container, varint
-from tutorial_lib.classical_codecs import CODECS as CLASSICAL
-from tutorial_lib.classical_codecs import CodecError
+from tutorial_lib import codecs, images, metrics, training
 from tutorial_lib.codecs.anatomy import parts
+from tutorial_lib.codecs.base import CodecError
+from tutorial_lib.codecs.classical import CODECS as CLASSICAL
 from tutorial_lib.codecs.networks import NetworkConfig
+from tutorial_lib.coding import bitstream
+from tutorial_lib.coding.bitstream import BitstreamError, Container, varint
+from tutorial_lib.coding.quantizers import MaxAbsQuantizer
+from tutorial_lib.coding.rounding import AdaRound, RateDistortionRounding
+from tutorial_lib.coding.steps import QuantizedTensor
 from tutorial_lib.images import ImageError
 from tutorial_lib.networks import differences
-from tutorial_lib.quantization import AdaRound, MaxAbsQuantizer, QuantizedTensor, RateDistortionRounding
-from tutorial_lib.siren import SirenConfig
+from tutorial_lib.networks.siren import SirenConfig
 from tutorial_lib.training import Constant, Cosine, Phase
 
 

@@ -18,12 +18,13 @@ from codec_files import LEARNED, NETWORKS, OTHER_FILES, altered, encoded, mixed_
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tutorial_lib import bitstream, codecs, images
-from tutorial_lib.bitstream import BitstreamError, varint
+from tutorial_lib import codecs, images
 from tutorial_lib.codecs.anatomy import parts
 from tutorial_lib.codecs.classical import CODECS as CLASSICAL
-from tutorial_lib.nif import NifConfig
-from tutorial_lib.siren import SirenConfig
+from tutorial_lib.coding import bitstream
+from tutorial_lib.coding.bitstream import BitstreamError, varint
+from tutorial_lib.networks.nif import NifConfig
+from tutorial_lib.networks.siren import SirenConfig
 
 FILES = (*LEARNED, *OTHER_FILES)
 GRIDS = set(LEARNED) - set(NETWORKS)
@@ -263,7 +264,7 @@ HOSTILE = """
 import resource, sys, time
 from pathlib import Path
 from tutorial_lib import codecs
-from tutorial_lib.bitstream import BitstreamError
+from tutorial_lib.coding.bitstream import BitstreamError
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 codecs.decode(Path(sys.argv[1]).read_bytes())

@@ -18,8 +18,9 @@ import pytest
 import torch
 from codec_files import LEARNED, largest_difference, one_thread
 
-from tutorial_lib import bitstream, codecs, images
-from tutorial_lib.entropy_coding import pack_parameters
+from tutorial_lib import codecs, images
+from tutorial_lib.coding import bitstream
+from tutorial_lib.coding.parameters import pack_parameters
 
 GOLDEN = Path(__file__).resolve().parent / "golden"
 SAMPLES = Path(__file__).resolve().parent.parent / "data" / "samples"

@@ -14,9 +14,9 @@ from codec_files import one_thread
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tutorial_lib.bitstream import BitstreamError
 from tutorial_lib.coding import golomb
-from tutorial_lib.entropy_coding import PRECISION, Laplace
+from tutorial_lib.coding.bitstream import BitstreamError
+from tutorial_lib.coding.laws import PRECISION, Laplace
 from tutorial_lib.latents import packing
 from tutorial_lib.latents.coding import LaplaceTables, decode_latents, encode_latents, wave_slope, waves
 from tutorial_lib.latents.grids import LatentGrids

@@ -10,13 +10,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from tutorial_lib import bitstream, latent_rounding
-from tutorial_lib.bitstream import BitstreamError
-from tutorial_lib.classical_codecs import CodecError
 from tutorial_lib.codecs import COOLCHIC_SMALL, COOLCHIC_V1, COOLCHIC_V2, Codec
+from tutorial_lib.codecs.base import CodecError
 from tutorial_lib.codecs.recipes import modern, published_v1, published_v2
-from tutorial_lib.latent_coding import encode_networks, gather, groups_of, scatter, to_group_symbols
-from tutorial_lib.latent_grids import GAIN, SMALL, V1, V2, GridsConfig, LatentGrids, start_from_pyramid
+from tutorial_lib.coding import bitstream
+from tutorial_lib.coding.bitstream import BitstreamError
+from tutorial_lib.latents import rounding
+from tutorial_lib.latents.grids import LatentGrids, start_from_pyramid
+from tutorial_lib.latents.packing import encode_networks, gather, groups_of, scatter, to_group_symbols
+from tutorial_lib.latents.shape import GAIN, SMALL, V1, V2, GridsConfig
 from tutorial_lib.metrics import bits_per_pixel, psnr
 from tutorial_lib.training import GridPhase, GridRecipe, Progress, Report, grids
 from tutorial_lib.training.grids import fit
@@ -220,15 +222,15 @@ def test_quantised_networks_are_worth_their_bits(small: Tensor, monkeypatch: pyt
         with torch.no_grad():
             for name, parameter in representation.networks().items():
                 parameter.copy_(exact[name])
-        trial = latent_rounding.Trial(representation, small, 1e-3, "mse")
+        trial = rounding.FrozenLatents(representation, small, 1e-3, "mse")
         if exponents is None:
-            exponents = latent_rounding.quantize_networks(trial, by_curvature=by_curvature)
+            exponents = rounding.quantize_networks(trial, by_curvature=by_curvature)
         else:
             for group, exponent in zip(groups_of(representation), exponents, strict=True):
                 symbols = torch.from_numpy(to_group_symbols(gather(representation, group), exponent, group))
                 scatter(representation, group, symbols.float() * 2.0**-exponent)
         networks = 8 * len(encode_networks(representation, exponents))
-        fresh = latent_rounding.Trial(representation, small, 1e-3, "mse")
+        fresh = rounding.FrozenLatents(representation, small, 1e-3, "mse")
         return fresh.distortion() + 1e-3 * (fresh.bits() + networks) / fresh.pixels
 
     groups = len(groups_of(representation))
@@ -243,10 +245,10 @@ def test_rounding_one_weight_moves_the_others() -> None:
     generator = np.random.default_rng(0)
     ideal, steps = generator.normal(0, 3, 40), generator.choice([0.5, 1.0], 40)
     nearest = np.round(ideal / steps)
-    assert (latent_rounding.surgery(ideal, np.diag(generator.uniform(1, 2, 40)), steps) == nearest).all()
+    assert (rounding.surgery(ideal, np.diag(generator.uniform(1, 2, 40)), steps) == nearest).all()
     features = generator.normal(size=(60, 40)) + 2 * generator.normal(size=(60, 1))
     hessian = features.T @ features
-    symbols = latent_rounding.surgery(ideal, np.linalg.inv(hessian), steps)
+    symbols = rounding.surgery(ideal, np.linalg.inv(hessian), steps)
 
     def rise(symbols: np.ndarray) -> float:
         away = symbols * steps - ideal
@@ -274,13 +276,13 @@ def test_of_a_large_picture_the_middle_is_looked_at() -> None:
 def test_a_sample_of_bands_tells_nearly_what_all_do(chelsea: Tensor) -> None:
     representation = new(V1, chelsea)
     start_from_pyramid(representation, chelsea, 0.05)
-    whole = latent_rounding.Trial(representation, chelsea, 1e-3, "mse")
-    banded = latent_rounding.Trial(representation, chelsea, 1e-3, "mse")
+    whole = rounding.FrozenLatents(representation, chelsea, 1e-3, "mse")
+    banded = rounding.FrozenLatents(representation, chelsea, 1e-3, "mse")
     banded.small, banded.contexts = False, None
     pixels = chelsea[0].numel() // 12
     banded.pieces, banded.rows = representation.bands(pixels), list(representation.rows(pixels))
     sample = banded.sample()
-    assert len(banded.pieces) > 8 and len(sample.pieces) <= latent_rounding.SAMPLED_BANDS >= len(sample.rows)
+    assert len(banded.pieces) > 8 and len(sample.pieces) <= rounding.SAMPLED_BANDS >= len(sample.rows)
     for trial, within in ((banded, 1e-5), (sample, 0.1)):
         assert trial.bits() == pytest.approx(whole.bits(), rel=within)
         assert trial.distortion() == pytest.approx(whole.distortion(), rel=within)

@@ -13,10 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from tutorial_lib import bitstream, codecs, images, losses
-from tutorial_lib.bitstream import BitstreamError, Container, Reader, varint
-from tutorial_lib.classical_codecs import CodecError
+from tutorial_lib import codecs, images, losses
 from tutorial_lib.codecs import NIF
+from tutorial_lib.codecs.base import CodecError
+from tutorial_lib.coding import bitstream
+from tutorial_lib.coding.bitstream import BitstreamError, Container, Reader, varint
 from tutorial_lib.networks import nif
 from tutorial_lib.networks.nif import PUBLISHED, ModulatedSine, Nif, NifConfig, modulated_sine_plain
 from tutorial_lib.networks.siren import PositionalEncoding

@@ -19,7 +19,7 @@ from torch import Tensor
 from tutorial_lib import codecs, images, plots, widgets
 from tutorial_lib.codecs.anatomy import parts
 from tutorial_lib.course import builder, sample_file
-from tutorial_lib.course.journey import journey
+from tutorial_lib.lessons.n00_welcome.figures import journey
 
 
 def decoded(shown: plots.Shown) -> list[Image.Image]:

@@ -17,15 +17,11 @@ from codec_files import NETWORKS
 from torch import Tensor, nn
 
 from tutorial_lib import codecs, images, losses, training
+from tutorial_lib.coding.quantizers import MaxAbsQuantizer, RateDistortionQuantizer
+from tutorial_lib.coding.steps import storable_step
 from tutorial_lib.metrics import MetricError, lpips_network
-from tutorial_lib.nif import Nif, NifConfig
-from tutorial_lib.quantization import (
-    MaxAbsQuantizer,
-    RateDistortionQuantizer,
-    quantized_parameters,
-    storable_step,
-)
-from tutorial_lib.siren import Siren, SirenConfig
+from tutorial_lib.networks.nif import Nif, NifConfig
+from tutorial_lib.networks.siren import Siren, SirenConfig
 from tutorial_lib.training import (
     Constant,
     Cosine,
@@ -39,6 +35,7 @@ from tutorial_lib.training import (
     loop,
     networks,
 )
+from tutorial_lib.training.stand_ins import quantized_parameters
 
 SMALL = SirenConfig(width=12, sine_layers=2, frequencies=6)
 PLAIN = Phase("plain", 60, "adam", 1e-3, Constant())
@@ -401,9 +398,9 @@ def test_what_fits_is_not_cut(coffee: Tensor) -> None:
 
 FIT_LARGE = """
 import resource, sys, torch
-from tutorial_lib.siren import Siren, SirenConfig
+from tutorial_lib.networks.siren import Siren, SirenConfig
 from tutorial_lib.training import Phase, fit
-from tutorial_lib.quantization import RateDistortionQuantizer
+from tutorial_lib.coding.quantizers import RateDistortionQuantizer
 small = torch.rand(1, 3, 30, 40, generator=torch.Generator().manual_seed(0))
 picture = torch.nn.functional.interpolate(small, size=(3000, 4000), mode="bilinear")[0]
 net = Siren(SirenConfig(128), 3000, 4000)

@@ -147,7 +147,8 @@ def _finish(parser: argparse.ArgumentParser, run: Callable[[argparse.Namespace],
 
 
 def _encode(options: argparse.Namespace) -> int:
-    from tutorial_lib import bitstream, codecs, images, metrics
+    from tutorial_lib import codecs, images, metrics
+    from tutorial_lib.coding import bitstream
     from tutorial_lib.runtime import choose_device
 
     codec = codecs.get(options.codec)
@@ -190,7 +191,8 @@ def _encode(options: argparse.Namespace) -> int:
 
 
 def _decode(options: argparse.Namespace) -> int:
-    from tutorial_lib import bitstream, codecs, images
+    from tutorial_lib import codecs, images
+    from tutorial_lib.coding import bitstream
 
     data = _read(options.file)
     output = images.check_writable(options.output or _beside(options.file, ".decoded.png"))
@@ -205,7 +207,8 @@ def _decode(options: argparse.Namespace) -> int:
 
 
 def _info(options: argparse.Namespace) -> int:
-    from tutorial_lib import bitstream, codecs
+    from tutorial_lib import codecs
+    from tutorial_lib.coding import bitstream
     from tutorial_lib.metrics import bits_per_pixel
 
     data = _read(options.file)
@@ -378,7 +381,7 @@ def _doctor(options: argparse.Namespace) -> int:
 def _decoded(name: str) -> tuple[Any, bytes | None]:
     """A picture and, for a compressed file, its bytes: .inr and lossy formats count, PNG and samples don't."""
     from tutorial_lib import codecs, images
-    from tutorial_lib.classical_codecs import SUFFIXES
+    from tutorial_lib.codecs.classical import SUFFIXES
 
     path = Path(name)
     if path.suffix.lower() == ".inr":

@@ -21,7 +21,7 @@ from torch import Tensor
 from tutorial_lib import codecs, images
 from tutorial_lib.codecs import Codec, Plan
 from tutorial_lib.metrics import bits_per_pixel, psnr
-from tutorial_lib.siren import SirenConfig
+from tutorial_lib.networks.siren import SirenConfig
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
 """NIF by its authors' recipe and by ours: quality and seconds from one run on one machine, from decoded files.
 
-    python tests/benchmarks/nif.py [--only small,authors,middle,large,practical,candidates,costs,many,decode] [--full]
+    python tests/benchmarks/nif.py [--only small,authors,middle,large,practical,candidates,costs,decode] [--full]
 
 Needs Kodak 3, 15 and 23 (downloaded, or in INR_DATA_DIR). `published` is written as efficiently as ours: the same fit loop,
 cached encodings, fused sines and optimiser. At 768×512 it takes half an hour, so by default its seconds are projected
@@ -25,10 +25,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from tutorial_lib import codecs, images, nif, training
+from tutorial_lib import codecs, images, training
 from tutorial_lib.codecs import Plan
+from tutorial_lib.coding.quantizers import Quantizer, RateDistortionQuantizer
 from tutorial_lib.metrics import bits_per_pixel, psnr
-from tutorial_lib.quantization import Quantizer, RateDistortionQuantizer
+from tutorial_lib.networks import nif
 from tutorial_lib.training import Constant, canvases
 
 PICTURES = (3, 15, 23)

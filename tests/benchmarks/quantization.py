@@ -24,19 +24,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from tutorial_lib import codecs, images, nif, training
+from tutorial_lib import codecs, images, training
 from tutorial_lib.codecs import Plan
-from tutorial_lib.entropy_coding import pack_parameters, unpack_parameters
+from tutorial_lib.coding.parameters import pack_parameters, unpack_parameters
+from tutorial_lib.coding.quantizers import MaxAbsQuantizer, Quantizer, RateDistortionQuantizer
+from tutorial_lib.coding.rounding import AdaRound, RateDistortionRounding
+from tutorial_lib.coding.steps import QuantizedTensor, storable_step
 from tutorial_lib.metrics import bits_per_pixel, psnr
-from tutorial_lib.quantization import (
-    AdaRound,
-    MaxAbsQuantizer,
-    QuantizedTensor,
-    Quantizer,
-    RateDistortionQuantizer,
-    RateDistortionRounding,
-    storable_step,
-)
+from tutorial_lib.networks import nif
 
 PICTURES = (3, 15, 23)
 BITS = (4, 5, 6, 7, 8)

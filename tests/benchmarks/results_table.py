@@ -19,8 +19,8 @@ import matplotlib
 
 from tutorial_lib import codecs, images, plots
 from tutorial_lib.course import sample_file
-from tutorial_lib.course.journey import journey
 from tutorial_lib.evaluation import AVERAGES, EvaluationError, Results, bd_rate, curves, mean, name_of
+from tutorial_lib.lessons.n00_welcome.figures import journey
 
 ROOT = Path(__file__).resolve().parents[2]
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"

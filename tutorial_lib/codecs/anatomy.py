@@ -10,8 +10,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from tutorial_lib import bitstream
-from tutorial_lib.bitstream import BitstreamError
+from tutorial_lib.coding import bitstream
+from tutorial_lib.coding.bitstream import BitstreamError
 
 _JPEG_NAMES = {0xC4: "Huffman tables", 0xDB: "quantisation tables", 0xFE: "comment", 0xDD: "restart interval"}
 _STANDALONE = {0x01, *range(0xD0, 0xDA)}

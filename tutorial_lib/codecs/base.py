@@ -16,10 +16,13 @@ from typing import Any, Literal, Protocol
 import torch
 from torch import Tensor, nn
 
-from tutorial_lib import bitstream, images
-from tutorial_lib.bitstream import BitstreamError, Container, Reader
+from tutorial_lib import images
+from tutorial_lib.coding import bitstream
+from tutorial_lib.coding.bitstream import BitstreamError, Container, Reader
+from tutorial_lib.coding.quantizers import Quantizer
+from tutorial_lib.coding.rounding import Rounding
+from tutorial_lib.coding.steps import QuantizedTensor, Step
 from tutorial_lib.losses import LOSSES
-from tutorial_lib.quantization import QuantizedTensor, Quantizer, Rounding, Step
 from tutorial_lib.runtime import choose_budget, choose_device
 from tutorial_lib.training.loop import Progress, Report, insist
 

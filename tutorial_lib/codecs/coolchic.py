@@ -12,13 +12,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tutorial_lib.bitstream import BitstreamError, Reader, varint
 from tutorial_lib.codecs.base import MAX_OPERATIONS, Budget, Codec, CodecError, Effort, Plan, Wishes
 from tutorial_lib.codecs.recipes import modern, published_v1, published_v2
-from tutorial_lib.latent_coding import (
-    decode_latents,
+from tutorial_lib.coding.bitstream import BitstreamError, Reader, varint
+from tutorial_lib.coding.quantizers import Quantizer
+from tutorial_lib.coding.steps import QuantizedTensor, Step
+from tutorial_lib.latents.coding import decode_latents, encode_latents
+from tutorial_lib.latents.grids import LatentGrids
+from tutorial_lib.latents.packing import (
     decode_networks,
-    encode_latents,
     encode_networks,
     gather,
     groups_of,
@@ -26,9 +28,9 @@ from tutorial_lib.latent_coding import (
     symbols_bits,
     to_group_symbols,
 )
-from tutorial_lib.latent_grids import SMALL, V1, V2, GridsConfig, LatentGrids, operations_per_pixel
-from tutorial_lib.latent_rounding import SAVING, Trial, affordable, quantize_networks
-from tutorial_lib.quantization import QuantizedTensor, Quantizer, Step
+from tutorial_lib.latents.rounding import SAVING, affordable, quantize_networks
+from tutorial_lib.latents.rounding import FrozenLatents as Trial
+from tutorial_lib.latents.shape import SMALL, V1, V2, GridsConfig, operations_per_pixel
 from tutorial_lib.runtime import threads_for
 from tutorial_lib.training import GridRecipe, Report, grids
 from tutorial_lib.training.loop import median_seconds, psnr_of

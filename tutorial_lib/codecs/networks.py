@@ -12,19 +12,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from tutorial_lib import bitstream, training
-from tutorial_lib.bitstream import Reader
+from tutorial_lib import training
 from tutorial_lib.codecs.base import MAX_OPERATIONS, Budget, CodecError, Effort, Plan, Storage, Wishes
-from tutorial_lib.entropy_coding import pack_parameters, stored_laws, unpack_parameters
-from tutorial_lib.quantization import (
-    MaxAbsQuantizer,
-    QuantizedTensor,
-    Quantizer,
-    RateDistortionQuantizer,
-    Rounding,
-    Step,
-    quantize,
-)
+from tutorial_lib.coding import bitstream
+from tutorial_lib.coding.bitstream import Reader
+from tutorial_lib.coding.parameters import pack_parameters, stored_laws, unpack_parameters
+from tutorial_lib.coding.quantizers import MaxAbsQuantizer, Quantizer, RateDistortionQuantizer
+from tutorial_lib.coding.rounding import Rounding
+from tutorial_lib.coding.steps import QuantizedTensor, Step, quantize
 from tutorial_lib.training import Recipe, Report
 
 MAX_WEIGHTS = 1 << 20

@@ -7,12 +7,13 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
-from tutorial_lib import images, losses, nif
-from tutorial_lib.bitstream import Reader, varint
+from tutorial_lib import images, losses
 from tutorial_lib.codecs.base import Budget, Codec
 from tutorial_lib.codecs.networks import MAX_FREQUENCIES, MAX_LAYERS, CoordinateNetworks, Method
 from tutorial_lib.codecs.recipes import rate_aware, suitable_frequencies
-from tutorial_lib.nif import Nif, NifConfig
+from tutorial_lib.coding.bitstream import Reader, varint
+from tutorial_lib.networks import nif
+from tutorial_lib.networks.nif import Nif, NifConfig
 from tutorial_lib.training import Phase, Recipe, WarmUpCycles, WeightRestart
 
 MIN_WIDTH, MAX_WIDTH = 10, 1_000
@@ -160,4 +161,4 @@ NIF = Codec(
     4,
     NifNetworks(methods={"fast": Method(_fast, "rate", 5.5), "published": Method(_published, "8 bits", 7.3)}),
 )
-"""NIF (Catania and Allegra, 2023): see `tutorial_lib.nif`."""
+"""NIF (Catania and Allegra, 2023): see `networks.nif`."""

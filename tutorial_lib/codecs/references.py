@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tutorial_lib.bitstream import BitstreamError, Reader, varint
+from tutorial_lib.coding.bitstream import BitstreamError, Reader, varint
 from tutorial_lib.networks.differences import InitializationError, MetaConfig, load
 from tutorial_lib.networks.siren import SirenConfig
 

@@ -6,13 +6,14 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from tutorial_lib.bitstream import Reader, varint
 from tutorial_lib.codecs.base import Budget, Codec
-from tutorial_lib.codecs.initialisation import MetaConfig, SirenFrom, load, read_reference, write_reference
 from tutorial_lib.codecs.networks import MAX_FREQUENCIES, MAX_LAYERS, CoordinateNetworks, Method
 from tutorial_lib.codecs.recipes import affordable_iterations, points_per_step, rate_aware, suitable_frequencies
-from tutorial_lib.quantization import AdaRound
-from tutorial_lib.siren import Siren, SirenConfig
+from tutorial_lib.codecs.references import read_reference, write_reference
+from tutorial_lib.coding.bitstream import Reader, varint
+from tutorial_lib.coding.rounding import AdaRound
+from tutorial_lib.networks.differences import MetaConfig, SirenFrom, load
+from tutorial_lib.networks.siren import Siren, SirenConfig
 from tutorial_lib.training import Constant, Cosine, Phase, Recipe
 
 MIN_WIDTH, MAX_WIDTH = 4, 512
@@ -120,7 +121,7 @@ def _struempler(config: SirenConfig, pixels: int, budget: Budget) -> Recipe:
     """Strümpler et al. (ECCV 2022): 25,000 iterations of Adam at 5·10⁻⁴ with L1, AdaRound, 300 of 8-bit QAT at 10⁻⁶.
 
     Not theirs: a cosine in place of halving on plateaus, steps by the largest weight instead of a search that leaves outliers
-    out, AdaRound for all layers at once (`quantization.AdaRound`), and each tensor coded under the best of four laws
+    out, AdaRound for all layers at once (`coding.rounding.AdaRound`), and each tensor coded under the best of four laws
     instead of one histogram for all.
     """
     first = Phase("full precision", 25_000, "adam", 5e-4, Cosine(floor=0.01), weight_penalty=1e-5)

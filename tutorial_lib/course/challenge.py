@@ -22,8 +22,9 @@ from typing import Any
 
 from torch import Tensor
 
-from tutorial_lib import bitstream, codecs, images, metrics
-from tutorial_lib.bitstream import BitstreamError
+from tutorial_lib import codecs, images, metrics
+from tutorial_lib.coding import bitstream
+from tutorial_lib.coding.bitstream import BitstreamError
 from tutorial_lib.course import store
 
 PICTURE = "coffee 150x100"

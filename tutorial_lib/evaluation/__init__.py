@@ -28,8 +28,6 @@ from tutorial_lib.evaluation.runs import Job, Results, Run, measure
 from tutorial_lib.evaluation.sweeps import expand, jobs, sweep
 from tutorial_lib.evaluation.workers import default_workers
 
-published = published_points  # the name that notebook 07's figures still use
-
 __all__ = [
     "AVERAGES", "EvaluationError", "Job", "PublishedPoint", "Results", "Run", "at_rate", "bd_rate", "bd_rates", "complete",
     "curves", "default_workers", "expand", "jobs", "lines", "mean", "measure", "name_of", "published_points",

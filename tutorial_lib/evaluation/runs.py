@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from tutorial_lib import codecs, images, metrics
-from tutorial_lib.classical_codecs import SUFFIXES
+from tutorial_lib.codecs.classical import SUFFIXES
 from tutorial_lib.runtime import choose_device
 
 PACKAGES = ("torch", "numpy", "pillow", "constriction", "pytorch-optimizer")

@@ -17,8 +17,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tutorial_lib.bitstream import BitstreamError, Reader, varint
-from tutorial_lib.entropy_coding import PRECISION, decay
+from tutorial_lib.coding.bitstream import BitstreamError, Reader, varint
+from tutorial_lib.coding.laws import PRECISION, decay
 from tutorial_lib.latents.contexts import IntegerContextModel, contexts_of
 from tutorial_lib.latents.grids import LatentGrids
 from tutorial_lib.latents.kernels import Offsets, reach
@@ -26,7 +26,7 @@ from tutorial_lib.latents.shape import FRACTIONS, GAIN, LATENT_SPREADS, MAX_LATE
 
 MAX_RESIDUAL = 2 * MAX_LATENT + 1
 _CHUNK = 1 << 14
-_DECAY_BITS = 48  # `entropy_coding.decay` is an integer over 2⁴⁸
+_DECAY_BITS = 48  # `coding.laws.decay` is an integer over 2⁴⁸
 _CATEGORICAL = constriction.stream.model.Categorical(perfect=False, lazy=False)
 
 

@@ -2,7 +2,7 @@
 
 Weights are multiples of a power of two, one step for each `Group`: the context model's weights, its biases, the upsampling's
 differences from the bicubic kernel, the synthesis's weights, its biases. A group is written in Exp-Golomb codes or with the
-Laplace tables of `tutorial_lib.entropy_coding`, whichever is shorter.
+Laplace tables of `tutorial_lib.coding.laws`, whichever is shorter.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tutorial_lib.bitstream import BitstreamError, Reader, varint
 from tutorial_lib.coding import golomb
+from tutorial_lib.coding.bitstream import BitstreamError, Reader, varint
 from tutorial_lib.coding.laws import PRECISION, SCALES, Laplace
 from tutorial_lib.coding.streams import decode_symbols, encode_symbols
 from tutorial_lib.latents.contexts import FIXED_POINT_BITS, MAX_CONTEXT_WEIGHT

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from tutorial_lib.images.canvas import render_tiles
 
+
 @dataclass(frozen=True)
 class SirenConfig:
     """The shape of a SIREN; together with the picture's size, all a decoder must know before the weights.

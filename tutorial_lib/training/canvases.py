@@ -73,7 +73,7 @@ class SubCanvases:
 
 
 class PictureCanvas:
-    """A picture and its representation as `quantization.Rounding` sees them.
+    """A picture and its representation as `coding.rounding.Rounding` sees them.
 
     Args:
         canvases: whose pixels its passes see.

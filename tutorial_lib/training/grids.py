@@ -16,7 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tutorial_lib.latent_grids import GAIN, MAX_LATENT, LatentGrids, start_from_pyramid
+from tutorial_lib.latents.grids import LatentGrids, start_from_pyramid
+from tutorial_lib.latents.shape import GAIN, MAX_LATENT
 from tutorial_lib.losses import LOSSES
 from tutorial_lib.runtime import keep_freed_memory, threads_for
 from tutorial_lib.training.loop import Fit, Progress, Report, State, median_seconds, optimizer_for
@@ -55,7 +56,7 @@ def fit(
         lmbda: λ in J = D + λR: what a bit per pixel is worth in the loss. Default 10⁻³, or what ``target`` leads to.
         target: a rate to aim at: λ is steered while the fit runs. Not reached where the networks alone take most of it.
         steer: with False, only start from the λ that ``target`` leads to and keep it: a rate somewhere near.
-        loss: a name in `losses.LOSSES`; on pictures larger than `latent_grids.BAND_PIXELS` the mean over bands of rows: an
+        loss: a name in `losses.LOSSES`; on pictures larger than `latents.grids.BAND_PIXELS` the mean over bands of rows: an
             SSIM's windows then end at a band's border.
         seed: of warm-ups and noise. The networks' start is the representation's own.
         progress: show a progress bar with PSNR and rate.

@@ -18,9 +18,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tutorial_lib.coding.quantizers import Quantizer
+from tutorial_lib.coding.rates import parameter_rate
 from tutorial_lib.coding.steps import Step
 from tutorial_lib.losses import LOSSES
-from tutorial_lib.rate_models import parameter_rate
 from tutorial_lib.runtime import keep_freed_memory, threads_for
 from tutorial_lib.training.canvases import PictureCanvas, SubCanvases, stride_for
 from tutorial_lib.training.loop import Fit, Progress, Report, State, median_seconds, optimizer_for

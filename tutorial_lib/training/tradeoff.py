@@ -11,9 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tutorial_lib.latent_grids import LatentGrids, start_from_pyramid
+from tutorial_lib.coding.rates import laplace_entropy_bits
+from tutorial_lib.latents.grids import LatentGrids, start_from_pyramid
 from tutorial_lib.losses import LOSSES
-from tutorial_lib.quantization import laplace_entropy_bits
 
 
 @dataclass

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from tutorial_lib import images, metrics
-from tutorial_lib.classical_codecs import CODECS
+from tutorial_lib.codecs.classical import CODECS
 from tutorial_lib.course.comparing import Random
 from tutorial_lib.course.exercises import Check, Exercise, Mistake
 

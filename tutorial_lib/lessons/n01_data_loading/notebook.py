@@ -15,10 +15,11 @@
 import torch
 from torch import nn
 
-from tutorial_lib import images, plots, siren, widgets
-from tutorial_lib.classical_codecs import CODECS
+from tutorial_lib import images, plots, widgets
+from tutorial_lib.codecs.classical import CODECS
 from tutorial_lib.course import drawing, exercise, hint, label, progress, record_point
 from tutorial_lib.lessons.n01_data_loading import figures
+from tutorial_lib.networks import siren
 
 # %% [markdown]
 # ## A picture is a function, seen at a few places

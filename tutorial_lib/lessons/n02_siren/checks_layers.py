@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tutorial_lib import siren
 from tutorial_lib.course.comparing import Random, load_parameters
 from tutorial_lib.course.exercises import Check, Exercise, Mistake
 from tutorial_lib.lessons.n02_siren.answers import encode
+from tutorial_lib.networks import siren
 
 # ---------------------------------------------------------------------------------------------- 02.1
 

@@ -8,7 +8,7 @@ import math
 import torch
 from torch import nn
 
-from tutorial_lib import siren
+from tutorial_lib.networks import siren
 
 # ------------------------------------------------------------------------------------------------ 02.1
 

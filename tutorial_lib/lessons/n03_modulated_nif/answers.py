@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tutorial_lib import nif
+from tutorial_lib.networks import nif
 from tutorial_lib.training import WarmUpCycles
 
 

@@ -21,9 +21,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from tutorial_lib import codecs, course, images, metrics, nif, plots, siren, training, widgets
+from tutorial_lib import codecs, course, images, metrics, plots, training, widgets
 from tutorial_lib.course import budget_value, drawing, exercise, hint, label
 from tutorial_lib.lessons.n03_modulated_nif import figures
+from tutorial_lib.networks import nif, siren
 from tutorial_lib.runtime import choose_device
 
 torch.set_num_threads(1)  # networks as small as these gain nothing from more

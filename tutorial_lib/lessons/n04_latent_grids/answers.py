@@ -8,7 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tutorial_lib.latent_grids import FRACTION_BITS, GAIN, Band, GridsConfig, contexts_of
+from tutorial_lib.latents.contexts import FIXED_POINT_BITS as FRACTION_BITS
+from tutorial_lib.latents.contexts import Band, contexts_of
+from tutorial_lib.latents.shape import GAIN, GridsConfig
 
 UNIT = 1 << FRACTION_BITS
 
@@ -26,7 +28,7 @@ def features(grids: Sequence[Tensor], double: Doubling) -> Tensor:
 
 
 def neighbours(grid: Tensor, offsets: Sequence[tuple[int, int]]) -> Tensor:
-    """`latent_grids.contexts_of` for one grid: (rows, columns) to (neighbours, rows, columns)."""
+    """`latents.contexts.contexts_of` for one grid: (rows, columns) to (neighbours, rows, columns)."""
     config = GridsConfig(grids=1, context=tuple(offsets))
     return contexts_of(config, [grid], [Band(0, 0, grid.shape[0])]).unflatten(1, grid.shape)
 
@@ -38,7 +40,7 @@ def step(
     stand_in: Callable[[Tensor], Tensor],
     optimizers: Sequence[torch.optim.Optimizer],
 ) -> tuple[float, float]:
-    """A step of `latent_training.fit`, without its bands: D, and R in bits per pixel, before the step."""
+    """A step of `training.grids.fit`, without its bands: D, and R in bits per pixel, before the step."""
     grids = model.split(stand_in(GAIN * model.latents))
     distortion = F.mse_loss(model.paint(grids), picture)
     rate = model.bits_of(grids).sum() / (picture.shape[1] * picture.shape[2])
@@ -51,6 +53,6 @@ def step(
 
 
 def integer_layer(matrix: Tensor, columns: Tensor) -> Tensor:
-    """A layer of `latent_grids.IntegerContextModel`: [W | b], and integers in units of 2⁻¹², to the same units."""
+    """A layer of `latents.contexts.IntegerContextModel`: [W | b], and integers in units of 2⁻¹², to the same units."""
     whole = torch.round(matrix.detach().double() * UNIT)
     return torch.addmm(whole[:, -1:] * UNIT, whole[:, :-1], columns).div_(UNIT).floor_()

@@ -11,11 +11,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tutorial_lib import latent_grids, latent_training
 from tutorial_lib.course.comparing import Random, slope
 from tutorial_lib.course.exercises import Check, Exercise, Mistake
-from tutorial_lib.latent_grids import SMALL, Upsampling, grid_sizes
+from tutorial_lib.latents import shape
+from tutorial_lib.latents.layers import Upsampling
+from tutorial_lib.latents.shape import SMALL, grid_sizes
 from tutorial_lib.lessons.n04_latent_grids.answers import Doubling, features, neighbours
+from tutorial_lib.training.stand_ins import soft_round
 
 # ---------------------------------------------------------------------------------------------- 04.1
 
@@ -60,7 +62,12 @@ def _features_like(
 def _each_alone(grids: Sequence[Tensor], double: Doubling) -> Tensor:
     """Every grid repeated to full size: right in size, not what `double` gives."""
     height, width = grids[0].shape
-    return torch.cat([latent_grids.repeat(grid, 2**level)[None, :height, :width] for level, grid in enumerate(grids)])
+    return torch.cat(
+        [
+            grid.repeat_interleave(2**level, 0).repeat_interleave(2**level, 1)[None, :height, :width]
+            for level, grid in enumerate(grids)
+        ]
+    )
 
 
 def _one_level_off(grids: Sequence[Tensor], double: Doubling) -> Tensor:
@@ -162,7 +169,7 @@ SOFT_ROUND = Exercise(
     title="Soft rounding",
     minutes=5,
     core=True,
-    reference=latent_training.soft_round,
+    reference=soft_round,
     checks=(
         Check(
             "right for random values and temperatures",
@@ -241,7 +248,7 @@ SOFT_ROUND = Exercise(
 def _grid_and_offsets(random: Random) -> tuple[Any, ...]:
     rows, columns = random.size(6, 12)
     grid = random.tensor(rows, columns, low=1, high=6)  # no zeros, so that the border shows
-    return grid, tuple(random.sample(latent_grids.window(2), 5))
+    return grid, tuple(random.sample(shape.window(2), 5))
 
 
 def _narrow_grid(random: Random) -> tuple[Any, ...]:

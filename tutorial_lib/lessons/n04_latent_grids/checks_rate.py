@@ -10,11 +10,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tutorial_lib import latent_grids, latent_training
 from tutorial_lib.course.comparing import Random, Wrong
 from tutorial_lib.course.exercises import Check, Exercise, Mistake
-from tutorial_lib.latent_grids import GAIN
+from tutorial_lib.latents import kernels
+from tutorial_lib.latents.shape import GAIN
 from tutorial_lib.lessons.n04_latent_grids.answers import UNIT, integer_layer, step
+from tutorial_lib.training.stand_ins import soft_round
 
 # ---------------------------------------------------------------------------------------------- 04.4
 
@@ -57,7 +58,7 @@ BITS = Exercise(
     title="What an integer costs",
     minutes=5,
     core=True,
-    reference=latent_grids.laplace_bits,
+    reference=kernels.laplace_bits,
     checks=(
         Check(
             "right for random values and laws",
@@ -151,7 +152,7 @@ class _Toy(nn.Module):
 
 
 def _soft(values: Tensor) -> Tensor:
-    return latent_training.soft_round(values, 0.3)
+    return soft_round(values, 0.3)
 
 
 def _step_inputs(random: Random) -> tuple[Any, ...]:

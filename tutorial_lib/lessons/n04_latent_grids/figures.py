@@ -14,7 +14,6 @@ from torch import Tensor, nn
 
 from tutorial_lib import images, plots, training
 from tutorial_lib.course.drawing import signed
-from tutorial_lib.latent_grids import repeat
 from tutorial_lib.training import Phase
 
 
@@ -209,7 +208,10 @@ def laplace_figure(laplace_bits: Callable[..., Tensor], laws: Sequence[tuple[flo
 def bits_per_pixel_map(bits: Sequence[Tensor]) -> Tensor:
     """Bits of every integer, spread evenly over the pixels that it stands for: (height, width), summing to all bits, about."""
     height, width = bits[0].shape
-    return sum(repeat(part, 2**level)[:height, :width] / 4**level for level, part in enumerate(bits))
+    return sum(
+        part.repeat_interleave(2**level, 0).repeat_interleave(2**level, 1)[:height, :width] / 4**level
+        for level, part in enumerate(bits)
+    )
 
 
 @matplotlib.rc_context(plots.STYLE)

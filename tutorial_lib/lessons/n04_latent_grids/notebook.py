@@ -22,12 +22,16 @@ import torch
 import torch.nn.functional as F
 from pytorch_optimizer import SOAP
 
-from tutorial_lib import bitstream, codecs, images, latent_training, metrics, plots, widgets
+from tutorial_lib import codecs, images, metrics, plots, widgets
+from tutorial_lib.coding import bitstream
 from tutorial_lib.course import budget_value, drawing, exercise, hint, label, points, progress, record_point, sample_file
-from tutorial_lib.latent_grids import GAIN, SMALL, SPREADS, HashGrid, HashGridConfig, LatentGrids, start_from_pyramid
+from tutorial_lib.latents.grids import LatentGrids, start_from_pyramid
+from tutorial_lib.latents.shape import GAIN, SMALL
+from tutorial_lib.latents.shape import LATENT_SPREADS as SPREADS
 from tutorial_lib.lessons.n04_latent_grids import figures
+from tutorial_lib.networks.hash_grid import HashGrid, HashGridConfig
+from tutorial_lib.networks.siren import Siren, SirenConfig
 from tutorial_lib.runtime import choose_device
-from tutorial_lib.siren import Siren, SirenConfig
 from tutorial_lib.training import Cosine, OneCycle
 
 torch.set_num_threads(1)  # networks as small as these gain nothing from more
@@ -301,7 +305,7 @@ figures.causal_figure(touched, (50, 75), label(neighbours))
 # them. **Which law would you wish for if the integer is 0? And if it is 3?**
 
 # %%
-from tutorial_lib.latent_grids import laplace_bits as library_bits  # yours comes next
+from tutorial_lib.latents.kernels import laplace_bits as library_bits
 
 laws = [(0.0, -1.0), (0.0, 1.0), (2.0, -0.5)]
 figures.laplace_figure(library_bits, laws, "reference")
@@ -770,6 +774,6 @@ progress()
 #   has your step. `codecs/coolchic.py` puts them together.
 # - **Try:** your fit with `lmbda = 5e-4` and `1e-2`. Does the star follow the curve?
 # - **Try:** plain noise as `stand_in`: `values + torch.rand_like(values) - 0.5`. What does your file cost then?
-# - **Try:** `SMALL.context[::-1]` for `offsets`. They are the same neighbours: why do all bits of the map rise?
+# - **Try:** `SMALL.neighbours[::-1]` for `offsets`. They are the same neighbours: why do all bits of the map rise?
 # - **Try:** in `float_law`, round $\mu$ to 1/32 and $b$ to the `TABLE`. Does it hold now? Would you bet a product on it?
 # - **Read:** the COOL-CHIC paper, then C3's, both linked above.

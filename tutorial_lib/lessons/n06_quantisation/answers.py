@@ -9,8 +9,8 @@ from collections.abc import Mapping
 import numpy as np
 from torch import Tensor
 
-from tutorial_lib import bitstream, quantization
-from tutorial_lib.bitstream import Container
+from tutorial_lib.coding import bitstream, steps
+from tutorial_lib.coding.bitstream import Container
 from tutorial_lib.course.drawing import histogram_bits
 
 KINDS = bitstream.SECTION_NAMES
@@ -18,14 +18,14 @@ CHECKSUM_BYTES = 4
 
 
 def quantize(weights: Tensor, bits: int) -> tuple[Tensor, float]:
-    """`quantization.MaxAbsQuantizer` and `quantization.quantize` in one: symbols (int32), and their step."""
-    step = quantization.storable_step(weights.detach().abs().max().item() / (2 ** (bits - 1) - 1))
-    return quantization.to_symbols(weights.detach(), step).int(), step
+    """`quantizers.MaxAbsQuantizer` and `steps.quantize` in one: symbols (int32), and their step."""
+    step = steps.storable_step(weights.detach().abs().max().item() / (2 ** (bits - 1) - 1))
+    return steps.to_symbols(weights.detach(), step).int(), step
 
 
 def straight_through(weights: Tensor, step: float) -> Tensor:
-    """What `quantization.quantized_parameters` is to a fit: quantised weights forwards, the identity backwards."""
-    return weights + (quantization.to_symbols(weights.detach(), step) * step - weights.detach())
+    """What `stand_ins.quantized_parameters` is to a fit: quantised weights forwards, the identity backwards."""
+    return weights + (steps.to_symbols(weights.detach(), step) * step - weights.detach())
 
 
 def entropy(symbols: Tensor) -> float:
@@ -34,7 +34,7 @@ def entropy(symbols: Tensor) -> float:
 
 
 def laplace_table(b: float, bound: int) -> np.ndarray:
-    """Probabilities of −bound … bound, float64; `entropy_coding.Laplace` makes the same of integers alone."""
+    """Probabilities of −bound … bound, float64; `coding.laws.Laplace` makes the same of integers alone."""
     k = np.abs(np.arange(-bound, bound + 1))
     t = math.exp(-1 / (2 * b))
     table = np.where(k == 0, 1 - t, 0.5 * (1 / t - t) * t ** (2.0 * k))

@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from tutorial_lib.bitstream import BitstreamError, varint
+from tutorial_lib.coding.bitstream import BitstreamError, varint
 from tutorial_lib.course.comparing import Random, Wrong
 from tutorial_lib.course.exercises import Check, Exercise, Mistake
 from tutorial_lib.lessons.n06_quantisation.answers import KINDS, pack, seal, unpack

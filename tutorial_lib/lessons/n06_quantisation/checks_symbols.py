@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tutorial_lib.coding.steps import storable_step
 from tutorial_lib.course.comparing import Random, slope
 from tutorial_lib.course.exercises import Check, Exercise, Mistake
 from tutorial_lib.lessons.n06_quantisation.answers import entropy, laplace_table, quantize, straight_through
-from tutorial_lib.quantization import storable_step
 
 # ---------------------------------------------------------------------------------------------- 06.1
 

@@ -14,11 +14,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tutorial_lib import bitstream, metrics, plots
-from tutorial_lib.bitstream import BitstreamError, Reader
+from tutorial_lib import metrics, plots
+from tutorial_lib.coding import bitstream
+from tutorial_lib.coding.bitstream import BitstreamError, Reader
+from tutorial_lib.coding.laws import Law
+from tutorial_lib.coding.parameters import stored_laws
+from tutorial_lib.coding.steps import QuantizedTensor
 from tutorial_lib.course.drawing import compare, table
-from tutorial_lib.entropy_coding import Law, stored_laws
-from tutorial_lib.quantization import QuantizedTensor
 
 
 def bytes_table(data: bytes, names: Mapping[int, str]) -> plots.Shown:

@@ -16,10 +16,11 @@ import numpy as np
 from torch import Tensor, nn
 
 from tutorial_lib import codecs, metrics, plots, training
+from tutorial_lib.coding.laws import ExpGolomb
+from tutorial_lib.coding.quantizers import MaxAbsQuantizer
+from tutorial_lib.coding.rounding import AdaRound
 from tutorial_lib.course.drawing import table
-from tutorial_lib.entropy_coding import ExpGolomb
 from tutorial_lib.lessons.n06_quantisation.damage import next_symbol
-from tutorial_lib.quantization import AdaRound, MaxAbsQuantizer
 from tutorial_lib.training import OneCycle, Phase
 
 # ---------------------------------------------------------------------------------------------- a network without a file

@@ -8,8 +8,8 @@ import zlib
 import numpy as np
 import torch
 
-from tutorial_lib.bitstream import BitstreamError, Reader, varint
-from tutorial_lib.quantization import storable_step
+from tutorial_lib.coding.bitstream import BitstreamError, Reader, varint
+from tutorial_lib.coding.steps import storable_step
 
 # ------------------------------------------------------------------------------------------------ 06.1
 

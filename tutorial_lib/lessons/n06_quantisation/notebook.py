@@ -20,11 +20,12 @@ import constriction
 import numpy as np
 import torch
 
-from tutorial_lib import codecs, entropy_coding, images, metrics, plots, training, widgets
-from tutorial_lib.bitstream import BitstreamError, Reader, varint
+from tutorial_lib import codecs, images, metrics, plots, training, widgets
+from tutorial_lib.coding import parameters
+from tutorial_lib.coding.bitstream import BitstreamError, Reader, varint
+from tutorial_lib.coding.steps import QuantizedTensor, storable_step
 from tutorial_lib.course import budget_value, drawing, exercise, hint, label, points, progress, record_point, sample_file
 from tutorial_lib.lessons.n06_quantisation import damage, figures
-from tutorial_lib.quantization import QuantizedTensor, storable_step
 from tutorial_lib.runtime import choose_device
 from tutorial_lib.training import Phase
 
@@ -404,7 +405,7 @@ print("all symbols are back:", all(torch.equal(back[name], symbols[name]) for na
 
 # %%
 tensors = [QuantizedTensor(some.numpy(), trained.steps[name]) for name, some in symbols.items()]
-quantiser, stream = entropy_coding.pack_parameters(tensors)
+quantiser, stream = parameters.pack_parameters(tensors)
 sections = {1: codec.family.write_config(config), 2: quantiser, 3: stream}
 
 names = {1: "configuration", 2: "quantiser", 3: "networks"}
@@ -492,7 +493,7 @@ hint("06.5")
 number, rows_read, columns_read, parts = unpack(packed)
 shape = codec.family.read_config(Reader(parts[1], "configuration section"))
 decoded = codec.build(shape, rows_read, columns_read)
-received = entropy_coding.unpack_parameters(parts[2], parts[3], [each.shape for each in decoded.parameters()])
+received = parameters.unpack_parameters(parts[2], parts[3], [each.shape for each in decoded.parameters()])
 values = {name: tensor.values() for name, tensor in zip(symbols, received, strict=True)}
 sent = {name: some * trained.steps[name] for name, some in symbols.items()}
 
@@ -693,7 +694,7 @@ progress()
 # - **Try:** `inr encode phone.jpg`, then `inr info --anatomy` on the file.
 # - **Try:** your own quantiser with one step for each row of a matrix. What do the steps cost, what do they gain?
 #   (`MaxAbsQuantizer(bits, rows=True)`)
-# - **Try:** `entropy_coding.pack_parameters(tensors, laws=[entropy_coding.Histogram])`, then `Gaussian`. Which is shortest?
+# - **Try:** `parameters.pack_parameters(tensors, laws=[laws.Histogram])`, then `Gaussian`. Which is shortest?
 # - **Try:** put 2 into byte 3 of your file and seal it again. What does a decoder of today say about a file of tomorrow?
 # - **Read:** Strümpler et al., linked above, for AdaRound and QAT on such networks; Nagel et al., *A white paper on neural
 #   network quantization*, 2021, [arXiv 2106.08295](https://arxiv.org/abs/2106.08295), for everything around them.

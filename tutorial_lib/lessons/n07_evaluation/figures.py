@@ -17,7 +17,8 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import FixedLocator, NullLocator
 from torch import Tensor
 
-from tutorial_lib import bitstream, codecs, evaluation, images, metrics, plots, widgets
+from tutorial_lib import codecs, evaluation, images, metrics, plots, widgets
+from tutorial_lib.coding import bitstream
 from tutorial_lib.course import challenge, store
 from tutorial_lib.course.drawing import nothing, table
 from tutorial_lib.course.session import sample_file

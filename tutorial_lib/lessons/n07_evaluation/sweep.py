@@ -33,7 +33,7 @@ PUBLISHED = ("COIN", "Strümpler et al.", "NIF", "COOL-CHIC v1", "COOL-CHIC v2",
 def published_curves() -> dict[str, list[dict[str, Any]]]:
     """Others' points for Kodak that are means of PSNRs, by codec."""
     lines: dict[str, list[dict[str, Any]]] = {}
-    for point in evaluation.published("kodak"):
+    for point in evaluation.published_points("kodak"):
         if point.average == evaluation.AVERAGES[0] and point.codec in PUBLISHED:
             lines.setdefault(f"{point.codec} (published)", []).append(
                 {"bpp": point.bpp, "psnr": point.psnr, "caption": "24 pictures, 768×512: another task"}
