@@ -28,7 +28,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-SSIM_WINDOW = 11
+from tutorial_lib.metrics import LPIPS_MIN_SIDE, SSIM_WINDOW, lpips_network
+
 SSIM_OF_LOG_COSH = 0.01
 SSIM_OF_L1 = 0.2
 LPIPS_OF_MSE = 0.001
@@ -98,8 +99,6 @@ def mse_lpips(prediction: Tensor, target: Tensor) -> Tensor:
     Raises:
         MetricError: the network's weights are not to be had; see `metrics.lpips`.
     """
-    from tutorial_lib.metrics import LPIPS_MIN_SIDE, lpips_network
-
     pair = _filled_up(torch.stack([prediction, target]).contiguous(), LPIPS_MIN_SIDE)
     distance = lpips_network("squeeze", prediction.device)(2 * pair[:1] - 1, 2 * pair[1:] - 1)
     return mse(prediction, target) + LPIPS_OF_MSE * distance.mean()
@@ -121,4 +120,4 @@ LOSSES: dict[str, Loss] = {
     "l1+ssim": l1_ssim,
     "mse+lpips": mse_lpips,
 }
-"""Losses by name; put a function of your own in, and every codec can be fitted with it."""
+"""Losses by name; put a function of your own in, and every codec can be fitted with it, by a sweep's workers too."""

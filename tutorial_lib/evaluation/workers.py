@@ -94,27 +94,27 @@ def _on_worker(job: Job, lpips: bool, added: bytes) -> Run:
 
 
 def packed() -> bytes:
-    """The losses and codecs that aren't the package's own, with the code that makes them, for `unpack` in another process.
+    """The losses, and the codecs that aren't the package's own, with the code that makes them, for `unpack` in another process.
 
     Raises:
         ValueError: one of them can't leave this process.
     """
     import cloudpickle
 
-    added = [
-        {name: value for name, value in known.items() if not any(value is own for own in vars(package).values())}
-        for known, package in ((losses.LOSSES, losses), (codecs.LEARNED, codecs))
-    ]
-    modules = list(filter(None, (_readers_module(value) for known in added for value in known.values())))
+    # all losses: of the package's own only the names travel
+    own = list(vars(codecs).values())
+    added = {
+        name: codec for name, codec in codecs.LEARNED.items() if name != codec.name or not any(codec is each for each in own)
+    }
+    modules = set(filter(None, map(_readers_module, (*losses.LOSSES.values(), *added.values()))))
     for module in modules:
         cloudpickle.register_pickle_by_value(module)
     try:
-        return cloudpickle.dumps(added)
+        return cloudpickle.dumps((losses.LOSSES, added))
     except Exception as error:  # whatever the pickling of a reader's objects raises
-        names = ", ".join(name for known in added for name in known)
-        raise ValueError(f"{names} can't be sent to other processes ({error}); workers 0 stays in this one") from error
+        raise ValueError(f"a loss or codec can't be sent to other processes ({error}); workers 0 stays in this one") from error
     finally:
-        for module in set(modules):
+        for module in modules:
             cloudpickle.unregister_pickle_by_value(module)
 
 
@@ -122,8 +122,9 @@ def unpack(added: bytes) -> None:
     """Enter what `packed` took along beside the package's own losses and codecs."""
     import cloudpickle
 
-    for known, found in zip((losses.LOSSES, codecs.LEARNED), cloudpickle.loads(added), strict=True):
-        known.update(found)
+    found, learned = cloudpickle.loads(added)
+    losses.LOSSES.update(found)
+    codecs.LEARNED.update(learned)
 
 
 def _readers_module(value: object) -> ModuleType | None:
