@@ -29,7 +29,7 @@ from tutorial_lib.training.tradeoff import RateTarget, lambda_for, mse_lambda, w
 @pytest.fixture(autouse=True)
 def quick_rounding(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave out the slow rounding by curvature; the tests that are about it bring it back."""
-    monkeypatch.setattr(latent_rounding, "CURVATURE_OPERATIONS", 0)
+    monkeypatch.setattr(rounding, "CURVATURE_OPERATIONS", 0)
 
 
 def new(config: GridsConfig, picture: Tensor) -> LatentGrids:
@@ -236,7 +236,7 @@ def test_quantised_networks_are_worth_their_bits(small: Tensor, monkeypatch: pyt
     groups = len(groups_of(representation))
     chosen = cost(None, False)
     assert chosen < min(cost([exponent] * groups, False) for exponent in (2, 4, 6, 8, 10, 12))
-    monkeypatch.setattr(latent_rounding, "CURVATURE_OPERATIONS", 10**12)
+    monkeypatch.setattr(rounding, "CURVATURE_OPERATIONS", 10**12)
     assert cost(None, True) < chosen
 
 

@@ -21,9 +21,9 @@ sys.path.insert(0, str(HERE.parent))
 
 from codec_files import mixed_file  # noqa: E402
 
-from tutorial_lib import codecs, images
-from tutorial_lib.coding import bitstream
-from tutorial_lib.coding.steps import QuantizedTensor
+from tutorial_lib import codecs, images  # noqa: E402
+from tutorial_lib.coding import bitstream  # noqa: E402
+from tutorial_lib.coding.steps import QuantizedTensor  # noqa: E402
 
 NAMES = (*codecs.LEARNED, "struempler-meta", "mixed")
 

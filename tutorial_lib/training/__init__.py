@@ -3,6 +3,7 @@
 `fit` is that of networks on coordinates; latent grids have theirs in `training.grids`.
 """
 
+from tutorial_lib.training import grids
 from tutorial_lib.training.canvases import PictureCanvas, SubCanvases
 from tutorial_lib.training.loop import Moment, Progress, Report
 from tutorial_lib.training.networks import calibrate, estimate_seconds, fit, settle
@@ -27,5 +28,6 @@ __all__ = [
     "calibrate",
     "estimate_seconds",
     "fit",
+    "grids",
     "settle",
 ]

@@ -253,7 +253,7 @@ def _grid_and_offsets(random: Random) -> tuple[Any, ...]:
 
 def _narrow_grid(random: Random) -> tuple[Any, ...]:
     rows, columns = random.sample([1, 2, 4], 2)
-    return random.tensor(rows, columns, low=1, high=6), SMALL.context
+    return random.tensor(rows, columns, low=1, high=6), SMALL.neighbours
 
 
 def _neighbours_like(place=lambda row, column: (row, column), border: str = "constant", order=lambda offsets: offsets):

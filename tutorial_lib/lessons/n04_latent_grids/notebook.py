@@ -22,17 +22,17 @@ import torch
 import torch.nn.functional as F
 from pytorch_optimizer import SOAP
 
-from tutorial_lib import codecs, images, metrics, plots, widgets
+from tutorial_lib import codecs, images, metrics, plots, training, widgets
+from tutorial_lib.codecs.recipes import modern
 from tutorial_lib.coding import bitstream
 from tutorial_lib.course import budget_value, drawing, exercise, hint, label, points, progress, record_point, sample_file
 from tutorial_lib.latents.grids import LatentGrids, start_from_pyramid
-from tutorial_lib.latents.shape import GAIN, SMALL
-from tutorial_lib.latents.shape import LATENT_SPREADS as SPREADS
+from tutorial_lib.latents.shape import GAIN, LATENT_SPREADS, SMALL
 from tutorial_lib.lessons.n04_latent_grids import figures
 from tutorial_lib.networks.hash_grid import HashGrid, HashGridConfig
 from tutorial_lib.networks.siren import Siren, SirenConfig
 from tutorial_lib.runtime import choose_device
-from tutorial_lib.training import Cosine, OneCycle
+from tutorial_lib.training import Cosine, GridRecipe, OneCycle
 
 torch.set_num_threads(1)  # networks as small as these gain nothing from more
 
@@ -242,7 +242,7 @@ widgets.explore(look, temperature=(0.05, 0.6, 0.05), y=(-0.5, 1.5, 0.1))
 # yellow cell it knows everything that is not white. **What is your guess?**
 
 # %%
-offsets = SMALL.context  # the ten nearest that are known, each (row, column)
+offsets = SMALL.neighbours  # the ten nearest that are known, each (row, column)
 row, column = 83, 109
 figures.neighbours_figure(grids[0], offsets, (row, column))
 
@@ -480,7 +480,7 @@ figures.fit_figure(noted, lmbda, whose)
 final = LatentGrids(SMALL, *coffee.shape[1:]).to(coffee.device)
 final.load_state_dict(mine.state_dict())
 tail = modern(budget_value(quick=20, laptop=1000, gpu=2000)).phases[-1:]  # latents frozen, a tenth of it
-report = grids.fit(final, coffee, GridRecipe(tail, pyramid=False), lmbda=lmbda, progress=False)
+report = training.grids.fit(final, coffee, GridRecipe(tail, pyramid=False), lmbda=lmbda, progress=False)
 report = codec.round(final, coffee, codec.plan(coffee, lmbda=lmbda), report)
 
 my_file = codec.pack(final.cpu(), report.steps)
@@ -701,7 +701,7 @@ hint("04.6")
 # even `exp2` may differ in its last digit. **Will it hold now?**
 
 # %%
-TABLE = 2.0 ** (np.arange(SPREADS) / 8 - 4)  # computed once; a real codec ships it with the program
+TABLE = 2.0 ** (np.arange(LATENT_SPREADS) / 8 - 4)  # computed once; a real codec ships it with the program
 
 
 @torch.no_grad()
@@ -711,7 +711,7 @@ def integer_law(model, contexts):
     hidden = integer_layer(first, inputs).clamp(min=0)
     hidden = (integer_layer(second, hidden) + hidden).clamp(min=0)
     location, log2_scale = integer_layer(last, torch.cat([hidden, inputs])) / 4096
-    index = torch.floor((log2_scale + 4) * 8 + 0.5).clamp(0, SPREADS - 1).long()
+    index = torch.floor((log2_scale + 4) * 8 + 0.5).clamp(0, LATENT_SPREADS - 1).long()
     return location.numpy(), TABLE[index.numpy()]
 
 

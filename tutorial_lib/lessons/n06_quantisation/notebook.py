@@ -694,7 +694,7 @@ progress()
 # - **Try:** `inr encode phone.jpg`, then `inr info --anatomy` on the file.
 # - **Try:** your own quantiser with one step for each row of a matrix. What do the steps cost, what do they gain?
 #   (`MaxAbsQuantizer(bits, rows=True)`)
-# - **Try:** `parameters.pack_parameters(tensors, laws=[laws.Histogram])`, then `Gaussian`. Which is shortest?
+# - **Try:** `parameters.pack_parameters(tensors, laws=[laws.Histogram])`, then `laws.Gaussian`. Which is shortest?
 # - **Try:** put 2 into byte 3 of your file and seal it again. What does a decoder of today say about a file of tomorrow?
 # - **Read:** Strümpler et al., linked above, for AdaRound and QAT on such networks; Nagel et al., *A white paper on neural
 #   network quantization*, 2021, [arXiv 2106.08295](https://arxiv.org/abs/2106.08295), for everything around them.
