@@ -216,15 +216,15 @@ def _threads() -> Iterator[Check]:
 
 
 def _entropy_coder() -> Iterator[Check]:
-    import constriction
     import numpy as np
+    from constriction import stream  # pyright: ignore[reportAttributeAccessIssue]  # it comes without types
 
     symbols = np.array([0, -3, 7, 0, 1, -20], dtype=np.int32)
-    model = constriction.stream.model.QuantizedLaplace(-32, 32, 0.0, 2.0)
-    encoder = constriction.stream.queue.RangeEncoder()
+    model = stream.model.QuantizedLaplace(-32, 32, 0.0, 2.0)
+    encoder = stream.queue.RangeEncoder()
     encoder.encode(symbols, model)
     words = encoder.get_compressed()
-    decoded = constriction.stream.queue.RangeDecoder(words).decode(model, len(symbols))
+    decoded = stream.queue.RangeDecoder(words).decode(model, len(symbols))
     if not np.array_equal(decoded, symbols):
         raise RuntimeError(f"{symbols.tolist()} came back as {decoded.tolist()}")
     yield Check("entropy coder", "ok", f"{len(symbols)} symbols came back unchanged from {4 * len(words)} bytes")

@@ -11,10 +11,10 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from tutorial_lib import images
 from tutorial_lib.coding import bitstream
@@ -50,6 +50,9 @@ BUDGETS = {
     "laptop": Budget(8e11, 3_000, 24_000),
     "gpu": Budget(1e14, 8_000, 96_000),
 }
+
+Representation = Any
+"""An nn.Module with ``config``, ``height``, ``width`` and ``render(height, width)``: Python's types know no "both"."""
 
 Effort = Literal["thorough", "quick", "at once"]
 Storage = Literal["rate", "8 bits", "7 bits", "float16"]
@@ -125,12 +128,11 @@ class Family(Protocol):
         takes_lambda: whether D + λR can be asked for.
     """
 
+    sections: ClassVar[tuple[str, ...]]
+    takes_lambda: ClassVar[bool]
+
     @property
     def methods(self) -> Mapping[str, Any]: ...
-    @property
-    def sections(self) -> tuple[str, ...]: ...
-    @property
-    def takes_lambda(self) -> bool: ...
 
     def plan(self, name: str, height: int, width: int, wishes: Wishes, budget: Budget) -> Plan:
         """Shape, recipe and aim for a codec of that name; a `CodecError` where the wishes can't be met."""
@@ -140,7 +142,7 @@ class Family(Protocol):
         """What keeps a decoder from this shape: a sentence, or None."""
         ...
 
-    def build(self, config: Any, height: int, width: int) -> nn.Module:
+    def build(self, config: Any, height: int, width: int) -> Representation:
         """A new representation, its weights drawn from torch's random numbers."""
         ...
 
@@ -148,15 +150,26 @@ class Family(Protocol):
         """What quantizes while the fit runs, ``wished`` if there is one; None where nothing does."""
         ...
 
-    def fit(self, representation: Any, picture: Tensor, plan: Plan, quantizer: Quantizer | None, **options: Any) -> Report:
+    def fit(
+        self, representation: Representation, picture: Tensor, plan: Plan, quantizer: Quantizer | None, **options: Any
+    ) -> Report:
         """Fit in place. Options: seed, progress, callback."""
         ...
 
-    def round(self, representation: Any, picture: Tensor, plan: Plan, report: Report, effort: Effort, **how: Any) -> Report:
-        """Round what was fitted, in place; the report with its steps. How: the quantizer, the seed."""
+    def round(
+        self,
+        representation: Representation,
+        picture: Tensor,
+        plan: Plan,
+        report: Report,
+        effort: Effort,
+        quantizer: Quantizer | None,
+        seed: int,
+    ) -> Report:
+        """Round what was fitted, in place; the report with its steps."""
         ...
 
-    def estimate_seconds(self, representation: Any, picture: Tensor, plan: Plan) -> float:
+    def estimate_seconds(self, representation: Representation, picture: Tensor, plan: Plan) -> float:
         """About how long `fit` and `round` take here."""
         ...
 
@@ -168,16 +181,16 @@ class Family(Protocol):
         """What `write_config` was given."""
         ...
 
-    def pack(self, representation: Any, steps: Mapping[str, Step]) -> dict[str, bytes]:
+    def pack(self, representation: Representation, steps: Mapping[str, Step]) -> dict[str, bytes]:
         """The other sections."""
         ...
 
-    def unpack(self, representation: Any, sections: Mapping[str, bytes]) -> dict[str, QuantizedTensor | Tensor]:
+    def unpack(self, representation: Representation, sections: Mapping[str, bytes]) -> dict[str, QuantizedTensor | Tensor]:
         """Fill the representation; the stored tensors by name."""
         ...
 
     def describe(
-        self, representation: Any, tensors: Mapping[str, QuantizedTensor | Tensor], sections: Mapping[str, bytes]
+        self, representation: Representation, tensors: Mapping[str, QuantizedTensor | Tensor], sections: Mapping[str, bytes]
     ) -> list[dict[str, Any]]:
         """The rows of `Codec.describe` for what `unpack` gave."""
         ...
@@ -316,7 +329,7 @@ class Codec:
 
     def round(
         self,
-        representation: nn.Module,
+        representation: Representation,
         picture: Tensor,
         plan: Plan,
         report: Report,
@@ -329,29 +342,29 @@ class Codec:
         Returns:
             ``report`` with the steps for `pack`.
         """
-        how: dict[str, Any] = {"quantizer": quantizer, "seed": seed}
+        how = quantizer, seed
         efforts: tuple[Effort, ...] = ("quick", "at once") if report.interrupted else ("thorough", "quick", "at once")
         fitted = copy.deepcopy(representation.state_dict())
         for effort in efforts[:-1]:
             try:
-                return self.family.round(representation, picture, plan, report, effort, **how)
+                return self.family.round(representation, picture, plan, report, effort, *how)
             except KeyboardInterrupt:
                 representation.load_state_dict(fitted)
                 report = replace(report, interrupted=True)
-        return insist(lambda: self.family.round(representation, picture, plan, report, efforts[-1], **how))
+        return insist(lambda: self.family.round(representation, picture, plan, report, efforts[-1], *how))
 
     def estimate_seconds(self, plan: Plan, picture: Tensor, device: str | None = None) -> float:
         """About how long `execute` will take here, from a few timed steps."""
         representation = self.build(plan.config, plan.height, plan.width).to(choose_device(device))
         return self.family.estimate_seconds(representation, picture, plan)
 
-    def build(self, config: Any, height: int, width: int, *, seed: int = 0) -> nn.Module:
+    def build(self, config: Any, height: int, width: int, *, seed: int = 0) -> Representation:
         """A new representation of a shape, for a picture of that size; on the CPU."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             return self.family.build(config, height, width)
 
-    def pack(self, representation: nn.Module, steps: Mapping[str, Step]) -> bytes:
+    def pack(self, representation: Representation, steps: Mapping[str, Step]) -> bytes:
         """The file of a representation.
 
         Args:
@@ -362,7 +375,7 @@ class Codec:
         sections |= self.family.pack(representation, steps)
         return bitstream.write(Container(self.number, representation.height, representation.width, sections))
 
-    def open(self, data: bytes) -> nn.Module:
+    def open(self, data: bytes) -> Representation:
         """The representation in a file of this codec, on the CPU.
 
         Raises:
@@ -420,7 +433,7 @@ class Codec:
             raise BitstreamError(problem)
         return config
 
-    def _open(self, data: bytes) -> tuple[nn.Module, dict[str, QuantizedTensor | Tensor]]:
+    def _open(self, data: bytes) -> tuple[Representation, dict[str, QuantizedTensor | Tensor]]:
         container = self._container(data)
         representation = self.build(self._config(container), container.height, container.width)
         return representation, self.family.unpack(representation, container.sections)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import torch
@@ -28,8 +28,7 @@ from tutorial_lib.latents.packing import (
     symbols_bits,
     to_group_symbols,
 )
-from tutorial_lib.latents.rounding import SAVING, affordable, quantize_networks
-from tutorial_lib.latents.rounding import FrozenLatents as Trial
+from tutorial_lib.latents.rounding import SAVING, FrozenLatents, affordable, quantize_networks
 from tutorial_lib.latents.shape import SMALL, V1, V2, GridsConfig, operations_per_pixel
 from tutorial_lib.runtime import threads_for
 from tutorial_lib.training import GridRecipe, Report, grids
@@ -96,7 +95,7 @@ class Grids:
                 iterations = min(iterations, self.published_iterations)
         recipe = self.methods[wishes.method](iterations)
         aim: dict[str, Any] = {"target_bpp": wishes.bpp, "lmbda": wishes.lmbda, "steer": wishes.steer}
-        return Plan(name, config, height, width, recipe, wishes.loss or "mse", expected, **aim)
+        return Plan(name, config, height, width, recipe, wishes.loss, expected, **aim)
 
     def problem(self, config: GridsConfig, height: int, width: int) -> str | None:
         if config.weights * height * width > MAX_OPERATIONS:
@@ -111,20 +110,22 @@ class Grids:
             raise CodecError(f"{plan.codec} chooses the steps of its networks itself and takes no quantizer")
         return None
 
-    def fit(self, representation: LatentGrids, picture: Tensor, plan: Plan, quantizer: None, **options: Any) -> Report:
-        target = None
+    def fit(
+        self, representation: LatentGrids, picture: Tensor, plan: Plan, quantizer: Quantizer | None, **options: Any
+    ) -> Report:
+        target, loss = None, plan.loss or "mse"
         if plan.target_bpp is not None:
             guess = plan.config.weights * BITS_PER_WEIGHT / 8 + HEADER_BYTES
             picture = picture.to(representation.latents.device)
 
             def measure(rounded: LatentGrids, lmbda: float) -> float:
                 """Of the file as it would be now: networks, rounded to the nearest, and header."""
-                steps = quantize_networks(Trial(rounded, picture, lmbda, plan.loss), by_curvature=False)
+                steps = quantize_networks(FrozenLatents(rounded, picture, lmbda, loss), by_curvature=False)
                 saving = SAVING if affordable(rounded) else 0.0  # only the end is worth rounding by curvature
                 return (1 - saving) * len(encode_networks(rounded, steps)) + HEADER_BYTES
 
             target = RateTarget(plan.target_bpp, guess, measure)
-        aim: dict[str, Any] = {"lmbda": plan.lmbda, "target": target, "steer": plan.steer, "loss": plan.loss}
+        aim: dict[str, Any] = {"lmbda": plan.lmbda, "target": target, "steer": plan.steer, "loss": loss}
         return grids.fit(representation, picture, plan.recipe, **aim, **options)
 
     def round(
@@ -134,14 +135,13 @@ class Grids:
         plan: Plan,
         report: Report,
         effort: Effort,
-        *,
-        quantizer: None,
+        quantizer: Quantizer | None,
         seed: int,
     ) -> Report:
         """ "thorough": by curvature; "quick": the best step for each group of weights; "at once": a fine step for all."""
         picture = picture.to(representation.latents.device)
         with threads_for(grids.step_operations(representation)):
-            frozen = Trial(representation, picture, report.lmbda, plan.loss)
+            frozen = FrozenLatents(representation, picture, cast(float, report.lmbda), plan.loss or "mse")
             if effort == "at once":
                 exponents = _round_finely(representation)
             else:
@@ -153,7 +153,7 @@ class Grids:
 
     def estimate_seconds(self, representation: LatentGrids, picture: Tensor, plan: Plan) -> float:
         fit = grids.estimate_seconds(representation, picture, plan.recipe)
-        frozen = Trial(representation, picture.to(representation.latents.device), 1e-3, "mse")
+        frozen = FrozenLatents(representation, picture.to(representation.latents.device), 1e-3, "mse")
         half = median_seconds(frozen.distortion, 1)
         weights = sum(parameter.numel() for parameter in representation.networks().values())
         evaluations = 12 * len(groups_of(representation)) + (3 * weights if affordable(representation) else 0)
@@ -185,13 +185,14 @@ class Grids:
         return tensors
 
     def describe(
-        self, representation: LatentGrids, tensors: Mapping[str, QuantizedTensor], sections: Mapping[str, bytes]
+        self, representation: LatentGrids, tensors: Mapping[str, QuantizedTensor | Tensor], sections: Mapping[str, bytes]
     ) -> list[dict[str, Any]]:
         """Bits are the context model's estimate for grids, and what a group's code takes for weights."""
         grids = representation.symbols()
         bands = [band for piece in representation.bands() for band in piece]
         rows = []
         for level, (name, tensor) in enumerate(tensors.items()):
+            tensor = cast(QuantizedTensor, tensor)
             symbols = tensor.symbols
             if level >= len(grids):
                 bits = symbols_bits(symbols)

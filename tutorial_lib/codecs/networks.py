@@ -99,7 +99,8 @@ class CoordinateNetworks(abc.ABC):
         """What makes a shape none: a sentence, or None."""
 
     def plan(self, name: str, height: int, width: int, wishes: Wishes, budget: Budget) -> Plan:
-        how, pixels, config = self.methods[wishes.method], height * width, wishes.config
+        how, pixels = self.methods[wishes.method], height * width
+        config: Any = wishes.config
         if wishes.iterations is not None:
             if wishes.method != "fast":
                 raise CodecError(f"only the method fast takes a number of iterations, not {wishes.method}")
@@ -111,10 +112,11 @@ class CoordinateNetworks(abc.ABC):
             target = max(min(pixels // 8, budget.default_bytes), self.expected_bytes(self.smallest(), how))
         if how.network is not None:
             config = self._only(how, wishes, target)
-        elif config is None and wishes.method == "published":
-            config = self.paper() if target is None else self._within(name, target, how, wishes.bpp, None)
-        elif config is None:
-            config = self._within(name, target, how, wishes.bpp, (height, width))
+        elif config is None and target is None:
+            config = self.paper()
+        elif config is None and target is not None:
+            published = wishes.method == "published"
+            config = self._within(name, target, how, wishes.bpp, None if published else (height, width))
         if problem := self.problem(config, height, width):
             raise CodecError(problem)
         if self.read_config(Reader(self.write_config(config), "configuration section")) != config:
@@ -130,7 +132,7 @@ class CoordinateNetworks(abc.ABC):
 
     def _only(self, how: Method, wishes: Wishes, target: int | None) -> Any:
         """The one network of a method, if it is what is wished for."""
-        own = how.network() if how.network else None
+        own: Any = how.network() if how.network else None
         if wishes.config not in (None, own):
             raise CodecError(f"the method {wishes.method} encodes with {own} alone, not with {wishes.config}")
         if target is not None and (need := self.expected_bytes(own, how)) > target:
@@ -172,9 +174,9 @@ class CoordinateNetworks(abc.ABC):
             return None
         if wished is not None:
             return wished
-        if plan.storage == "rate":
+        if plan.target_bytes is not None and plan.storage == "rate":
             return RateDistortionQuantizer(8 * (plan.target_bytes - self._overhead(plan.config)), rounding=plan.rounding)
-        return MaxAbsQuantizer(int(plan.storage[0]), rounding=plan.rounding)
+        return MaxAbsQuantizer(7 if plan.storage == "7 bits" else 8, rounding=plan.rounding)
 
     def fit(self, representation: nn.Module, picture: Tensor, plan: Plan, quantizer: Quantizer | None, **options: Any) -> Report:
         return training.fit(representation, picture, plan.recipe, quantizer=quantizer, **options)
@@ -186,7 +188,6 @@ class CoordinateNetworks(abc.ABC):
         plan: Plan,
         report: Report,
         effort: Effort,
-        *,
         quantizer: Quantizer | None,
         seed: int,
     ) -> Report:
@@ -213,7 +214,7 @@ class CoordinateNetworks(abc.ABC):
 
     def unpack(self, representation: nn.Module, sections: Mapping[str, bytes]) -> dict[str, QuantizedTensor | Tensor]:
         shapes = [parameter.shape for parameter in representation.parameters()]
-        stored = unpack_parameters(*(sections[name] for name in self.sections), shapes)
+        stored = unpack_parameters(sections["quantiser"], sections["networks"], shapes)
         with torch.no_grad():
             for parameter, tensor in zip(representation.parameters(), stored, strict=True):
                 parameter.copy_(tensor.values() if isinstance(tensor, QuantizedTensor) else tensor.float())

@@ -8,7 +8,7 @@ from dataclasses import replace
 from tutorial_lib.codecs.base import Budget
 from tutorial_lib.codecs.networks import NetworkConfig
 from tutorial_lib.training import Constant, Cosine, GridPhase, GridRecipe, OneCycle, Phase, Recipe
-from tutorial_lib.training.phases import EVERYTHING, NETWORKS, Part
+from tutorial_lib.training.phases import EVERYTHING, NETWORKS, Part, Stand
 
 
 def suitable_frequencies(frequencies: int, height: int, width: int, *, unit: bool) -> int:
@@ -115,7 +115,7 @@ def published_v2(iterations: int) -> GridRecipe:
         iterations: of the phases together; 6,300 is the preset itself, other numbers shorten or lengthen them all.
     """
 
-    def phase(name: str, count: int, rate: float, quantization: str = "noise", trains: tuple[Part, ...] = EVERYTHING):
+    def phase(name: str, count: int, rate: float, quantization: Stand = "noise", trains: tuple[Part, ...] = EVERYTHING):
         gradient = 100.0 if quantization == "noise" else 0.01
         return GridPhase(
             name, max(round(count * iterations / 6300), 1), quantization, trains, "adam", rate, rate, Constant(), Constant(),

@@ -59,7 +59,9 @@ class SirenNetworks(CoordinateNetworks):
         return replace(self.template, width=self.paper_width, sine_layers=self.paper_layers)
 
     def build(self, config: SirenConfig, height: int, width: int) -> Siren:
-        return (SirenFrom if isinstance(config, MetaConfig) else Siren)(config, height, width)
+        if isinstance(config, MetaConfig):
+            return SirenFrom(config, height, width)
+        return Siren(config, height, width)
 
     def write_config(self, config: SirenConfig) -> bytes:
         shape = varint(config.width) + varint(config.sine_layers) + varint(config.frequencies)

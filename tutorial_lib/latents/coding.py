@@ -12,9 +12,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-import constriction
 import numpy as np
 import torch
+from constriction import stream  # pyright: ignore[reportAttributeAccessIssue]  # it comes without types
 from torch import Tensor
 
 from tutorial_lib.coding.bitstream import BitstreamError, Reader, varint
@@ -27,7 +27,7 @@ from tutorial_lib.latents.shape import FRACTIONS, GAIN, LATENT_SPREADS, MAX_LATE
 MAX_RESIDUAL = 2 * MAX_LATENT + 1
 _CHUNK = 1 << 14
 _DECAY_BITS = 48  # `coding.laws.decay` is an integer over 2⁴⁸
-_CATEGORICAL = constriction.stream.model.Categorical(perfect=False, lazy=False)
+_CATEGORICAL = stream.model.Categorical(perfect=False, lazy=False)
 
 
 class LaplaceTables:
@@ -107,7 +107,7 @@ def encode_latents(representation: LatentGrids) -> bytes:
     config, model = representation.config, IntegerContextModel(representation.context)
     grids = [grid.cpu().double() for grid in representation.symbols()]
     bands = [band for piece in representation.bands() for band in piece]
-    encoder = constriction.stream.queue.RangeEncoder()
+    encoder = stream.queue.RangeEncoder()
     head, slope = b"", wave_slope(config.neighbours)
     for level in range(len(grids) - 1, -1, -1):
         rows, columns = grids[level].shape
@@ -184,7 +184,7 @@ class _Stream:
     def __init__(self, data: bytes) -> None:
         if len(data) % 4:
             raise BitstreamError(f"a range-coder stream is made of 4-byte words, this one has {len(data)} bytes")
-        self.decoder = constriction.stream.queue.RangeDecoder(np.frombuffer(data, dtype="<u4").astype(np.uint32))
+        self.decoder = stream.queue.RangeDecoder(np.frombuffer(data, dtype="<u4").astype(np.uint32))
         self.left = 8.0 * len(data)
 
     def take(self, frequencies: np.ndarray) -> np.ndarray:

@@ -13,6 +13,7 @@ many waves and the later ones only have to mix them.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -158,7 +159,7 @@ class Nif(nn.Module):
             return (self.genesis(features) + 1) / 2
         omega = self.config.omega_0 + self.config.sigma * self.modulation_map(features)
         y = features[..., : self.inputs[0]]
-        for layer in self.genesis[:-1]:
+        for layer in cast(list[nn.Linear], list(self.genesis)[:-1]):
             y = modulated_sine(F.linear(y, layer.weight, layer.bias), omega)
         return (self.genesis[-1](y) + 1) / 2
 

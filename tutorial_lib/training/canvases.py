@@ -7,7 +7,7 @@ cost.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import torch
@@ -89,8 +89,9 @@ class PictureCanvas:
         return self.canvases.representation.colours(features).movedim(-1, 0) - colours
 
 
-def stride_for(height: int, width: int, points: int) -> int:
+def stride_for(size: Sequence[int], points: int) -> int:
     """The smallest stride whose sub-canvases hold ``points`` pixels at most; a thin picture shrinks one way only."""
+    height, width = size
     stride = max(1, math.isqrt(height * width // points))
     while math.ceil(height / stride) * math.ceil(width / stride) > points:
         stride += 1

@@ -11,6 +11,7 @@ import copy
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -309,10 +310,10 @@ class GridFit(Fit):
             if painted.requires_grad:
                 distortion = loss(painted, self.picture[:, top:bottom])
                 (distortion * ((bottom - top) / self.picture.shape[1])).backward()
-        if held is not None and held.grad is not None:
+        if coarse is not None and held is not None and held.grad is not None:
             coarse.backward(held.grad)
         if self.moving_latents:
-            values.backward(torch.cat([grid.grad.flatten() for grid in grids]).mul_(phase.latent_gradient))
+            values.backward(torch.cat([cast(Tensor, grid.grad).flatten() for grid in grids]).mul_(phase.latent_gradient))
         if phase.clip is not None:
             nn.utils.clip_grad_norm_(self.groups, phase.clip)
         for optimizer, _, _ in self.optimizers:

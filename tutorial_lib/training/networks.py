@@ -12,6 +12,7 @@ import functools
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -118,6 +119,9 @@ def estimate_seconds(representation: nn.Module, picture: Tensor, recipe: Recipe,
 class NetworkFit(Fit):
     """The state of a fit; see `fit` for the arguments."""
 
+    representation: Any  # an nn.Module that is a CoordinateRepresentation: Python's types know no "both"
+    phase: Phase
+
     def __init__(
         self,
         representation: nn.Module,
@@ -128,7 +132,8 @@ class NetworkFit(Fit):
         callback: Callable[[Progress], None] | None = None,
     ) -> None:
         super().__init__(representation, picture, sum(phase.iterations for phase in recipe), seed, callback)
-        self.recipe, self.quantizer = recipe, quantizer
+        self.recipe = recipe
+        self.quantizer = cast(Quantizer, quantizer)  # `_check` has seen to it that a phase which quantizes has one
         self.order = torch.Generator().manual_seed(seed)
         self.features, self.colours = self._middle(VALIDATION_POINTS)
         self.whole_picture_scores = self.colours.shape == self.picture.shape
@@ -138,7 +143,7 @@ class NetworkFit(Fit):
 
     def _middle(self, points: int) -> tuple[Tensor, Tensor]:
         """The sub-canvas of about ``points`` pixels that lies in the middle."""
-        stride = stride_for(*self.picture.shape[1:], points)
+        stride = stride_for(self.picture.shape[1:], points)
         canvases = SubCanvases(self.representation, self.picture, stride, torch.Generator())
         return canvases.at(canvases.rows // 2 * canvases.columns + canvases.columns // 2)
 
@@ -190,11 +195,11 @@ class NetworkFit(Fit):
         # every layer keeps its input to the sine and its output for the backward pass
         widths = [p.shape[0] for p in self.representation.parameters() if p.ndim == 2]
         affordable = STEP_BYTES // (4 * (2 * sum(widths) + self.features.shape[-1]))
-        return max(math.isqrt(height * width // points), stride_for(height, width, affordable))
+        return max(math.isqrt(height * width // points), stride_for((height, width), affordable))
 
     def canvas(self) -> PictureCanvas:
         """What a rounding sees: small canvases for its passes, the validation canvas for its verdict."""
-        stride = stride_for(*self.picture.shape[1:], ROUNDING_POINTS)
+        stride = stride_for(self.picture.shape[1:], ROUNDING_POINTS)
         order = torch.Generator().manual_seed(self.seed)
         return PictureCanvas(SubCanvases(self.representation, self.picture, stride, order), self.validation_error)
 
@@ -248,13 +253,14 @@ class NetworkFit(Fit):
 
     def _parameter_terms(self) -> Tensor | None:
         """The loss terms that depend on the exact weights alone: λ·bits, and the penalty on their size."""
-        phase, terms = self.phase, []
+        phase, terms = self.phase, list[Tensor]()
         if phase.quantization and self.quantizer.rate_weight:
             weight = self.quantizer.rate_weight * self.worth
             terms.append(weight * parameter_rate(self.representation, self.quantizer.steps))
         if phase.weight_penalty:
-            terms.append(phase.weight_penalty * sum(p.abs().sum() for p in self.representation.parameters()))
-        return sum(terms) if terms else None
+            size = functools.reduce(torch.add, (p.abs().sum() for p in self.representation.parameters()))
+            terms.append(phase.weight_penalty * size)
+        return functools.reduce(torch.add, terms) if terms else None
 
     @torch.no_grad()
     def render(self) -> Tensor:

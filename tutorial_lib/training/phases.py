@@ -69,6 +69,7 @@ class Phase:
 Recipe = tuple[Phase, ...]
 
 
+Stand = Literal["noise", "soft-round", "straight-through", "round"]
 Part = Literal["latents", "context", "upsampling", "synthesis"]
 EVERYTHING: tuple[Part, ...] = ("latents", "context", "upsampling", "synthesis")
 NETWORKS: tuple[Part, ...] = EVERYTHING[1:]
@@ -96,7 +97,7 @@ class GridPhase:
 
     name: str
     iterations: int
-    quantization: Literal["noise", "soft-round", "straight-through", "round"] = "soft-round"
+    quantization: Stand = "soft-round"
     trains: tuple[Part, ...] = EVERYTHING
     optimizer: Literal["soap", "adam"] = "soap"
     network_rate: float = 7e-3
