@@ -32,7 +32,7 @@ def rooms_entered(work: Callable[[], Any], home: str = "codecs") -> list[str]:
     def watch(frame: FrameType, event: str, _: object) -> None:
         if event == "call" and not away:
             room, caller = room_of(frame), frame.f_back and room_of(frame.f_back)
-            if caller == home and room not in (home, None):
+            if caller == home and room not in (home, "runtime", None):  # the runtime is where everybody stands
                 away.append(frame)
                 if entered[-1:] != [room]:
                     entered.append(room)
@@ -53,4 +53,4 @@ def test_an_encode_enters_no_room_more_than_twice(name: str) -> None:
     plan = codec.plan(picture(), bpp=6.0, budget="quick", iterations=12)
     way = rooms_entered(lambda: codec.execute(plan, picture(), progress=False, device="cpu"))
     assert {"training", "coding"} < set(way)
-    assert max(Counter(room for room in way if room != "runtime").values()) <= 2, way
+    assert max(Counter(way).values()) <= 2, way

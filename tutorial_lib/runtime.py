@@ -11,10 +11,13 @@ import os
 import secrets
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import torch
+
+T = TypeVar("T")
 
 BUDGETS = ("quick", "laptop", "gpu")
 """How long a fit may take: seconds (tests), a minute or two (no GPU), or what a GPU does in that time."""
@@ -161,3 +164,13 @@ def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def insist(action: Callable[[], T]) -> T:
+    """Do something quick, and begin it again where Ctrl-C meets it: what a fit has reached is worth more than its seconds."""
+    for _ in range(9):
+        try:
+            return action()
+        except KeyboardInterrupt:
+            continue
+    return action()

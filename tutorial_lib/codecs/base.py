@@ -23,8 +23,8 @@ from tutorial_lib.coding.quantizers import Quantizer
 from tutorial_lib.coding.rounding import Rounding
 from tutorial_lib.coding.steps import QuantizedTensor, Step
 from tutorial_lib.losses import LOSSES
-from tutorial_lib.runtime import choose_budget, choose_device
-from tutorial_lib.training.loop import Progress, Report, insist
+from tutorial_lib.runtime import choose_budget, choose_device, insist
+from tutorial_lib.training.loop import Progress, Report
 
 MAX_OPERATIONS = 1 << 45
 """Multiply-adds a file may ask of its decoder: about ten minutes on a laptop."""
@@ -82,6 +82,7 @@ class Plan:
         recipe: of the fit, as the family takes it.
         loss: a name in `losses.LOSSES`; None for the recipe's own.
         expected_bytes: of the file, about.
+        side_bytes: those of them that are neither weights nor latents.
         target_bytes: the most that the file may take; None: whatever it takes.
         target_bpp: bits per pixel that the file is steered to; None: what λ leads to.
         lmbda: λ in D + λR where the fit begins; None: the family's choice.
@@ -98,6 +99,7 @@ class Plan:
     recipe: Any
     loss: str | None
     expected_bytes: int
+    side_bytes: int
     target_bytes: int | None = None
     target_bpp: float | None = None
     lmbda: float | None = None
@@ -371,8 +373,8 @@ class Codec:
             representation: from `build`, on the CPU.
             steps: as in a fit's `Report`: quantization steps by tensor, or group of weights; empty for float16.
         """
-        sections = {"configuration": self.family.write_config(representation.config)}
-        sections |= self.family.pack(representation, steps)
+        sections = self.family.pack(representation, steps)
+        sections = {"configuration": self.family.write_config(representation.config), **sections}
         return bitstream.write(Container(self.number, representation.height, representation.width, sections))
 
     def open(self, data: bytes) -> Representation:

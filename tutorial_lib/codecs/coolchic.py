@@ -9,7 +9,6 @@ from typing import Any, ClassVar, cast
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from tutorial_lib.codecs.base import MAX_OPERATIONS, Budget, Codec, CodecError, Effort, Plan, Wishes
@@ -32,7 +31,7 @@ from tutorial_lib.latents.rounding import SAVING, FrozenLatents, affordable, qua
 from tutorial_lib.latents.shape import SMALL, V1, V2, GridsConfig, operations_per_pixel
 from tutorial_lib.runtime import threads_for
 from tutorial_lib.training import GridRecipe, Report, grids
-from tutorial_lib.training.loop import median_seconds, psnr_of
+from tutorial_lib.training.loop import median_seconds
 from tutorial_lib.training.tradeoff import RateTarget
 
 MAX_GRIDS = 16
@@ -95,7 +94,7 @@ class Grids:
                 iterations = min(iterations, self.published_iterations)
         recipe = self.methods[wishes.method](iterations)
         aim: dict[str, Any] = {"target_bpp": wishes.bpp, "lmbda": wishes.lmbda, "steer": wishes.steer}
-        return Plan(name, config, height, width, recipe, wishes.loss, expected, **aim)
+        return Plan(name, config, height, width, recipe, wishes.loss, expected, HEADER_BYTES, **aim)
 
     def problem(self, config: GridsConfig, height: int, width: int) -> str | None:
         if config.weights * height * width > MAX_OPERATIONS:
@@ -140,16 +139,15 @@ class Grids:
     ) -> Report:
         """ "thorough": by curvature; "quick": the best step for each group of weights; "at once": a fine step for all."""
         picture = picture.to(representation.latents.device)
-        with threads_for(grids.step_operations(representation)):
+        with threads_for(self.operations_per_pixel(plan.config, plan.height, plan.width) * plan.height * plan.width):
             frozen = FrozenLatents(representation, picture, cast(float, report.lmbda), plan.loss or "mse")
             if effort == "at once":
                 exponents = _round_finely(representation)
             else:
                 exponents = quantize_networks(frozen, by_curvature=effort == "thorough")
-            mse = float(F.mse_loss(frozen.picture_of().clamp(0, 1), picture))
-            rate = frozen.bits() / frozen.pixels
+            psnr, rate = frozen.psnr(), frozen.bits() / frozen.pixels
         steps = {group.name: 2.0**-e for group, e in zip(groups_of(representation), exponents, strict=True)}
-        return replace(report, steps=steps, best_psnr=psnr_of(mse), bpp=rate)
+        return replace(report, steps=steps, best_psnr=psnr, bpp=rate)
 
     def estimate_seconds(self, representation: LatentGrids, picture: Tensor, plan: Plan) -> float:
         fit = grids.estimate_seconds(representation, picture, plan.recipe)

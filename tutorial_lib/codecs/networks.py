@@ -112,11 +112,9 @@ class CoordinateNetworks(abc.ABC):
             target = max(min(pixels // 8, budget.default_bytes), self.expected_bytes(self.smallest(), how))
         if how.network is not None:
             config = self._only(how, wishes, target)
-        elif config is None and target is None:
-            config = self.paper()
-        elif config is None and target is not None:
-            published = wishes.method == "published"
-            config = self._within(name, target, how, wishes.bpp, None if published else (height, width))
+        elif config is None:
+            suited = None if wishes.method == "published" else (height, width)
+            config = self.paper() if target is None else self._within(name, target, how, wishes.bpp, suited)
         if problem := self.problem(config, height, width):
             raise CodecError(problem)
         if self.read_config(Reader(self.write_config(config), "configuration section")) != config:
@@ -128,7 +126,7 @@ class CoordinateNetworks(abc.ABC):
         if wishes.loss is not None:
             recipe = tuple(replace(phase, loss=wishes.loss, criterion="loss") for phase in recipe)
         options: dict[str, Any] = {"storage": how.storage, "rounding": how.rounding, "target_bytes": target}
-        return Plan(name, config, height, width, recipe, wishes.loss, expected, **options)
+        return Plan(name, config, height, width, recipe, wishes.loss, expected, self._side_bytes(config), **options)
 
     def _only(self, how: Method, wishes: Wishes, target: int | None) -> Any:
         """The one network of a method, if it is what is wished for."""
@@ -152,9 +150,9 @@ class CoordinateNetworks(abc.ABC):
 
     def expected_bytes(self, config: NetworkConfig, how: Method) -> int:
         """About how many bytes a file with this network has."""
-        return self._overhead(config) + math.ceil(config.weights * how.bits_per_weight / 8)
+        return self._side_bytes(config) + math.ceil(config.weights * how.bits_per_weight / 8)
 
-    def _overhead(self, config: NetworkConfig) -> int:
+    def _side_bytes(self, config: NetworkConfig) -> int:
         """Bytes that aren't weights: header, table and checksum, configuration, steps and laws, the coder's last word."""
         return 32 + len(self.write_config(config)) + 5 * config.tensors + 4
 
@@ -175,7 +173,7 @@ class CoordinateNetworks(abc.ABC):
         if wished is not None:
             return wished
         if plan.target_bytes is not None and plan.storage == "rate":
-            return RateDistortionQuantizer(8 * (plan.target_bytes - self._overhead(plan.config)), rounding=plan.rounding)
+            return RateDistortionQuantizer(8 * (plan.target_bytes - plan.side_bytes), rounding=plan.rounding)
         return MaxAbsQuantizer(7 if plan.storage == "7 bits" else 8, rounding=plan.rounding)
 
     def fit(self, representation: nn.Module, picture: Tensor, plan: Plan, quantizer: Quantizer | None, **options: Any) -> Report:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from tutorial_lib.latents.contexts import contexts_of
@@ -34,6 +35,7 @@ from tutorial_lib.latents.packing import (
     to_group_symbols,
 )
 from tutorial_lib.losses import LOSSES
+from tutorial_lib.metrics import psnr_of_mse
 
 CURVATURE_OPERATIONS = 20_000_000_000
 """Weights² · pixels up to which H is measured, at the price of a gradient for every weight."""
@@ -119,6 +121,10 @@ class FrozenLatents:
         if self.features is None:
             self.features = self._features()
         return self.representation.synthesis(self.features)
+
+    def psnr(self) -> float:
+        """Of the picture clamped to [0, 1], in dB."""
+        return psnr_of_mse(float(F.mse_loss(self.picture_of().clamp(0, 1), self.picture)))
 
     def _coarse(self) -> Tensor | None:
         return self.representation.coarse(self.grids) if len(self.grids) > 1 else None

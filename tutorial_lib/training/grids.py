@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tutorial_lib.latents.grids import LatentGrids, start_from_pyramid
-from tutorial_lib.latents.shape import GAIN, MAX_LATENT
+from tutorial_lib.latents.shape import GAIN, MAX_LATENT, operations_per_pixel
 from tutorial_lib.losses import LOSSES
 from tutorial_lib.runtime import keep_freed_memory, threads_for
 from tutorial_lib.training.loop import Fit, Progress, Report, State, median_seconds, optimizer_for
@@ -94,14 +94,6 @@ def estimate_seconds(representation: LatentGrids, picture: Tensor, recipe: GridR
         with threads_for(run.begin(phase)):
             seconds += phase.iterations * median_seconds(lambda: run.step(0), 3)
     return seconds + recipe.iterations / EVALUATE_EVERY * median_seconds(lambda: run.measure(run.integers()), 1)
-
-
-def step_operations(representation: LatentGrids) -> float:
-    """Multiply-adds of a step's forward pass, about: context model and synthesis, once for each latent and pixel."""
-    networks = representation.networks()
-    context = sum(parameter.numel() for name, parameter in networks.items() if name.startswith("context"))
-    others = sum(parameter.numel() for name, parameter in networks.items() if not name.startswith("context"))
-    return context * representation.latents.numel() + others * representation.height * representation.width
 
 
 class GridFit(Fit):
@@ -258,12 +250,13 @@ class GridFit(Fit):
             start_from_pyramid(self.representation, self.picture, self.start_step)
 
     def begin(self, phase: GridPhase) -> float:
-        """Only what the phase trains has gradients; see `step_operations`."""
+        """Only what the phase trains has gradients; about."""
         self.phase, self.waited, self.record_cost = phase, 0, math.inf
         self.priced_at = {round(share * phase.iterations) for share in (0.4, 0.7)}
         self.renew()
         self.scale = 1.0
-        return step_operations(self.representation)
+        grids = self.representation
+        return operations_per_pixel(grids.config, grids.height, grids.width) * self.pixels
 
     def renew(self) -> None:
         phase, moving = self.phase, []

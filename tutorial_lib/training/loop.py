@@ -11,15 +11,13 @@ import statistics
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from tutorial_lib.runtime import ThreadTrial, keep_freed_memory, threads_for
-
-T = TypeVar("T")
+from tutorial_lib.runtime import ThreadTrial, insist, keep_freed_memory, threads_for
 
 
 class Moment(NamedTuple):
@@ -217,16 +215,6 @@ class Fit(abc.ABC):
         seconds = time.perf_counter() - self.started
         history = tuple(self.history)
         return Report(history, psnr_of(mse), seconds=seconds, interrupted=interrupted, recoveries=self.recoveries, **more)
-
-
-def insist(action: Callable[[], T]) -> T:
-    """Do something quick, and begin it again where Ctrl-C meets it: what a fit has reached is worth more than its seconds."""
-    for _ in range(9):
-        try:
-            return action()
-        except KeyboardInterrupt:
-            continue
-    return action()
 
 
 def optimizer_for(
