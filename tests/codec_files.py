@@ -54,13 +54,13 @@ def float16_file() -> bytes:
 
 @functools.cache
 def meta_file() -> bytes:
-    """A file of struempler that starts from a meta-learned initialisation."""
+    """A file of struempler that starts from a meta-learned initialization."""
     return codecs.STRUEMPLER.encode(picture(), method="meta", budget="quick", progress=False, device="cpu")
 
 
 @functools.cache
 def mixed_file() -> bytes:
-    """A file of coin with everything that a quantiser section can hold: all laws, steps of rows, float16, ANS. Made up."""
+    """A file of coin with everything that a quantizer section can hold: all laws, steps of rows, float16, ANS. Made up."""
     config = codecs.COIN.plan(picture(), bpp=2.0, budget="quick").config
     network = codecs.COIN.build(config, 50, 75)
     random = np.random.default_rng(0)
@@ -78,10 +78,10 @@ def mixed_file() -> bytes:
         symbols = np.round(draws[index // 2 % len(draws)](tuple(parameter.shape))).astype(np.int32)
         rows = storable_row_steps(np.linspace(0.002, 0.01, len(symbols)))
         tensors.append(QuantizedTensor(symbols, rows if index % 4 == 0 else storable_step(0.01)))
-    quantiser, networks = pack_parameters(tensors, coder="ans")
-    laws = stored_laws(quantiser, [parameter.shape for parameter in network.parameters()])
+    quantizer, networks = pack_parameters(tensors, coder="ans")
+    laws = stored_laws(quantizer, [parameter.shape for parameter in network.parameters()])
     assert {type(law) for law in laws} == {*LAWS, type(None)}
-    sections = {"configuration": codecs.COIN.family.write_config(config), "quantiser": quantiser, "networks": networks}
+    sections = {"configuration": codecs.COIN.family.write_config(config), "quantizer": quantizer, "networks": networks}
     return bitstream.write(Container(codecs.COIN.number, 50, 75, sections))
 
 

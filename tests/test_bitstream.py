@@ -12,7 +12,7 @@ from tutorial_lib import images
 from tutorial_lib.coding import bitstream
 from tutorial_lib.coding.bitstream import BitstreamError, Container, Reader, varint
 
-SECTIONS = {"configuration": b"abc", "quantiser": b"", "networks": b"0123456789"}
+SECTIONS = {"configuration": b"abc", "quantizer": b"", "networks": b"0123456789"}
 
 containers = st.builds(
     Container,

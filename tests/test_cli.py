@@ -390,7 +390,7 @@ def test_info_anatomy_of_a_jpeg(capsys: pytest.CaptureFixture[str]) -> None:
     images.save(picture(), "cup.jpg")
     assert run("info", "--anatomy", "cup.jpg") == 0
     lines = capsys.readouterr().out.splitlines()
-    assert any("scan 1" in line for line in lines) and any("quantisation tables" in line for line in lines)
+    assert any("scan 1" in line for line in lines) and any("quantization tables" in line for line in lines)
 
 
 def test_info_refuses(capsys: pytest.CaptureFixture[str]) -> None:

@@ -34,7 +34,7 @@ from tutorial_lib.training import Constant, Cosine, Phase
 
 
 def untrained(name: str, config: NetworkConfig, height: int, width: int) -> bytes:
-    """A file with the network as it was initialised, in float16."""
+    """A file with the network as it was initialized, in float16."""
     codec = codecs.LEARNED[name]
     return codec.pack(codec.build(config, height, width), {})
 
@@ -95,7 +95,7 @@ def test_a_target_is_a_promise_for_a_picture_of_noise() -> None:
 def test_every_byte_is_counted(name: str) -> None:
     for data in (encoded(name), float16_file()):
         anatomy = bitstream.anatomy(data)
-        assert list(anatomy) == ["header", "configuration", "quantiser", "networks", "checksum"]
+        assert list(anatomy) == ["header", "configuration", "quantizer", "networks", "checksum"]
         assert sum(anatomy.values()) == len(data)
         assert anatomy["header"] + anatomy["checksum"] <= 40
 
@@ -231,7 +231,7 @@ def test_any_quantizer_in_any_codec(name: str, quantizer: Callable[[], MaxAbsQua
     assert metrics.psnr(codecs.decode(data), shades) > (15 if chosen.bits > 3 else 0)
 
 
-def test_a_quantizer_where_nothing_is_quantised() -> None:
+def test_a_quantizer_where_nothing_is_quantized() -> None:
     plan = codecs.COIN.plan(picture(), bpp=8.0, budget="quick", method="published")
     with pytest.raises(ValueError, match="float16 weights quantizes nothing"):
         codecs.COIN.execute(plan, picture(), quantizer=MaxAbsQuantizer(8))
@@ -536,7 +536,7 @@ def test_published_methods_make_files(name: str) -> None:
         assert len(data) < 1.1 * plan.config.weights + 100
 
 
-# ------------------------------------------------------------------------------------------ from an initialisation
+# ------------------------------------------------------------------------------------------ from an initialization
 
 
 def test_a_meta_file_holds_the_difference() -> None:
@@ -556,7 +556,7 @@ def test_a_meta_file_holds_the_difference() -> None:
 
 
 def test_meta_learning_helps_where_steps_are_few() -> None:
-    """Against the usual initialisation, with its own best learning rate, after 100 steps of Adam."""
+    """Against the usual initialization, with its own best learning rate, after 100 steps of Adam."""
 
     def psnr_after(config: SirenConfig, rate: float) -> float:
         network = codecs.STRUEMPLER.build(config, 50, 75)
@@ -569,13 +569,13 @@ def test_meta_learning_helps_where_steps_are_few() -> None:
     assert psnr_after(config, 2e-3) > usual + 1
 
 
-def test_a_missing_initialisation(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_missing_initialization(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     data = meta_file()
     monkeypatch.setattr(differences, "FOLDER", tmp_path)
     differences.load.cache_clear()
     try:
         for read in (codecs.decode, codecs.STRUEMPLER.config_of, codecs.STRUEMPLER.describe):
-            with pytest.raises(BitstreamError, match="starts from initialisation 1, which this installation doesn't have"):
+            with pytest.raises(BitstreamError, match="starts from initialization 1, which this installation doesn't have"):
                 read(data)
         (tmp_path / "struempler-1.f16").write_bytes(b"abc")
         (tmp_path / "struempler-1.toml").write_text("[network]\nwidth = 32\nsine_layers = 4\nfrequencies = 12\n")
@@ -585,7 +585,7 @@ def test_a_missing_initialisation(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
         differences.load.cache_clear()
 
 
-def test_another_initialisation() -> None:
+def test_another_initialization() -> None:
     data = meta_file()
     body = bitstream.read(data).sections["configuration"]
     container = bitstream.read(data)
@@ -595,8 +595,8 @@ def test_another_initialisation() -> None:
         with pytest.raises(BitstreamError, match=message):
             codecs.decode(other)
 
-    refused(body[:3] + b"\x02" + body[4:], "starts from initialisation 2, which")
-    refused(body[:4] + bytes(4), "an initialisation 1 with checksum 00000000, the one here has")
+    refused(body[:3] + b"\x02" + body[4:], "starts from initialization 2, which")
+    refused(body[:4] + bytes(4), "an initialization 1 with checksum 00000000, the one here has")
     refused(bytes([body[0] + 1]) + body[1:], "1 is for a network of 4 layers of 32 .* not for a network of 4 layers of 33")
     refused(body + b"\0", "left over")
     refused(body[:-1], "ends early")
@@ -635,7 +635,7 @@ def test_the_method_meta_has_one_network() -> None:
 def test_networks_that_are_too_large(width: int, layers: int, frequencies: int, message: str) -> None:
     sections = {
         "configuration": varint(width) + varint(layers) + varint(frequencies),
-        "quantiser": b"",
+        "quantizer": b"",
         "networks": b"",
     }
     data = bitstream.write(Container(codecs.SIREN.number, 50, 75, sections))

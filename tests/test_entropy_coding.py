@@ -32,7 +32,7 @@ symbols_strategy = hnp.arrays(
 
 
 def exact_probabilities(spread: int, bound: int) -> list[decimal.Decimal]:
-    """P(−bound) … P(bound) of the discretised Laplace law, the tails lumped on ±bound, from 60 digits."""
+    """P(−bound) … P(bound) of the discretized Laplace law, the tails lumped on ±bound, from 60 digits."""
     with decimal.localcontext(prec=60):
         eighth = decimal.Decimal(2) ** (decimal.Decimal(spread) / 8 - 4)
         t = (-1 / (2 * eighth)).exp()
@@ -272,7 +272,7 @@ SHAPES = [torch.Size(shape) for shape in [(4, 3), (4,), (2, 4), (2,)]]
 
 
 def tensors(kinds: str, seed: int = 0) -> list[QuantizedTensor | torch.Tensor]:
-    """For each shape "q", quantised, "r", with steps of rows, "0", quantised to nothing, or "f", floating point."""
+    """For each shape "q", quantized, "r", with steps of rows, "0", quantized to nothing, or "f", floating point."""
     generator = torch.Generator().manual_seed(seed)
     made: list[QuantizedTensor | torch.Tensor] = []
     for kind, shape in zip(kinds, SHAPES, strict=True):
@@ -287,8 +287,8 @@ def tensors(kinds: str, seed: int = 0) -> list[QuantizedTensor | torch.Tensor]:
 @pytest.mark.parametrize("kinds", ["qqqq", "ffff", "0000", "q0q0", "qfqf", "f00q", "rqrq", "rfr0"])
 def test_sections_there_and_back(kinds: str, coder: Coder) -> None:
     before = tensors(kinds)
-    quantiser, networks = pack_parameters(before, coder=coder)
-    after = unpack_parameters(quantiser, networks, SHAPES)
+    quantizer, networks = pack_parameters(before, coder=coder)
+    after = unpack_parameters(quantizer, networks, SHAPES)
     for kind, old, new in zip(kinds, before, after, strict=True):
         if kind == "f":
             assert isinstance(old, torch.Tensor) and isinstance(new, torch.Tensor)
@@ -297,8 +297,8 @@ def test_sections_there_and_back(kinds: str, coder: Coder) -> None:
             assert isinstance(old, QuantizedTensor) and isinstance(new, QuantizedTensor)
             assert np.array_equal(new.step, old.step) and np.array_equal(new.symbols, old.symbols)
             assert torch.equal(new.values(), old.values())
-    assert pack_parameters(after, coder=coder) == (quantiser, networks)
-    laws = stored_laws(quantiser, SHAPES)
+    assert pack_parameters(after, coder=coder) == (quantizer, networks)
+    laws = stored_laws(quantizer, SHAPES)
     assert [law is None for law in laws] == [kind == "f" for kind in kinds]
     assert all(law is None or law == best_law(old.symbols) for law, old in zip(laws, before, strict=True))
 
@@ -314,12 +314,12 @@ def test_sections_of_every_law(kind: type[Law]) -> None:
 
 def test_entries_of_version_0_by_hand() -> None:
     """Spread, step, bound: a Laplace law's entry is what it was."""
-    quantiser, _ = pack_parameters([QuantizedTensor(np.array([0, 3, -2]), 0.5)], laws=[Laplace])
-    (law,) = stored_laws(quantiser, [torch.Size([3])])
-    assert isinstance(law, Laplace) and quantiser == bytes([law.spread, 0x00, 0x3F, 3])
+    quantizer, _ = pack_parameters([QuantizedTensor(np.array([0, 3, -2]), 0.5)], laws=[Laplace])
+    (law,) = stored_laws(quantizer, [torch.Size([3])])
+    assert isinstance(law, Laplace) and quantizer == bytes([law.spread, 0x00, 0x3F, 3])
     rows = QuantizedTensor(np.array([[0, 3], [-2, 1]]), np.float32([0.25, 0.5]))
-    quantiser, _ = pack_parameters([rows], laws=[Gaussian], coder="ans")
-    assert quantiser[:5] == bytes([201, 200, 127, 255, 160]) and quantiser[6:] == b"\x00\x3f\x03"
+    quantizer, _ = pack_parameters([rows], laws=[Gaussian], coder="ans")
+    assert quantizer[:5] == bytes([201, 200, 127, 255, 160]) and quantizer[6:] == b"\x00\x3f\x03"
 
 
 def test_float16_takes_two_bytes_a_weight_and_zeros_none() -> None:
@@ -350,15 +350,15 @@ def test_a_law_that_a_file_cannot_hold() -> None:
 
 
 def test_sections_that_are_none() -> None:
-    quantiser, networks = pack_parameters(tensors("qfq0"))
-    for bad in (quantiser[:-1], quantiser + b"\0", b"", quantiser * 2):
-        with pytest.raises(BitstreamError, match="quantiser section"):
+    quantizer, networks = pack_parameters(tensors("qfq0"))
+    for bad in (quantizer[:-1], quantizer + b"\0", b"", quantizer * 2):
+        with pytest.raises(BitstreamError, match="quantizer section"):
             unpack_parameters(bad, networks, SHAPES)
     for bad in (networks[:-4], networks + bytes(4), b"", networks[:5]):
         with pytest.raises(BitstreamError):
-            unpack_parameters(quantiser, bad, SHAPES)
+            unpack_parameters(quantizer, bad, SHAPES)
     with pytest.raises(BitstreamError):
-        unpack_parameters(quantiser, networks, SHAPES[:3])
+        unpack_parameters(quantizer, networks, SHAPES[:3])
 
 
 def entry(spread: int, step: float, bound: int) -> bytes:
@@ -380,8 +380,8 @@ def entry(spread: int, step: float, bound: int) -> bytes:
         (3, 2.0**120, 100),  # a finite step, but weights that would overflow
     ],
 )
-def test_quantisers_that_are_none(spread: int, step: float, bound: int) -> None:
-    with pytest.raises(BitstreamError, match="no quantiser has|impossible"):
+def test_quantizers_that_are_none(spread: int, step: float, bound: int) -> None:
+    with pytest.raises(BitstreamError, match="no quantizer has|impossible"):
         unpack_parameters(entry(spread, step, bound), b"", [torch.Size([2])])
 
 
@@ -389,24 +389,24 @@ STEP_AND_BOUND = b"\x80\x3f\x01"
 
 
 @pytest.mark.parametrize(
-    ("quantiser", "message"),
+    ("quantizer", "message"),
     [
-        (b"\xa0\xa0" + STEP_AND_BOUND, "no quantiser has the law 160 with the parameter 160"),
-        (b"\xa1\x0d" + STEP_AND_BOUND, "no quantiser has the law 161 with the parameter 13"),
+        (b"\xa0\xa0" + STEP_AND_BOUND, "no quantizer has the law 160 with the parameter 160"),
+        (b"\xa1\x0d" + STEP_AND_BOUND, "no quantizer has the law 161 with the parameter 13"),
         (b"\xa2" + STEP_AND_BOUND + b"\x01\x02\x02", "a histogram counts 5 weights of 4"),
         (b"\xa2" + STEP_AND_BOUND + b"\x01\x02", "ends early"),
         (b"\xa2" + STEP_AND_BOUND + varint(1 << 34) + b"\x00\x00", "counts 17179869184 weights of 4"),
-        (b"\xc8\xff\xff\xff" + STEP_AND_BOUND, "no quantiser has the law 255"),
-        (b"\xc8\xff\xff\xc8" + STEP_AND_BOUND, "no quantiser has the law 200"),
+        (b"\xc8\xff\xff\xff" + STEP_AND_BOUND, "no quantizer has the law 255"),
+        (b"\xc8\xff\xff\xc8" + STEP_AND_BOUND, "no quantizer has the law 200"),
         (b"\xc8\xfe\x00\x10" + STEP_AND_BOUND, "none has the largest step"),
         (b"\xc8\xff", "ends early"),
-        (b"\xc9\xc9\x10" + STEP_AND_BOUND, "no quantiser has"),
+        (b"\xc9\xc9\x10" + STEP_AND_BOUND, "no quantizer has"),
         (b"\xc9", "ends early"),
     ],
 )
-def test_entries_that_are_none(quantiser: bytes, message: str) -> None:
+def test_entries_that_are_none(quantizer: bytes, message: str) -> None:
     with pytest.raises(BitstreamError, match=message):
-        unpack_parameters(quantiser, b"", [torch.Size([2, 2])])
+        unpack_parameters(quantizer, b"", [torch.Size([2, 2])])
 
 
 def test_a_bias_has_no_rows() -> None:

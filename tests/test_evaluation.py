@@ -149,7 +149,7 @@ def test_equal_lambda_is_for_latent_grids_alone() -> None:
     assert "λ = 0.001" in str(steered[0]) and "1 bpp" in str(found[0])
 
 
-def test_the_loss_is_minimised_as_it_is_at_equal_lambda() -> None:
+def test_the_loss_is_minimized_as_it_is_at_equal_lambda() -> None:
     job = Job("coffee", "coolchic-small", None, (32, 48), "mse", "quick", iterations=150, lmbda=1e-4)
     fine, coarse = (runs.measure(replace(job, lmbda=lmbda)).row for lmbda in (1e-5, 1e-2))
     assert fine["bpp"] is None and fine["bpp_real"] > 1.2 * coarse["bpp_real"] and fine["psnr"] > coarse["psnr"]

@@ -144,7 +144,7 @@ def test_any_byte_changed_and_sealed(name: str) -> None:
     anatomy = bitstream.anatomy(file(name))
     coded = anatomy["networks"] + anatomy.get("latents", 0)
     side = len(body) - coded
-    # all of the header, the configuration and the quantiser; of what is coded a few. Latents take 0.2 s to decode.
+    # all of the header, the configuration and the quantizer; of what is coded a few. Latents take 0.2 s to decode.
     few, changes = (40, (0x01, 0x80, 0xFF, 0x1C)) if name not in GRIDS else (10, (0x01, 0xFF))
     positions = [*range(side), *range(side, len(body), max(1, coded // few))]
     for position in positions:
@@ -194,43 +194,43 @@ NETWORKS = {
 
 @settings(max_examples=200, parent=settings.get_profile("fuzz"))
 @given(st.data(), st.sampled_from(list(NETWORKS)), st.binary(max_size=300), st.binary(max_size=300))
-def test_other_networks(data: st.DataObject, name: str, quantiser: bytes, body: bytes) -> None:
+def test_other_networks(data: st.DataObject, name: str, quantizer: bytes, body: bytes) -> None:
     configuration = data.draw(NETWORKS[name])
-    refused_or_a_picture(altered(file(name), configuration=configuration, quantiser=quantiser, networks=body))
+    refused_or_a_picture(altered(file(name), configuration=configuration, quantizer=quantizer, networks=body))
 
 
 @settings(max_examples=60, parent=settings.get_profile("fuzz"))
 @given(st.data())
 @pytest.mark.parametrize("name", ["siren", "nif"])
 def test_honest_sections_with_wild_numbers(name: str, data: st.DataObject) -> None:
-    """Steps, spreads and bounds of a well-formed quantiser section, over a stream of any words."""
+    """Steps, spreads and bounds of a well-formed quantizer section, over a stream of any words."""
     if name == "siren":
         config = SirenConfig(*(data.draw(st.integers(*ends)) for ends in ((1, 6), (1, 3), (0, 2))))
     else:
         widths = st.lists(st.integers(1, 6), min_size=1, max_size=3).map(tuple)
         config = NifConfig(data.draw(widths), data.draw(widths | st.just(())), *data.draw(st.tuples(*[st.integers(0, 2)] * 2)))
-    quantiser = b""
+    quantizer = b""
     for _ in range(config.tensors):
         if data.draw(st.integers(0, 3)) == 0:
-            quantiser += b"\xff"
+            quantizer += b"\xff"
             continue
         law = data.draw(st.integers(0, 163) | st.sampled_from([200, 201, 254]))
-        quantiser += bytes([law])
+        quantizer += bytes([law])
         if law == 200:  # steps of rows, the largest among them, and a law
-            quantiser += b"\xff" + data.draw(st.binary(max_size=5)) + bytes([data.draw(st.integers(0, 162))])
+            quantizer += b"\xff" + data.draw(st.binary(max_size=5)) + bytes([data.draw(st.integers(0, 162))])
         if law in (160, 161):
-            quantiser += bytes([data.draw(st.integers(0, 13) | st.integers(0, 255))])
-        quantiser += data.draw(st.binary(min_size=2, max_size=2) | st.sampled_from([b"\x80\x3a", b"\x00\x3c"]))
+            quantizer += bytes([data.draw(st.integers(0, 13) | st.integers(0, 255))])
+        quantizer += data.draw(st.binary(min_size=2, max_size=2) | st.sampled_from([b"\x80\x3a", b"\x00\x3c"]))
         bound = data.draw(st.integers(0, 40) | st.integers(0, 1 << 16))
-        quantiser += varint(bound)
+        quantizer += varint(bound)
         if law == 162:
             counts = data.draw(st.lists(st.integers(0, 40), min_size=min(2 * bound + 1, 81), max_size=81))
-            quantiser += b"".join(map(varint, counts))
-    quantiser = data.draw(st.sampled_from([b"", b"\xc9"])) + quantiser  # the range coder or ANS
+            quantizer += b"".join(map(varint, counts))
+    quantizer = data.draw(st.sampled_from([b"", b"\xc9"])) + quantizer  # the range coder or ANS
     words = data.draw(st.lists(st.integers(0, 2**32 - 1), max_size=30))
     networks = np.array(words, dtype="<u4").tobytes()
     configuration = codecs.LEARNED[name].family.write_config(config)
-    refused_or_a_picture(altered(file(name), configuration=configuration, quantiser=quantiser, networks=networks))
+    refused_or_a_picture(altered(file(name), configuration=configuration, quantizer=quantizer, networks=networks))
 
 
 @pytest.mark.parametrize("name", ["coin", "nif"])
@@ -300,15 +300,15 @@ def test_large_claims_in_bounded_time_and_memory(tmp_path: Path) -> None:
     wide = varint(500) + varint(3) + varint(16)  # half a million weights
     for bound in (1, 32767, 32768, 10**9):
         for spread in (0, 100, 159, 200, 254):
-            quantiser = (bytes([spread]) + b"\x80\x38" + varint(bound)) * tensors
-            files[f"q{bound}-{spread}"] = altered(data, quantiser=quantiser)
-            files[f"w{bound}-{spread}"] = altered(data, configuration=wide, quantiser=quantiser)
+            quantizer = (bytes([spread]) + b"\x80\x38" + varint(bound)) * tensors
+            files[f"q{bound}-{spread}"] = altered(data, quantizer=quantizer)
+            files[f"w{bound}-{spread}"] = altered(data, configuration=wide, quantizer=quantizer)
     for model in (b"\xa0\x9f", b"\xa1\x00", b"\xa2"):  # a large Gaussian, Exp-Golomb, a histogram without its counts
-        files[f"l{model[0]}"] = altered(data, configuration=wide, quantiser=(model + b"\x80\x38" + varint(32767)) * tensors)
-        files[f"r{model[0]}"] = altered(data, configuration=wide, quantiser=b"\xc8" + model + b"\xff" * 498)
+        files[f"l{model[0]}"] = altered(data, configuration=wide, quantizer=(model + b"\x80\x38" + varint(32767)) * tensors)
+        files[f"r{model[0]}"] = altered(data, configuration=wide, quantizer=b"\xc8" + model + b"\xff" * 498)
     files["ans"] = altered(mixed_file(), networks=b"\xff" * 400)
     files["meta"] = altered(OTHER_FILES["struempler-meta"](), configuration=wide + b"\x01\0\0\0\0")
-    files["float16"] = altered(data, configuration=wide, quantiser=b"\xff" * tensors)
+    files["float16"] = altered(data, configuration=wide, quantizer=b"\xff" * tensors)
     files["section"] = seal(data[:5] + varint(50) + varint(75) + b"\x01\x01" + varint(10**9) + b"abc")
     paths = []
     for name, body in {"good": data, **files}.items():

@@ -69,7 +69,7 @@ def test_packed_again_they_are_the_same_bytes(name: str) -> None:
     tensors = codec.tensors(data)
     if name.endswith("mixed"):  # ANS, which no codec writes
         sections = pack_parameters(list(tensors.values()), coder="ans")
-        assert sections == (container.sections["quantiser"], container.sections["networks"])
+        assert sections == (container.sections["quantizer"], container.sections["networks"])
     else:
         assert codec.pack(codec.open(data), {key: tensor.step for key, tensor in tensors.items()}) == data
 

@@ -36,8 +36,8 @@ from tutorial_lib.latents.shape import FRACTIONS, GAIN, LATENT_SPREADS, MAX_LATE
 CONFIGS = {"v1": V1, "v2": V2, "small": SMALL, "narrow": replace(SMALL, hidden=(5,)), "one": replace(V2, grids=1)}
 
 
-def quantised(config: GridsConfig, height: int, width: int, spread: float = 2.0) -> tuple[LatentGrids, list[int]]:
-    """A representation with random integers and quantised random networks, and its exponents."""
+def quantized(config: GridsConfig, height: int, width: int, spread: float = 2.0) -> tuple[LatentGrids, list[int]]:
+    """A representation with random integers and quantized random networks, and its exponents."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         representation = LatentGrids(config, height, width)
@@ -62,7 +62,7 @@ def new(like: LatentGrids) -> LatentGrids:
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_networks_there_and_back(name: str) -> None:
-    representation, exponents = quantised(CONFIGS[name], 5, 7)
+    representation, exponents = quantized(CONFIGS[name], 5, 7)
     data = encode_networks(representation, exponents)
     other = new(representation)
     groups = decode_networks(other, data)
@@ -98,7 +98,7 @@ def test_code_lengths_are_the_price(values: list[int]) -> None:
 @pytest.mark.parametrize("laplace", [False, True])
 def test_damaged_networks(laplace: bool) -> None:
     """Any byte changed, any end cut: a BitstreamError or other finite weights, never anything else."""
-    representation, exponents = quantised(SMALL, 4, 4)
+    representation, exponents = quantized(SMALL, 4, 4)
     groups = groups_of(representation)
     symbols = [to_group_symbols(gather(representation, group), e, group) for group, e in zip(groups, exponents, strict=True)]
     data = packing._pack(exponents, symbols, [Laplace.fitted(part) if laplace else 5 for part in symbols])
@@ -170,7 +170,7 @@ def test_a_wave_s_neighbours_are_decoded(name: str, size: tuple[int, int]) -> No
 @pytest.mark.parametrize("name", CONFIGS)
 @pytest.mark.parametrize("size", [(21, 34), (1, 9), (9, 1), (1, 1)])
 def test_latents_there_and_back(name: str, size: tuple[int, int]) -> None:
-    representation, exponents = quantised(CONFIGS[name], *size)
+    representation, exponents = quantized(CONFIGS[name], *size)
     data = encode_latents(representation)
     other = new(representation)
     decode_networks(other, encode_networks(representation, exponents))
@@ -180,24 +180,24 @@ def test_latents_there_and_back(name: str, size: tuple[int, int]) -> None:
 
 
 def test_zeros_and_extremes() -> None:
-    representation, _ = quantised(SMALL, 20, 20)
+    representation, _ = quantized(SMALL, 20, 20)
     with torch.no_grad():
         representation.latents.zero_()
     assert encode_latents(representation) == bytes(7)
     with torch.no_grad():
         representation.split(representation.latents)[2][1, 1] = MAX_LATENT / GAIN
         representation.split(representation.latents)[0][3, 3] = -MAX_LATENT / GAIN
-    other, _ = quantised(SMALL, 20, 20)
+    other, _ = quantized(SMALL, 20, 20)
     decode_latents(other, encode_latents(representation))
     assert torch.equal(other.latents, representation.latents)
 
 
 def test_damaged_latents() -> None:
-    representation, _ = quantised(SMALL, 12, 15)
+    representation, _ = quantized(SMALL, 12, 15)
     data = encode_latents(representation)
     outcomes = []
     for position in range(len(data)):
-        other, _ = quantised(SMALL, 12, 15)
+        other, _ = quantized(SMALL, 12, 15)
         try:
             decode_latents(other, data[:position] + bytes([data[position] ^ 0x11]) + data[position + 1 :])
             outcomes.append("other")
@@ -207,11 +207,11 @@ def test_damaged_latents() -> None:
     assert outcomes.count("refused") > len(data) // 3
     for cut in (data[:3], data[:-1], data[:-8], data + bytes(3), data + b"\1\2\3\4" * 4, b""):
         with pytest.raises(BitstreamError):
-            decode_latents(quantised(SMALL, 12, 15)[0], cut)
+            decode_latents(quantized(SMALL, 12, 15)[0], cut)
 
 
 def test_a_larger_residual_than_possible_is_refused_at_once() -> None:
-    representation, _ = quantised(SMALL, 12, 15)
+    representation, _ = quantized(SMALL, 12, 15)
     with pytest.raises(BitstreamError, match="impossible"):
         decode_latents(representation, b"\xff\xff\x7f" + bytes(6))
 
@@ -220,10 +220,10 @@ DECODE = """
 import sys, torch, hashlib
 sys.path.insert(0, "tests")
 torch.set_num_threads(int(sys.argv[1]))
-from test_latent_coding import CONFIGS, decode_latents, encode_latents, quantised
+from test_latent_coding import CONFIGS, decode_latents, encode_latents, quantized
 found = []
 for name in ("v1", "v2", "small"):
-    representation, _ = quantised(CONFIGS[name], 40, 60)
+    representation, _ = quantized(CONFIGS[name], 40, 60)
     data = encode_latents(representation)
     kept = representation.latents.clone()
     decode_latents(representation, data)
@@ -247,5 +247,5 @@ def test_other_threads_and_instructions_give_the_same_bytes(threads: int, capabi
     assert run.returncode == 0, run.stderr
     *hashes, used, reported = run.stdout.split()
     assert (used, reported) == (str(threads), capability)
-    own = [hashlib.sha256(encode_latents(quantised(CONFIGS[name], 40, 60)[0])).hexdigest()[:16] for name in ("v1", "v2", "small")]
+    own = [hashlib.sha256(encode_latents(quantized(CONFIGS[name], 40, 60)[0])).hexdigest()[:16] for name in ("v1", "v2", "small")]
     assert hashes == own

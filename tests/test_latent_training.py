@@ -1,4 +1,4 @@
-"""Fitting latent grids: stand-ins for rounding, recipes, the target rate, interruption, bands, quantised networks, files."""
+"""Fitting latent grids: stand-ins for rounding, recipes, the target rate, interruption, bands, quantized networks, files."""
 
 from __future__ import annotations
 
@@ -209,7 +209,7 @@ def test_bands_train_as_the_whole(small: Tensor, monkeypatch: pytest.MonkeyPatch
     assert fits[0][0] == pytest.approx(fits[1][0], rel=1e-3)
 
 
-def test_quantised_networks_are_worth_their_bits(small: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_quantized_networks_are_worth_their_bits(small: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rounding by curvature lowers J; so does choosing the steps, against finer or coarser ones for all."""
     representation = new(SMALL, small)
     fit(representation, small, modern(150), progress=False)

@@ -84,7 +84,7 @@ def test_forward_is_the_formula(config: NifConfig) -> None:
     net = network(config)
     with torch.no_grad():
         for value in net.parameters():
-            value *= 1.3  # away from what an initialisation may hide
+            value *= 1.3  # away from what an initialization may hide
     points = images.canvas(9, 14)
     found = net(points)
     assert found.shape == (9, 14, 3)
@@ -159,7 +159,7 @@ def test_gradients_of_the_network_are_those_of_plain_sines(monkeypatch: pytest.M
         torch.testing.assert_close(one, other)
 
 
-# ------------------------------------------------------------------------------------------ sizes and initialisation
+# ------------------------------------------------------------------------------------------ sizes and initialization
 
 
 @pytest.mark.parametrize(
@@ -203,7 +203,7 @@ def test_numbers_of_weights_and_tensors(config: NifConfig) -> None:
     assert config.weights == sum(value.numel() for value in parameters) and config.tensors == len(parameters)
 
 
-def test_initialisation_ranges() -> None:
+def test_initialization_ranges() -> None:
     config = NifConfig((400, 300, 200), (250, 150), 16, 4)
     net = network(config)
     for part in (net.genesis, net.modulation):
@@ -310,7 +310,7 @@ TOO_LARGE = [NifConfig((10**9,)), NifConfig((1000, 1000)), NifConfig((8,), (1 <<
 
 
 def with_config(configuration: bytes) -> bytes:
-    sections = {"configuration": configuration, "quantiser": b"", "networks": b""}
+    sections = {"configuration": configuration, "quantizer": b"", "networks": b""}
     return bitstream.write(Container(NIF.number, 50, 75, sections))
 
 
@@ -440,7 +440,7 @@ def test_published_recipe() -> None:
     for phase in qats:
         assert (phase.learning_rate, phase.weight_decay) == (5e-5, 0.01)
         assert (phase.quantization, phase.calibrate_every) == ("round", 1)
-    # optimiser and schedule persist over the steps of each part
+    # optimizer and schedule persist over the steps of each part
     assert [phase.restart for phase in recipe] == [True] + [False] * 9 + [True] + [False] * 4
 
 

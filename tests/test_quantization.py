@@ -127,7 +127,7 @@ def test_entropy_at_the_edges(symbols: list[int], bits: float | None) -> None:
 
 
 def exact_entropy(b: float) -> float:
-    """Bits a symbol of a Laplace law of scale b, discretised with step 1."""
+    """Bits a symbol of a Laplace law of scale b, discretized with step 1."""
     t = math.exp(-0.5 / b)
     k = np.arange(1, int(60 * b) + 60)
     side = 0.5 * (1 / t - t) * np.exp(-k / b)
@@ -424,7 +424,7 @@ def test_a_rounding_that_takes_too_much_is_dropped() -> None:
 # ------------------------------------------------------------------------------------------ training
 
 
-def test_straight_through_gradient_is_the_gradient_at_the_quantised_weights() -> None:
+def test_straight_through_gradient_is_the_gradient_at_the_quantized_weights() -> None:
     net, inputs = network(), torch.linspace(-1, 1, 20).reshape(4, 5)
     steps = {name: 0.25 for name, _ in net.named_parameters()}
     rounded = copy.deepcopy(net)

@@ -1,4 +1,4 @@
-"""The coordinate network: encoding, initialisation, sizes, rendering."""
+"""The coordinate network: encoding, initialization, sizes, rendering."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_sine_layer_is_its_formula() -> None:
 @pytest.mark.parametrize("first", [True, False])
 @pytest.mark.parametrize("narrow", [True, False])
 @pytest.mark.parametrize(("inputs", "omega_0"), [(66, 30.0), (2, 30.0), (128, 10.0)])
-def test_initialisation_ranges(inputs: int, omega_0: float, first: bool, narrow: bool) -> None:
+def test_initialization_ranges(inputs: int, omega_0: float, first: bool, narrow: bool) -> None:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(1)
         layer = nn.Linear(inputs, 4000)
@@ -71,7 +71,7 @@ def test_initialisation_ranges(inputs: int, omega_0: float, first: bool, narrow:
         assert abs(float(values.detach().mean())) < 0.1 * limit
 
 
-def test_only_the_first_layer_of_a_siren_is_initialised_as_first() -> None:
+def test_only_the_first_layer_of_a_siren_is_initialized_as_first() -> None:
     net = siren(SirenConfig(width=100, sine_layers=3), 5, 5)
     limits = [1 / 66] + [math.sqrt(6 / 100) / 30] * 3
     for layer, limit in zip(net.layers, limits, strict=True):
@@ -81,7 +81,7 @@ def test_only_the_first_layer_of_a_siren_is_initialised_as_first() -> None:
     assert float(net.layers[1].bias.detach().abs().max()) > 0.05
 
 
-def test_initialisation_keeps_the_spread_from_layer_to_layer() -> None:
+def test_initialization_keeps_the_spread_from_layer_to_layer() -> None:
     """Sitzmann et al., section 3.2: every later sine sees about the same distribution, σ near 1."""
     net = siren(SirenConfig(width=256, sine_layers=6, frequencies=0, domain="canvas", narrow_biases=True), 64, 64)
     features = net.features(images.canvas(64, 64)).reshape(-1, 2)

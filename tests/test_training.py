@@ -114,7 +114,7 @@ class NeverSatisfied(MaxAbsQuantizer):
         return False
 
 
-def test_without_a_quantised_state_the_exact_one_is_kept(coffee: Tensor) -> None:
+def test_without_a_quantized_state_the_exact_one_is_kept(coffee: Tensor) -> None:
     net = siren(coffee)
     phases = (PLAIN, replace(PLAIN, quantization="round", learning_rate=0.1))
     report = fit(net, coffee, phases, quantizer=NeverSatisfied(), progress=False)
@@ -236,7 +236,7 @@ def test_divergence_is_undone(coffee: Tensor, optimizer: str, points: int | None
     assert report.best_psnr >= max(psnr for _, _, psnr, _ in report.history[:4]) > -10 * math.log10(before) + 3
 
 
-def test_divergence_while_quantising(coffee: Tensor) -> None:
+def test_divergence_while_quantizing(coffee: Tensor) -> None:
     net = siren(coffee)
     wild = tuple(replace(phase, learning_rate=50.0) for phase in THREE[1:])
     report = fit(net, coffee, (THREE[0], *wild), quantizer=quantizer_for(net), progress=False)
@@ -426,7 +426,7 @@ def test_twelve_megapixels_in_four_gigabytes() -> None:
 
 @pytest.mark.parametrize("weight_penalty", [0.0, 1e-3])
 @pytest.mark.parametrize("rated", [False, True])
-def test_a_step_takes_the_gradient_at_the_quantised_weights(
+def test_a_step_takes_the_gradient_at_the_quantized_weights(
     coffee: Tensor, weight_penalty: float, rated: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(networks, "optimizer_for", lambda _, parameters, *__, **___: torch.optim.SGD(parameters, lr=1.0))
@@ -485,7 +485,7 @@ class Halves:
                 parameter.fill_(steps[name])
 
 
-def test_a_phase_that_settles_begins_with_the_quantiser_s_rounding(coffee: Tensor) -> None:
+def test_a_phase_that_settles_begins_with_the_quantizer_s_rounding(coffee: Tensor) -> None:
     still = replace(PLAIN, iterations=1, learning_rate=0.0)
     for settles in (False, True):
         net, rounding = siren(coffee), Halves()

@@ -1,4 +1,4 @@
-"""What a fit minimises: the five distortions of the loss paper, and one with LPIPS, by name.
+"""What a fit minimizes: the five distortions of the loss paper, and one with LPIPS, by name.
 
 Catania and Allegra, Redefining Visual Quality: the impact of loss functions on INR-based image compression (ICIP 2024).
 A loss takes a prediction and a target, pictures (3, h, w) of values in [0, 1] (the prediction may leave that range), and

@@ -29,7 +29,7 @@ BLUE, ORANGE, GREEN, RED, PURPLE, SKY, YELLOW = COLOURS = (
 
 MARKERS = "osD^vPX"
 SECTION_COLOURS = {
-    "header": "black", "configuration": SKY, "quantiser": ORANGE, "tables": ORANGE, "networks": BLUE, "scan": BLUE,
+    "header": "black", "configuration": SKY, "quantizer": ORANGE, "tables": ORANGE, "networks": BLUE, "scan": BLUE,
     "latents": GREEN, "checksum": "0.45",
 }  # fmt: skip
 STYLE: dict[str, Any] = {

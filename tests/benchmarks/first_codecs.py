@@ -83,7 +83,7 @@ def coin() -> None:
 
 
 def optimizer() -> None:
-    """What chose the default optimiser: the same recipe with Adam at three rates, in twice the steps."""
+    """What chose the default optimizer: the same recipe with Adam at three rates, in twice the steps."""
     print("`siren` at 1 bpp, 192×128: Adam (3,000 iterations, the best of three rates), and SOAP (1,500)")
     for number in (3, 15):
         picture = small(number)

@@ -3,7 +3,7 @@
     python tests/benchmarks/nif.py [--only small,authors,middle,large,practical,candidates,costs,decode] [--full]
 
 Needs Kodak 3, 15 and 23 (downloaded, or in INR_DATA_DIR). `published` is written as efficiently as ours: the same fit loop,
-cached encodings, fused sines and optimiser. At 768×512 it takes half an hour, so by default its seconds are projected
+cached encodings, fused sines and optimizer. At 768×512 it takes half an hour, so by default its seconds are projected
 there from 40 timed steps; ``--full`` runs it to the end.
 """
 

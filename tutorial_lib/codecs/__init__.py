@@ -9,7 +9,7 @@
     torch.Size([3, 200, 300])
 
 Learned and classical codecs have the same two methods. The learned ones offer two ways of encoding: "fast", ours, and
-"published", the recipe of the paper, kept for comparison; struempler also "meta", from a meta-learned initialisation. What
+"published", the recipe of the paper, kept for comparison; struempler also "meta", from a meta-learned initialization. What
 they share is `codecs.base.Codec`; `register` adds one.
 """
 

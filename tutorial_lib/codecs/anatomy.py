@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from tutorial_lib.coding import bitstream
 from tutorial_lib.coding.bitstream import BitstreamError
 
-_JPEG_NAMES = {0xC4: "Huffman tables", 0xDB: "quantisation tables", 0xFE: "comment", 0xDD: "restart interval"}
+_JPEG_NAMES = {0xC4: "Huffman tables", 0xDB: "quantization tables", 0xFE: "comment", 0xDD: "restart interval"}
 _STANDALONE = {0x01, *range(0xD0, 0xDA)}
 
 
@@ -22,7 +22,7 @@ class Part:
     """A piece of a file.
 
     Attributes:
-        section: header, configuration, quantiser, networks, latents, checksum; of a JPEG header, tables, scan.
+        section: header, configuration, quantizer, networks, latents, checksum; of a JPEG header, tables, scan.
         name: of the tensor, grid or segment; the section's own where it is not divided.
         bytes: how many; an estimate for tensors and grids.
     """

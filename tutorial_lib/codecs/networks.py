@@ -64,7 +64,7 @@ class CoordinateNetworks(abc.ABC):
     """
 
     methods: Mapping[str, Method]
-    sections: ClassVar[tuple[str, ...]] = ("quantiser", "networks")
+    sections: ClassVar[tuple[str, ...]] = ("quantizer", "networks")
     takes_lambda: ClassVar[bool] = False
 
     @abc.abstractmethod
@@ -212,7 +212,7 @@ class CoordinateNetworks(abc.ABC):
 
     def unpack(self, representation: nn.Module, sections: Mapping[str, bytes]) -> dict[str, QuantizedTensor | Tensor]:
         shapes = [parameter.shape for parameter in representation.parameters()]
-        stored = unpack_parameters(sections["quantiser"], sections["networks"], shapes)
+        stored = unpack_parameters(sections["quantizer"], sections["networks"], shapes)
         with torch.no_grad():
             for parameter, tensor in zip(representation.parameters(), stored, strict=True):
                 parameter.copy_(tensor.values() if isinstance(tensor, QuantizedTensor) else tensor.float())
@@ -223,7 +223,7 @@ class CoordinateNetworks(abc.ABC):
     ) -> list[dict[str, Any]]:
         """Of rows' steps the largest; law, step and bound of a float16 tensor are None."""
         rows = []
-        laws = stored_laws(sections["quantiser"], [parameter.shape for parameter in representation.parameters()])
+        laws = stored_laws(sections["quantizer"], [parameter.shape for parameter in representation.parameters()])
         for (name, tensor), law in zip(tensors.items(), laws, strict=True):
             shape = list(tensor.symbols.shape if isinstance(tensor, QuantizedTensor) else tensor.shape)
             row: dict[str, Any] = {"name": name, "shape": shape, "law": None, "step": None, "bound": None}

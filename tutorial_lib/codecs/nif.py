@@ -86,12 +86,12 @@ def _log_cosh_ssim(prediction: Tensor, target: Tensor) -> Tensor:
 def _published(config: NifConfig, pixels: int, budget: Budget) -> Recipe:
     """The paper's recipe for Kodak: 10 steps of 150 iterations, then 5 of 40 with 8-bit QAT.
 
-    An iteration visits the four sub-canvases of stride 2, one optimiser step (AdamW) each. Learning rates rise and fall
+    An iteration visits the four sub-canvases of stride 2, one optimizer step (AdamW) each. Learning rates rise and fall
     within each step (10⁻³ to 6·10⁻⁴, the peak 1 % lower each time; QAT 5·10⁻⁵ to 2·10⁻⁵), and every step
     but the first starts from the best state, disturbed. Constants are those of the authors' configuration files.
 
     Not theirs: the order of the sub-canvases is random, weights and pixels are rounded instead of truncated, steps
-    are bfloat16 and weights float32 instead of both float16; while fitting, the best state is sought every 25 optimiser
+    are bfloat16 and weights float32 instead of both float16; while fitting, the best state is sought every 25 optimizer
     steps instead of every four; a range coder instead of brotli in a pickle. Pictures smaller than
     CelebA's would be fitted whole there; here in quarters, as in the authors' own tests on reduced Kodak pictures.
     """

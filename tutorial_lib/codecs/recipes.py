@@ -73,7 +73,7 @@ def modern(iterations: int) -> GridRecipe:
     latents' Adam with ε = 2·16·λ/pixels instead of 10⁻⁸, 1,000 iterations 1.066 → 1.053
     =====================================================================  =======================
 
-    A fit that minimises L1 + SSIM from its first step may never get beyond a blurred picture. On Kodak 3 at 288×192 (v1, 300
+    A fit that minimizes L1 + SSIM from its first step may never get beyond a blurred picture. On Kodak 3 at 288×192 (v1, 300
     iterations, λ = 0.02) it ended at 23.8 dB and 0.0576 for J; with MSE for the first 0.2 / 0.4 of the steps at 33.4 / 34.5 dB
     and 0.0445 / 0.0437.
 
@@ -109,7 +109,7 @@ def published_v1(iterations: int) -> GridRecipe:
 def published_v2(iterations: int) -> GridRecipe:
     """COOL-CHIC v2's preset `faster`: warm-ups of 5, 4, 3 and 2 candidates, then 6,300 iterations in eleven phases.
 
-    Not theirs: the networks are quantised at the very end and not before the latents' last phase.
+    Not theirs: the networks are quantized at the very end and not before the latents' last phase.
 
     Args:
         iterations: of the phases together; 6,300 is the preset itself, other numbers shorten or lengthen them all.

@@ -31,9 +31,9 @@ def read_reference(reader: Reader, config: SirenConfig) -> MetaConfig:
         raise BitstreamError(str(error)) from error
     if found.checksum != checksum:
         raise BitstreamError(
-            f"the file starts from an initialisation {number} with checksum {checksum:08x}, the one here has {found.checksum:08x}"
+            f"the file starts from an initialization {number} with checksum {checksum:08x}, the one here has {found.checksum:08x}"
         )
     shape = (config.width, config.sine_layers, config.frequencies)
     if shape != (found.config.width, found.config.sine_layers, found.config.frequencies):
-        raise BitstreamError(f"initialisation {number} is for {SirenConfig.__str__(found.config)}, not for {config}")
+        raise BitstreamError(f"initialization {number} is for {SirenConfig.__str__(found.config)}, not for {config}")
     return found.config

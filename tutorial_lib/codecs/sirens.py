@@ -27,7 +27,7 @@ class SirenNetworks(CoordinateNetworks):
         template: the family's network; width and depth follow from the rate.
         depths: (largest number of weights, sine layers) in rising order.
         paper_width, paper_layers: the paper's own network, for "published" when no rate is asked for.
-        meta: files may start from a meta-learned initialisation (`codecs.initialisation`).
+        meta: files may start from a meta-learned initialization (`codecs.initialization`).
     """
 
     template: SirenConfig
@@ -131,10 +131,10 @@ def _struempler(config: SirenConfig, pixels: int, budget: Budget) -> Recipe:
 
 
 def _meta(config: SirenConfig, pixels: int, budget: Budget) -> Recipe:
-    """From a meta-learned initialisation: Adam with L1 on the differences, AdaRound, 7-bit QAT, as Strümpler et al.
+    """From a meta-learned initialization: Adam with L1 on the differences, AdaRound, 7-bit QAT, as Strümpler et al.
 
     Not theirs: the steps (what the budget affords, and a larger learning rate for so few), the schedules, and, as in
-    `_struempler`, the steps of the quantiser, AdaRound for all layers and the laws. The initialisation is Reptile's, of a few
+    `_struempler`, the steps of the quantizer, AdaRound for all layers and the laws. The initialization is Reptile's, of a few
     minutes: on coffee at 75×50, 30, 100 and 300 steps of Adam lead from it to 21.6, 27.9 and 33.6 dB, and from the usual one to
     15.2, 26.4 and 32.8 dB (each at the best of four learning rates); on Kodak 3 at 192×128, 100 steps to 26.5 and 28.1 dB: there
     it only helps at half that best rate, 10⁻³, and below (26.0 and 24.6 dB).
@@ -189,4 +189,4 @@ STRUEMPLER = Codec(
     ),
 )
 """Strümpler et al. (2022): positional encoding, L1 on the weights, AdaRound and 8-bit QAT; "meta" starts from a meta-learned
-initialisation, and the file holds the differences to it at 7 bits."""
+initialization, and the file holds the differences to it at 7 bits."""

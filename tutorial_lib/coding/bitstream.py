@@ -30,7 +30,7 @@ MAGIC = b"INR"
 VERSION = 1
 """What `write` writes; `read` takes this and all earlier ones."""
 
-SECTION_NAMES = {1: "configuration", 2: "quantiser", 3: "networks", 4: "latents"}
+SECTION_NAMES = {1: "configuration", 2: "quantizer", 3: "networks", 4: "latents"}
 """Names of the sections by kind; the spelling is part of what `anatomy` and ``inr info`` report."""
 SECTION_KINDS = {name: kind for kind, name in SECTION_NAMES.items()}
 _CHECKSUM_BYTES = 4
@@ -56,7 +56,7 @@ class Reader:
 
     Args:
         data: what to read.
-        where: its name in error messages ("quantiser section").
+        where: its name in error messages ("quantizer section").
     """
 
     def __init__(self, data: bytes, where: str) -> None:

@@ -1,6 +1,6 @@
-"""The sections "quantiser" and "networks" of a file: a network's tensors in order, with all that their decoder must know.
+"""The sections "quantizer" and "networks" of a file: a network's tensors in order, with all that their decoder must know.
 
-The entry of a quantized tensor in "quantiser" is its law (1 byte, for all but Laplace and histogram 2), the step as bfloat16
+The entry of a quantized tensor in "quantizer" is its law (1 byte, for all but Laplace and histogram 2), the step as bfloat16
 (2 bytes), the bound (varint), and of a histogram the counts (varints). Steps of rows come first: the byte 200
 and for each row k − 1, where k/256 of the entry's step is the row's. A tensor stored as float16, 2 bytes a
 weight, has the byte 255 for an entry. The byte 201 before all entries stands for ANS. "networks" holds the float16
@@ -32,7 +32,7 @@ _GAUSSIAN, _EXP_GOLOMB, _HISTOGRAM = 160, 161, 162
 
 
 class Entry(NamedTuple):
-    """What section "quantiser" says of a quantized tensor: the law of its symbols, and their step."""
+    """What section "quantizer" says of a quantized tensor: the law of its symbols, and their step."""
 
     law: Law
     step: Step
@@ -41,7 +41,7 @@ class Entry(NamedTuple):
 def pack_parameters(
     tensors: Sequence[QuantizedTensor | Tensor], *, laws: Sequence[type[Law]] = LAWS, coder: Coder = "range"
 ) -> tuple[bytes, bytes]:
-    """The sections "quantiser" and "networks" for a network's tensors, in order.
+    """The sections "quantizer" and "networks" for a network's tensors, in order.
 
     Args:
         tensors: any shapes; those that are not quantized are stored as float16.
@@ -67,13 +67,13 @@ def pack_parameters(
     return bytes(found), bytes(verbatim) + encode_symbols(symbols, chosen, coder)
 
 
-def unpack_parameters(quantiser: bytes, networks: bytes, shapes: Sequence[torch.Size]) -> list[QuantizedTensor | Tensor]:
+def unpack_parameters(quantizer: bytes, networks: bytes, shapes: Sequence[torch.Size]) -> list[QuantizedTensor | Tensor]:
     """What `pack_parameters` was given: `QuantizedTensor` with equal symbols, or float16 tensors.
 
     Raises:
         BitstreamError: entries or streams that don't belong to tensors of these shapes.
     """
-    coder, found = entries(quantiser, shapes)
+    coder, found = entries(quantizer, shapes)
     body = Reader(networks, "networks section")
     pairs = list(zip(found, shapes, strict=True))
     verbatim = iter([_float16(body, shape) for entry, shape in pairs if entry is None])
@@ -86,20 +86,20 @@ def unpack_parameters(quantiser: bytes, networks: bytes, shapes: Sequence[torch.
     ]
 
 
-def stored_laws(quantiser: bytes, shapes: Sequence[torch.Size]) -> list[Law | None]:
-    """The law of each tensor as a section "quantiser" gives it; None for float16. Errors as `unpack_parameters`."""
-    return [None if entry is None else entry.law for entry in entries(quantiser, shapes)[1]]
+def stored_laws(quantizer: bytes, shapes: Sequence[torch.Size]) -> list[Law | None]:
+    """The law of each tensor as a section "quantizer" gives it; None for float16. Errors as `unpack_parameters`."""
+    return [None if entry is None else entry.law for entry in entries(quantizer, shapes)[1]]
 
 
-def entries(quantiser: bytes, shapes: Sequence[torch.Size]) -> tuple[Coder, list[Entry | None]]:
-    """A section "quantiser", read: the coder, and for each tensor its law and step, or None for float16.
+def entries(quantizer: bytes, shapes: Sequence[torch.Size]) -> tuple[Coder, list[Entry | None]]:
+    """A section "quantizer", read: the coder, and for each tensor its law and step, or None for float16.
 
     Raises:
         BitstreamError: entries that don't belong to tensors of these shapes.
     """
-    reader = Reader(quantiser, "quantiser section")
+    reader = Reader(quantizer, "quantizer section")
     coder: Coder = "range"
-    if quantiser[:1] == bytes([_ANS]):
+    if quantizer[:1] == bytes([_ANS]):
         reader.byte()
         coder = "ans"
     found = [_read_entry(reader, shape) for shape in shapes]
@@ -157,7 +157,7 @@ def _read_law(reader: Reader, tag: int, parameter: int, bound: int, size: int) -
         if sum(law.counts) != size:
             raise BitstreamError(f"a histogram counts {sum(law.counts)} weights of {size}")
         return law
-    raise BitstreamError(f"no quantiser has the law {tag} with the parameter {parameter}")
+    raise BitstreamError(f"no quantizer has the law {tag} with the parameter {parameter}")
 
 
 def _read_entry(reader: Reader, shape: torch.Size) -> Entry | None:
@@ -171,7 +171,7 @@ def _read_entry(reader: Reader, shape: torch.Size) -> Entry | None:
     parameter = reader.byte() if tag in (_GAUSSIAN, _EXP_GOLOMB) else tag
     step, bound = _from_bfloat16(reader.take(2)), reader.varint()
     if bound > MAX_SYMBOL or not (math.isfinite(step) and step > 0):
-        raise BitstreamError(f"no quantiser has step {step} and bound {bound}")
+        raise BitstreamError(f"no quantizer has step {step} and bound {bound}")
     if bound * step > MAX_WEIGHT:
         raise BitstreamError(f"weights up to {bound * step:.3g} are impossible: {MAX_WEIGHT:g} is the most")
     law = _read_law(reader, tag, parameter, bound, shape.numel())

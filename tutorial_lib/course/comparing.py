@@ -62,7 +62,7 @@ def device_of_round(index: int) -> torch.device:
 def load_parameters(module: nn.Module, tensors: Sequence[Tensor]) -> None:
     """Give a module these parameters, in order, whatever their names are.
 
-    So a check can compare two networks that were initialised at random.
+    So a check can compare two networks that were initialized at random.
 
     Raises:
         Wrong: other shapes, or another number of them.

@@ -43,11 +43,11 @@ _STUB = re.compile(r"(Exercise \d.*)?$")
 class Mistake:
     """A mistake that people really make, and what to tell them.
 
-    One of the three ways to recognise it is given, or several where one message serves them all.
+    One of the three ways to recognize it is given, or several where one message serves them all.
 
     Args:
         message: a sentence about the participant's answer ("π is missing: …"), `code` in backticks.
-        like: a wrong answer, or several, called as the participant's is; recognised when both give the same.
+        like: a wrong answer, or several, called as the participant's is; recognized when both give the same.
         when: a predicate on (yours, target, *inputs), the results of a check and its inputs.
         error: a regular expression, searched in "TypeError: message" of what the answer raised.
     """
@@ -300,14 +300,14 @@ class _Round:
         """The message of the first of the check's mistakes that fits what the answer gave, or the error that it raised."""
         for mistake in self.check.mistakes:
             if error is None:
-                fits = self._recognised(mistake)
+                fits = self._recognized(mistake)
             else:
                 fits = bool(mistake.error and re.search(mistake.error, f"{type(error).__name__}: {error}"))
             if fits:
                 return mistake.message
         return None
 
-    def _recognised(self, mistake: Mistake) -> bool:
+    def _recognized(self, mistake: Mistake) -> bool:
         if mistake.when is not None:
             with contextlib.suppress(Exception):
                 if mistake.when(self.yours, self.target, *self.inputs()):

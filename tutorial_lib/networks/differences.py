@@ -42,7 +42,7 @@ class MetaConfig(SirenConfig):
     initialization: int = 1
 
     def __str__(self) -> str:
-        return f"{super().__str__()} from initialisation {self.initialization}"
+        return f"{super().__str__()} from initialization {self.initialization}"
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Initialization:
 class SirenFrom(Siren):
     """A `Siren` whose parameters are differences to an initialization: zero at first, and all that a file holds.
 
-    What is done to parameters (L1 penalty, quantisation, entropy coding) is so done to the differences.
+    What is done to parameters (L1 penalty, quantization, entropy coding) is so done to the differences.
 
     Raises:
         InitializationError: the initialization is missing.
@@ -104,7 +104,7 @@ def load(number: int) -> Initialization:
     """
     weights, about = (FOLDER / f"struempler-{number}{suffix}" for suffix in (".f16", ".toml"))
     if not (weights.is_file() and about.is_file()):
-        raise InitializationError(f"the network starts from initialisation {number}, which this installation doesn't have")
+        raise InitializationError(f"the network starts from initialization {number}, which this installation doesn't have")
     shape = tomllib.loads(about.read_text(encoding="utf-8"))["network"]
     config = meta_config(number, shape)
     data = weights.read_bytes()

@@ -270,7 +270,7 @@ class GridFit(Fit):
         self.representation.latents.requires_grad_(self.moving_latents)
         latents = [self.representation.latents] + ([] if self.log2_gains is None else [self.log2_gains])
         self.groups = moving + (latents if self.moving_latents else [])
-        # (optimiser, its learning rate, its schedule)
+        # (optimizer, its learning rate, its schedule)
         self.optimizers = []
         if moving:
             optimizer = optimizer_for(phase.optimizer, moving, phase.network_rate)
@@ -282,7 +282,7 @@ class GridFit(Fit):
             self.optimizers.append((adam, phase.latent_rate, phase.latent_schedule))
 
     def step(self, index: int) -> None:
-        """One step of all optimisers.
+        """One step of all optimizers.
 
         The loss is a sum over bands of grids and of the picture, so each band's graph is gone before the next begins: what a
         step holds at once is the pyramid and one band.

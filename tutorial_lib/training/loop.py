@@ -144,7 +144,7 @@ class Fit(abc.ABC):
 
     @abc.abstractmethod
     def renew(self) -> None:
-        """New optimisers for the present phase."""
+        """New optimizers for the present phase."""
 
     @abc.abstractmethod
     def step(self, index: int) -> None:
@@ -205,7 +205,7 @@ class Fit(abc.ABC):
             self.callback(Progress(*where, psnr, seconds, self.representation, bpp, lmbda))
 
     def recover(self) -> None:
-        """After a divergence: back to the best state, with new optimisers at half the learning rates."""
+        """After a divergence: back to the best state, with new optimizers at half the learning rates."""
         self.load(self.best)
         self.renew()
         self.scale /= 2

@@ -156,7 +156,7 @@ class NetworkFit(Fit):
                 self._record(self.evaluate())
 
     def start(self, stretch: Recipe) -> None:
-        """A new optimiser for phases that share one, from the best state so far."""
+        """A new optimizer for phases that share one, from the best state so far."""
         self.load(self.best)
         self.total, self.stretch_step, self.scale = sum(phase.iterations for phase in stretch), 0, 1.0
         self.phase = stretch[0]

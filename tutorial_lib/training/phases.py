@@ -30,7 +30,7 @@ class Phase:
 
     Args:
         name: shown in the progress bar and the report.
-        iterations: optimiser steps.
+        iterations: optimizer steps.
         optimizer: "soap" (Vyas et al., arXiv 2409.11321: Adam in the eigenbasis of Shampoo's preconditioner) or "adam".
         learning_rate: its largest value; ``schedule`` gives the factor for each step.
         loss: a name in `losses.LOSSES`, or a function of (prediction, target) like those.
@@ -38,13 +38,13 @@ class Phase:
         weight_penalty: this times Σ|θ| joins the loss (Strümpler et al.: 10⁻⁵).
         weight_decay: every step takes learning rate · this · θ off each parameter (AdamW).
         quantization: None; "noise", uniform noise of one step; "round", straight-through rounding.
-        calibrate_every: iterations after which the quantisation steps are chosen again; None: once, at the beginning.
+        calibrate_every: iterations after which the quantization steps are chosen again; None: once, at the beginning.
         evaluate_every: iterations after which the state is scored, and kept if it is the best.
         points: pixels a step should see (the stride is chosen from it); None for the whole picture.
-        restart: start from the best state so far, with a new optimiser and schedule; with False both go on
+        restart: start from the best state so far, with a new optimizer and schedule; with False both go on
             from the phase before, and the schedule spans the phases together.
-        settle: begin with the quantiser's own rounding (`Quantizer.round`), as Strümpler et al.'s QAT begins with AdaRound.
-        weight_restart: begin with the best state of the phase before, disturbed (the optimiser goes on as ``restart``
+        settle: begin with the quantizer's own rounding (`Quantizer.round`), as Strümpler et al.'s QAT begins with AdaRound.
+        weight_restart: begin with the best state of the phase before, disturbed (the optimizer goes on as ``restart``
             says).
     """
 
@@ -77,11 +77,11 @@ NETWORKS: tuple[Part, ...] = EVERYTHING[1:]
 
 @dataclass(frozen=True)
 class GridPhase:
-    """One stretch of a fit, with new optimisers, from the best state so far.
+    """One stretch of a fit, with new optimizers, from the best state so far.
 
     Args:
         name: shown in the progress bar and the report.
-        iterations: optimiser steps, at most.
+        iterations: optimizer steps, at most.
         quantization: what stands for rounding: "noise", uniform ±½; "soft-round", see `noisy_soft_round`;
             "straight-through", rounding with the gradient of the identity; "round", rounding, the latents frozen.
         trains: the parts that move.
@@ -133,6 +133,6 @@ class GridRecipe:
 
     @property
     def iterations(self) -> int:
-        """Optimiser steps in all."""
+        """Optimizer steps in all."""
         warm_up = sum(self.candidates) * self.warm_up.iterations if self.warm_up else 0
         return warm_up + sum(phase.iterations for phase in self.phases)

@@ -49,7 +49,7 @@ class WarmUpCycles:
     """NIF's schedule: cycles of ``period`` iterations, each a linear rise over ``warm_up`` and a linear fall.
 
     Within cycle k, at iteration t: floor + (decay^k − floor)·f, with f = t / (warm_up − 1) while rising and
-    1 − t / period after it. An iteration is ``steps`` optimiser steps, one for each sub-canvas.
+    1 − t / period after it. An iteration is ``steps`` optimizer steps, one for each sub-canvas.
     """
 
     period: int

@@ -296,7 +296,7 @@ FIT = Exercise(
     hints=(
         "The order within a step: compute the loss; note it; keep the state if it is the best so far; then the three lines "
         "that every PyTorch loop has.",
-        "`network.state_dict()` holds the weights themselves, not copies of them: the optimiser goes on to change them. "
+        "`network.state_dict()` holds the weights themselves, not copies of them: the optimizer goes on to change them. "
         "`copy.deepcopy(…)` makes copies.",
         "`loss = ((network(coordinates) - colours) ** 2).mean()`, then `if loss.item() < best_loss:` keep both, then "
         "`optimizer.zero_grad()`, `loss.backward()`, `optimizer.step()`.",

@@ -9,7 +9,7 @@
 # | **You will** | see what a plain network can't learn, build, fit and zoom a SIREN, and meet JPEG's curve |
 # | **Time** | 40 minutes, 30 of them for six exercises |
 # | **In a three-hour workshop** | 35 minutes: 02.1, 02.2, 02.3, 02.4 and 02.6; pass over what "may be skipped" |
-# | **You need** | a little PyTorch (`nn.Module`, an optimiser); no earlier notebook, nothing to download |
+# | **You need** | a little PyTorch (`nn.Module`, an optimizer); no earlier notebook, nothing to download |
 
 # %%
 import copy
@@ -283,7 +283,7 @@ for frequencies in (0, 8):
 # ## Fitting it
 #
 # Training on one picture is the plainest loop there is: all pixels in each step, the mean squared error, one step
-# of the optimiser. **At which step does the error become smallest: at the last one?**
+# of the optimizer. **At which step does the error become smallest: at the last one?**
 
 # %%
 torch.manual_seed(0)
@@ -310,7 +310,7 @@ def fit(network, coordinates, colours, optimizer, steps):
         # The loss is the mean of (network's colours − colours)². Note it as a plain number:
         # losses.append(loss.item()).
         # If it is the best so far, keep the loss and a copy of the weights that gave it.
-        # Then: gradients to zero, backward, one step of the optimiser.
+        # Then: gradients to zero, backward, one step of the optimizer.
         ### BEGIN SOLUTION
         loss = ((network(coordinates) - colours) ** 2).mean()
         losses.append(loss.item())  # given
@@ -519,7 +519,7 @@ for bits in (32, 16, 8):
     print(f"{bits} bits a weight: {rate_of_weights(coin, height, width, bits):.2f} bits per pixel")
 
 # %% [markdown]
-# Fit it. The loop does not care which optimiser it is given, so take a better one: SOAP (Vyas et al., 2024,
+# Fit it. The loop does not care which optimizer it is given, so take a better one: SOAP (Vyas et al., 2024,
 # [arXiv 2409.11321](https://arxiv.org/abs/2409.11321)) looks at the shape of each weight matrix, and on networks
 # as small as these that costs little and gains a lot. Then round to float16, as the file would.
 

@@ -71,7 +71,7 @@ def race(
     seconds: float,
     clock: Callable[[], float] = time.perf_counter,
 ) -> dict[str, list[tuple[float, float]]]:
-    """Each optimiser trains a copy of ``start`` of its own for so many seconds: name to (seconds, loss) of each step."""
+    """Each optimizer trains a copy of ``start`` of its own for so many seconds: name to (seconds, loss) of each step."""
     curves: dict[str, list[tuple[float, float]]] = {}
     for name, make in optimizers.items():
         network = copy.deepcopy(start)

@@ -1,4 +1,4 @@
-"""Checks of how notebook 03 trains: learning rates that rise and fall, restarts, and a race of optimisers."""
+"""Checks of how notebook 03 trains: learning rates that rise and fall, restarts, and a race of optimizers."""
 
 from __future__ import annotations
 
@@ -204,7 +204,7 @@ _START = 1000.0
 
 
 class _Stopwatch:
-    """A clock on which time passes only while an optimiser works."""
+    """A clock on which time passes only while an optimizer works."""
 
     def __init__(self) -> None:
         self.now, self.asked = _START, 0
@@ -212,7 +212,7 @@ class _Stopwatch:
     def __call__(self) -> float:
         self.asked += 1
         if self.asked > 10_000:
-            raise Wrong("the race never ends: the clock is asked again and again, but no optimiser takes a step.")
+            raise Wrong("the race never ends: the clock is asked again and again, but no optimizer takes a step.")
         return self.now
 
 
@@ -226,7 +226,7 @@ class _Timed(torch.optim.SGD):
     def step(self, closure: Any = None) -> None:
         self.steps += 1
         if self.steps > 400:
-            raise Wrong("the race never ends: one optimiser took 400 steps and the clock was not looked at.")
+            raise Wrong("the race never ends: one optimizer took 400 steps and the clock was not looked at.")
         self.clock.now += self.cost
         super().step(closure)
 
@@ -297,16 +297,16 @@ RACE = Exercise(
                     when=lambda yours, target, *_: any(isinstance(e, Tensor) for points in yours.values() for _, e in points),
                 ),
                 Mistake(
-                    "the second optimiser starts where the first one ended: give each its own `copy.deepcopy(start)`.",
+                    "the second optimizer starts where the first one ended: give each its own `copy.deepcopy(start)`.",
                     like=racing(copied=False),
                 ),
                 Mistake(
-                    "the clock runs on from the first optimiser to the second, which has no time left: note `begun` for "
+                    "the clock runs on from the first optimizer to the second, which has no time left: note `begun` for "
                     "each of them anew.",
                     like=racing(one_clock=True),
                 ),
                 Mistake(
-                    "the losses never change: the optimiser moves other weights than those of the copy that the loss sees. Make "
+                    "the losses never change: the optimizer moves other weights than those of the copy that the loss sees. Make "
                     "it with the copy's parameters; and there are a `backward()` and a `step()` in each step.",
                     when=lambda yours, target, *_: all(
                         len(points) > 1 and max(e for _, e in points) - min(e for _, e in points) < 1e-7
@@ -318,7 +318,7 @@ RACE = Exercise(
                     like=racing(zero=False),
                 ),
                 Mistake(
-                    "both optimisers took the same number of steps: a slow one gets fewer. Let the clock end the loop, "
+                    "both optimizers took the same number of steps: a slow one gets fewer. Let the clock end the loop, "
                     "not a count.",
                     when=_same_steps,
                 ),
@@ -334,7 +334,7 @@ RACE = Exercise(
         ),
     ),
     hints=(
-        "For each optimiser: a copy of the network of its own, an optimiser for the copy's parameters, and a clock that starts "
+        "For each optimizer: a copy of the network of its own, an optimizer for the copy's parameters, and a clock that starts "
         "then.",
         "The loop ends by the clock: `while (elapsed := clock() - begun) < seconds:`.",
         "In the loop: `error = loss(network)`, note `(elapsed, error.item())`, then `zero_grad`, `backward`, `step`.",

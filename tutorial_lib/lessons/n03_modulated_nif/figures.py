@@ -135,7 +135,7 @@ def _widest(like: nif.NifConfig, widths: Callable[[int], tuple[int, ...]], modul
 
 
 def fitted_psnr(config: nif.NifConfig, picture: Tensor, steps: int, seed: int = 0) -> float:
-    """PSNR of a NIF after a short fit, before any quantisation."""
+    """PSNR of a NIF after a short fit, before any quantization."""
     height, width = picture.shape[1:]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -193,9 +193,9 @@ def in_steps(
     restart: Callable[[Tensor, int], Tensor] | None = None,
     peak: float = 4e-3,
 ) -> list[float]:
-    """Fit a NIF by Adam in steps; in place, without quantisation. Returns the PSNR of every iteration.
+    """Fit a NIF by Adam in steps; in place, without quantization. Returns the PSNR of every iteration.
 
-    An iteration visits the four quarters of the pixels (every second one both ways) with an optimiser step each.
+    An iteration visits the four quarters of the pixels (every second one both ways) with an optimizer step each.
 
     Args:
         network: with `features` and `colours`.
@@ -281,7 +281,7 @@ def race_figure(curves: Mapping[str, Sequence[tuple[float, float]]], owner: str)
     final = ends(curves)
     winners = {team: max((name for name in curves if name.startswith(team)), key=final.__getitem__) for team in teams}
     made, axis = plots.figure(9.5, 4.8)
-    texts = [f"A race of optimisers ({owner}): PSNR of the best state so far, against seconds."]
+    texts = [f"A race of optimizers ({owner}): PSNR of the best state so far, against seconds."]
     for team, colour in zip(teams, (plots.ORANGE, plots.BLUE), strict=False):
         for name in (name for name in curves if name.startswith(team)):
             seconds, values = zip(*psnr_of(curves[name]), strict=True)

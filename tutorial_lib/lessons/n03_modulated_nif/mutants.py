@@ -300,7 +300,7 @@ MUTANTS = {
     "03.5": {
         "no copy of the start": (heirs, "where the first one ended"),
         "one clock for both": (one_clock, "no time left"),
-        "optimiser of the wrong weights": (wrong_parameters, "losses never change"),
+        "optimizer of the wrong weights": (wrong_parameters, "losses never change"),
         "equal steps": (equal_steps, "same number of steps"),
         "zero_grad missing": (spoilt(zero=False), "pile up"),
         "time noted too late": (spoilt(late=True), "after the step"),

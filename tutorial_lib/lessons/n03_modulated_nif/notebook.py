@@ -7,7 +7,7 @@
 #
 # | | |
 # |---|---|
-# | **You will** | modulate a sine, plan a network for a bit budget, build and train NIF, and let two optimisers race |
+# | **You will** | modulate a sine, plan a network for a bit budget, build and train NIF, and let two optimizers race |
 # | **Time** | 35 minutes, 26 of them for six exercises |
 # | **In a three-hour workshop** | 20 minutes: 03.1, 03.2 and 03.3; pass over what "may be skipped" |
 # | **You need** | what a SIREN is (notebook 02); no code from it, nothing to download |
@@ -422,7 +422,7 @@ drawing.table(columns, rows, "PSNR in dB after a short fit, before rounding")
 # - **Without modulation**, the same widths are worse. But they are also fewer weights.
 # - **With as many weights**, NIF isn't ahead: four networks stand close together, and in another order for another
 #   seed. Over three seeds (write `range(3)` above) their means were within 0.2 dB of each other on our machine. On
-#   pictures as small as these, with this optimiser, it is the *number* of weights that counts.
+#   pictures as small as these, with this optimizer, it is the *number* of weights that counts.
 # - **In the paper's setting**, both ideas pay. These are means over Kodak, 24 pictures of 768 × 512, from the
 #   [result files of NIF's authors](https://github.com/aegroto/nif/tree/master/results/summaries):
 
@@ -436,7 +436,7 @@ drawing.table(["bits per pixel", "PSNR"], kodak, "Kodak: published results, Adam
 
 # %% [markdown]
 # Falling widths give more quality for fewer bits there, and modulation costs 0.08 bits per pixel and brings 0.6 dB.
-# An ablation belongs to its setting: size, optimiser, patience. Whoever reports one has to say which.
+# An ablation belongs to its setting: size, optimizer, patience. Whoever reports one has to say which.
 
 # %% [markdown]
 # ## Training in steps
@@ -505,7 +505,7 @@ hint("03.4b")
 
 # %% [markdown]
 # Now compare: one long rise and fall; the same number of iterations in five steps; and five steps with restarts,
-# shaken less each time, as the paper does. The optimiser is Adam. **Which one ends best?**
+# shaken less each time, as the paper does. The optimizer is Adam. **Which one ends best?**
 
 # %%
 cycles, iterations = 5, budget_value(quick=4, laptop=40, gpu=150)
@@ -568,15 +568,15 @@ my_early_leader = None  # who leads after a tenth of the time
 # %%
 @exercise("03.5")
 def race(start, optimizers, loss, seconds, clock=time.perf_counter):
-    """Each optimiser trains its own copy of a network: name to [(seconds since its start, loss), …].
+    """Each optimizer trains its own copy of a network: name to [(seconds since its start, loss), …].
 
-    optimizers: name to a function that makes an optimiser of parameters.
+    optimizers: name to a function that makes an optimizer of parameters.
     loss: a function of the network that gives the loss, a tensor.
     clock: gives the present time in seconds.
     """
     curves = {}
     for name, make in optimizers.items():
-        # A copy of the start, its optimiser, and the time now.
+        # A copy of the start, its optimizer, and the time now.
         # As long as there is time left: note (elapsed, loss as a plain number), before the
         # weights move; then one step of training. Put the list into curves[name].
         ### BEGIN SOLUTION
@@ -680,7 +680,7 @@ for name in ("JPEG", "COIN"):
     print(f"your NIF file: {gap:+.1f} dB against {name} at the same rate")
 
 # %% [markdown]
-# Ahead of JPEG; but COIN, the plainest of all networks, stands beside it. Fitted by the same optimiser, for as
+# Ahead of JPEG; but COIN, the plainest of all networks, stands beside it. Fitted by the same optimizer, for as
 # long, and written by the same coder, the two hardly differ on a picture of this size: what the table of ablations
 # said.
 #
@@ -747,7 +747,7 @@ course.progress()
 # - **Next:** notebook 04 leaves the single network behind. COOL-CHIC stores small pictures, *latent grids*, beside
 #   it.
 # - **In the library:** `networks/nif.py` is your NIF, with the paper's networks as `nif.PUBLISHED`; `training/` has your
-#   schedule, your restart and both optimisers; `codecs.NIF` is the codec that you called.
+#   schedule, your restart and both optimizers; `codecs.NIF` is the codec that you called.
 # - **Try:** `nif.NifConfig(…, sigma=0)` and `sigma=30` in the table. How much freedom does the map want?
 # - **Try:** give the modulation network no positional encoding, `modulation_frequencies=0`. How does its map
 #   change?

@@ -244,18 +244,18 @@ STEP = Exercise(
                 ),
                 Mistake("the rate is rewarded: J = D + λ·R, with a plus.", like=_step_like(lambda d, r, lmbda: d - lmbda * r)),
                 Mistake(
-                    "gradients pile up from step to step: `zero_grad()` of every optimiser comes before `backward()`.",
+                    "gradients pile up from step to step: `zero_grad()` of every optimizer comes before `backward()`.",
                     like=_step_like(zero=False),
                 ),
                 Mistake(
-                    "only one of the two optimisers takes its step: the networks have one, the latents have the other.",
+                    "only one of the two optimizers takes its step: the networks have one, the latents have the other.",
                     like=(
                         _step_like(moves=slice(0, 1)),
                         _step_like(moves=slice(1, 2)),
                     ),
                 ),
                 Mistake(
-                    "nothing moves: after `backward()`, every optimiser takes its `step()`.",
+                    "nothing moves: after `backward()`, every optimizer takes its `step()`.",
                     like=_step_like(moves=slice(0, 0)),
                 ),
                 Mistake(

@@ -263,7 +263,7 @@ MUTANTS = {
         "three pixels for one": (stepper(pixels="colours"), "once for each colour"),
         "rate without a price": (stepper(price="none"), "rate doesn't count"),
         "gradients pile up": (stepper(zero=False), "pile up"),
-        "one optimiser": (stepper(both=False), "only one of the two"),
+        "one optimizer": (stepper(both=False), "only one of the two"),
         "tensors returned": (stepper(numbers=False), "graph of gradients"),
     },
     "04.6": {

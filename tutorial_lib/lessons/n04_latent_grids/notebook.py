@@ -403,7 +403,7 @@ print(f"each grid by its own histogram, without looking at neighbours: {alone:,.
 #
 # ### 04.5 One step on D + λR (5 min)
 #
-# There are two optimisers: SOAP for the networks' matrices, Adam for the thousands of latents.
+# There are two optimizers: SOAP for the networks' matrices, Adam for the thousands of latents.
 
 
 # %%
@@ -413,7 +413,7 @@ def step(model, picture, lmbda, stand_in, optimizers):
     grids = model.split(stand_in(GAIN * model.latents))  # not quite integers: what the networks see
     # 1. D: the mean of (model.paint(grids) − picture)².
     # 2. R: the sum of model.bits_of(grids), divided by the number of pixels.
-    # 3. All gradients to zero, backward from D + λ·R, a step of every optimiser.
+    # 3. All gradients to zero, backward from D + λ·R, a step of every optimizer.
     ### BEGIN SOLUTION
     distortion = ((model.paint(grids) - picture) ** 2).mean()
     rate = model.bits_of(grids).sum() / (picture.shape[1] * picture.shape[2])
@@ -559,7 +559,7 @@ figures.ladder_figure(measures, 1e-3, title="chelsea, 451 × 300, λ = 0.001, 1,
 # The dashed lines have the same $J$ everywhere; up and to the left is better at any rate. Two things to take home:
 #
 # - **Training beats networks.** What stands for rounding gains more than v2's three times as many weights, and so does the
-#   optimiser.
+#   optimizer.
 # - **Not everything pays everywhere.** Gain 16 and the pyramid are in the library's recipe, and on this picture, after 1,000
 #   steps, they gain nothing. An ablation belongs to its setting: measure yours.
 #

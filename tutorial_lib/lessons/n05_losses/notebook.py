@@ -224,7 +224,7 @@ hint("05.3")
 # ## Fit with it
 #
 # The library knows losses by name, and takes yours as well. So here are two fits of the cup of coffee of notebooks 02 to
-# 04: same codec, same steps, same rate to within 5 %. One minimises $d^2$, one *your* L1+SSIM. (About a minute.)
+# 04: same codec, same steps, same rate to within 5 %. One minimizes $d^2$, one *your* L1+SSIM. (About a minute.)
 #
 # **Which of the two will have the higher PSNR?**
 
@@ -244,7 +244,7 @@ mine = {name: codecs.decode(data).cpu() for name, data in files.items()}
 widgets.swipe(*mine.values(), tuple(mine), alt="a cup of coffee with a spoon", zoom=4)
 
 # %% [markdown]
-# The first fit is better at what it minimised, and so is the second: each is the winner by its own measure. (LPIPS is a
+# The first fit is better at what it minimized, and so is the second: each is the winner by its own measure. (LPIPS is a
 # judge that neither of them has met. More of it below.)
 #
 # Your file goes to the plane of the earlier notebooks, too. The plane shows PSNR, and your file did not fight for that.
@@ -280,7 +280,7 @@ figures.faults_figure(figures.faults())
 #
 # - **MS-SSIM**: SSIM on five scales, the picture halved from one to the next (Wang et al., 2003,
 #   [doi 10.1109/ACSSC.2003.1292216](https://doi.org/10.1109/ACSSC.2003.1292216)). Both sides need more than 160 pixels.
-# - **LPIPS**: how far the picture's features in a network for recognising things are from the original's (Zhang et al.,
+# - **LPIPS**: how far the picture's features in a network for recognizing things are from the original's (Zhang et al.,
 #   2018, [arXiv 1801.03924](https://arxiv.org/abs/1801.03924)). 0 is a perfect copy.
 #
 # MS-SSIM has an odd scale. **Which step is larger: from 0.90 to 0.95, or from 0.990 to 0.995?**
@@ -384,7 +384,7 @@ judges.reveal(test, judgement, my_ranking, agreement, label(agreement))
 # What these five files say:
 #
 # - MS-SSIM and LPIPS rank both files with an SSIM term first, as the paper reports. No fit had LPIPS in it.
-# - PSNR ranks mse first. Who minimises what is measured, wins.
+# - PSNR ranks mse first. Who minimizes what is measured, wins.
 # - mse and log-cosh stand side by side for every judge. It is the same loss, half as loud.
 #
 # One picture, one rate, one seed: that is no verdict. But look again, now that you know. Choose any two. **Where did the
@@ -480,7 +480,7 @@ progress()
 # %% [markdown]
 # ## To read, to try
 #
-# - **Next:** notebook 06 turns weights into bytes: quantisation, entropy coding, the file.
+# - **Next:** notebook 06 turns weights into bytes: quantization, entropy coding, the file.
 # - **In the library:** `losses.py` has your three losses, `metrics.py` the judges, `evaluation/` the sweep.
 # - **Try:** `inr encode phone.jpg --loss l1+ssim` on a picture of yours.
 # - **Try:** another α in `l1_ssim`, 0.05 or 0.8, and your fit again. What happens to the colours when it is 1?

@@ -176,7 +176,7 @@ def _percent(ratio: float) -> float:
 
 
 def _near(wrong: Callable[[Points, Points], float]) -> Callable[..., bool]:
-    """Recognises a wrong answer on a coarser or finer grid than ours, too."""
+    """Recognizes a wrong answer on a coarser or finer grid than ours, too."""
     return lambda yours, target, anchor, test: abs(float(yours) - wrong(anchor, test)) < 0.3
 
 

@@ -258,7 +258,7 @@ MUTANTS = {
         "negative symbols": (negative_counted, "negative numbers"),
     },
     "06.3b": {
-        "not normalised": (table(scaled=False), "add up to 1"),
+        "not normalized": (table(scaled=False), "add up to 1"),
         "zero like the others": (table(zero=False), "formula of its own"),
         "2 missing in t": (table(two=1), "2 is missing"),
         "2 missing in the exponent": (table(power=1), "2|k|"),

@@ -20,7 +20,7 @@ from tutorial_lib.coding.laws import ExpGolomb
 from tutorial_lib.coding.quantizers import MaxAbsQuantizer
 from tutorial_lib.coding.rounding import AdaRound
 from tutorial_lib.course.drawing import table
-from tutorial_lib.lessons.n06_quantisation.damage import next_symbol
+from tutorial_lib.lessons.n06_quantization.damage import next_symbol
 from tutorial_lib.training import OneCycle, Phase
 
 # ---------------------------------------------------------------------------------------------- a network without a file
@@ -238,7 +238,7 @@ def bits_table(rows: Mapping[str, tuple[int, float, float]], bits: int, real: in
 
     Args:
         rows: tensor to (weights, entropy a weight, Laplace bits a weight).
-        bits: of the quantiser.
+        bits: of the quantizer.
         real: bytes of the range coder's stream of all tensors.
     """
     shown = {name: (f"{count:,}", f"{bits}", f"{own:.2f}", f"{law:.2f}", "") for name, (count, own, law) in rows.items()}

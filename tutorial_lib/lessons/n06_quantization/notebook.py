@@ -1,5 +1,5 @@
 # %% [markdown]
-# # 06 · Quantisation and packing
+# # 06 · Quantization and packing
 #
 # A fit ends with a network, and a network is a long list of float32 numbers. That is not a file yet, and it is far too
 # long. This notebook goes the rest of the way: from weights to the last byte, and back, without losing a single bit.
@@ -25,7 +25,7 @@ from tutorial_lib.coding import parameters
 from tutorial_lib.coding.bitstream import BitstreamError, Reader, varint
 from tutorial_lib.coding.steps import QuantizedTensor, storable_step
 from tutorial_lib.course import budget_value, drawing, exercise, hint, label, points, progress, record_point, sample_file
-from tutorial_lib.lessons.n06_quantisation import damage, figures
+from tutorial_lib.lessons.n06_quantization import damage, figures
 from tutorial_lib.runtime import choose_device
 from tutorial_lib.training import Phase
 
@@ -70,7 +70,7 @@ print(f"JPEG, as good: {len(jpeg):,} bytes")
 figures.steps_figure(weights["layers.1.weight"], bits=4)
 
 # %% [markdown]
-# ### 06.1 A uniform quantiser (4 min)
+# ### 06.1 A uniform quantizer (4 min)
 #
 # A weight $w$ becomes an integer, its *symbol*, and is read back as a multiple of the step:
 #
@@ -121,7 +121,7 @@ widgets.explore(look, bits=(2, 10))
 
 # %% [markdown]
 # With eight bits nothing is to be seen. With five the cup is dirty, with three it is gone. This is *post-training
-# quantisation*, PTQ: fit first, round afterwards, hope.
+# quantization*, PTQ: fit first, round afterwards, hope.
 
 # %% [markdown]
 # ## A gradient that vanishes
@@ -209,7 +209,7 @@ figures.climb_figure(lines, "4 bits a weight")
 
 # %% [markdown]
 # Flat as the staircase, against decibels in a hundred steps. The line is rugged, because the lie is one: now and then a
-# weight jumps to its neighbour, and the error with it. This is *quantisation-aware training*, QAT.
+# weight jumps to its neighbour, and the error with it. This is *quantization-aware training*, QAT.
 
 # %% [markdown]
 # ## Three ways to round
@@ -405,10 +405,10 @@ print("all symbols are back:", all(torch.equal(back[name], symbols[name]) for na
 
 # %%
 tensors = [QuantizedTensor(some.numpy(), trained.steps[name]) for name, some in symbols.items()]
-quantiser, stream = parameters.pack_parameters(tensors)
-sections = {1: codec.family.write_config(config), 2: quantiser, 3: stream}
+quantizer, stream = parameters.pack_parameters(tensors)
+sections = {1: codec.family.write_config(config), 2: quantizer, 3: stream}
 
-names = {1: "configuration", 2: "quantiser", 3: "networks"}
+names = {1: "configuration", 2: "quantizer", 3: "networks"}
 for kind, name in names.items():
     print(f"section {kind}, {name}: {len(sections[kind]):,} bytes")
 
@@ -689,10 +689,10 @@ progress()
 # ## To read, to try
 #
 # - **Next:** notebook 07 compares codecs fairly, over many pictures and rates.
-# - **In the library:** `coding/` has your quantiser, AdaRound, and the steps by sensitivity; the price in the loss; the laws in
+# - **In the library:** `coding/` has your quantizer, AdaRound, and the steps by sensitivity; the price in the loss; the laws in
 #   whole numbers; your header and checksum.
 # - **Try:** `inr encode phone.jpg`, then `inr info --anatomy` on the file.
-# - **Try:** your own quantiser with one step for each row of a matrix. What do the steps cost, what do they gain?
+# - **Try:** your own quantizer with one step for each row of a matrix. What do the steps cost, what do they gain?
 #   (`MaxAbsQuantizer(bits, rows=True)`)
 # - **Try:** `parameters.pack_parameters(tensors, laws=[laws.Histogram])`, then `laws.Gaussian`. Which is shortest?
 # - **Try:** put 2 into byte 3 of your file and seal it again. What does a decoder of today say about a file of tomorrow?

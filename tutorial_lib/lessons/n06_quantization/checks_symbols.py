@@ -1,4 +1,4 @@
-"""Checks of notebook 06's symbols: quantisation, a gradient through it, and what symbols cost."""
+"""Checks of notebook 06's symbols: quantization, a gradient through it, and what symbols cost."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import Tensor
 from tutorial_lib.coding.steps import storable_step
 from tutorial_lib.course.comparing import Random, slope
 from tutorial_lib.course.exercises import Check, Exercise, Mistake
-from tutorial_lib.lessons.n06_quantisation.answers import entropy, laplace_table, quantize, straight_through
+from tutorial_lib.lessons.n06_quantization.answers import entropy, laplace_table, quantize, straight_through
 
 # ---------------------------------------------------------------------------------------------- 06.1
 
@@ -32,7 +32,7 @@ def _quantize_like(
     stored: Callable[[float], float] = storable_step,
     result: Callable[[Tensor, float], Tensor] = lambda symbols, step: symbols.int(),
 ):
-    """A quantiser that differs from the right one in one thing."""
+    """A quantizer that differs from the right one in one thing."""
 
     def wrong(weights: Tensor, bits: int) -> tuple[Tensor, float]:
         step = stored(largest(weights).item() / levels(bits))
@@ -43,7 +43,7 @@ def _quantize_like(
 
 QUANTIZE = Exercise(
     id="06.1",
-    title="A uniform quantiser",
+    title="A uniform quantizer",
     minutes=4,
     core=True,
     reference=quantize,

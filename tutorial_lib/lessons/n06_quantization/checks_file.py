@@ -9,7 +9,7 @@ from typing import Any
 from tutorial_lib.coding.bitstream import BitstreamError, varint
 from tutorial_lib.course.comparing import Random, Wrong
 from tutorial_lib.course.exercises import Check, Exercise, Mistake
-from tutorial_lib.lessons.n06_quantisation.answers import KINDS, pack, seal, unpack
+from tutorial_lib.lessons.n06_quantization.answers import KINDS, pack, seal, unpack
 
 # ---------------------------------------------------------------------------------------------- 06.4
 

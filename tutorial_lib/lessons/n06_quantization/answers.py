@@ -24,7 +24,7 @@ def quantize(weights: Tensor, bits: int) -> tuple[Tensor, float]:
 
 
 def straight_through(weights: Tensor, step: float) -> Tensor:
-    """What `stand_ins.quantized_parameters` is to a fit: quantised weights forwards, the identity backwards."""
+    """What `stand_ins.quantized_parameters` is to a fit: quantized weights forwards, the identity backwards."""
     return weights + (steps.to_symbols(weights.detach(), step) * step - weights.detach())
 
 

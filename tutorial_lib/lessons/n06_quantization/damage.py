@@ -71,10 +71,10 @@ def believe(data: bytes, codec: Any) -> Tensor:
     """
     sealed = data + zlib.crc32(data).to_bytes(4, "little")
     container = bitstream.read(sealed)
-    if container.codec != codec.number or set(container.sections) != {"configuration", "quantiser", "networks"}:
+    if container.codec != codec.number or set(container.sections) != {"configuration", "quantizer", "networks"}:
         raise BitstreamError("the file is of another codec")
     network = codec.build(codec.config_of(sealed), container.height, container.width)
-    laws_and_steps = _entries(container.sections["quantiser"], [parameter.shape for parameter in network.parameters()])
+    laws_and_steps = _entries(container.sections["quantizer"], [parameter.shape for parameter in network.parameters()])
     if len(container.sections["networks"]) % 4:
         raise BitstreamError("the stream is of another kind")
     words = np.frombuffer(container.sections["networks"], dtype="<u4").astype(np.uint32)
@@ -90,10 +90,10 @@ def believe(data: bytes, codec: Any) -> Tensor:
     return network.render()
 
 
-def _entries(quantiser: bytes, shapes: Sequence[torch.Size]) -> list[tuple[Law, float]]:
-    """Law and step of each tensor, where a section "quantiser" gives each a law and one step."""
-    reader, entries = Reader(quantiser, "quantiser section"), []
-    for law in stored_laws(quantiser, shapes):
+def _entries(quantizer: bytes, shapes: Sequence[torch.Size]) -> list[tuple[Law, float]]:
+    """Law and step of each tensor, where a section "quantizer" gives each a law and one step."""
+    reader, entries = Reader(quantizer, "quantizer section"), []
+    for law in stored_laws(quantizer, shapes):
         before, behind = (b"", b"") if law is None else law.side_information()
         if law is None or reader.take(len(before)) != before:
             raise BitstreamError("the steps are of another kind")
@@ -143,8 +143,8 @@ def five_flips(data: bytes, intact: Tensor, codec: Any) -> list[Flip]:
     begins, position = {}, reader.position
     for kind, length in lengths.items():
         begins[kind], position = position, position + length
-    quantiser = data[begins[2] : begins[2] + lengths[2]]
-    first_step = 2 if quantiser[0] in (160, 161) else 1  # behind the law of the first tensor; its high byte comes second
+    quantizer = data[begins[2] : begins[2] + lengths[2]]
+    first_step = 2 if quantizer[0] in (160, 161) else 1  # behind the law of the first tensor; its high byte comes second
     places = {
         "A: the width": width,
         "B: the table": table_ends[3],
