@@ -217,7 +217,7 @@ def test_stopped_before_there_is_anything_to_keep(capsys: pytest.CaptureFixture[
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(codecs.SirenCodec, "estimate_seconds", interrupt)
+    monkeypatch.setattr(codecs.Codec, "estimate_seconds", interrupt)
     assert run("encode", "in/cup.png") == 130
     assert capsys.readouterr().err == "inr: stopped\n" and files() == set()
 

@@ -232,7 +232,7 @@ def test_tiles_equal_the_whole(config: NifConfig, size: tuple[int, int], monkeyp
             value *= 1.5  # so that some colours need clamping
         whole = net(images.canvas(*size, source=(20, 30))).clamp(0, 1).movedim(-1, 0)
     for values in (1 << 21, 66 * 60, 66 * 7, 1):
-        monkeypatch.setattr(sys.modules["tutorial_lib.images.canvas"], "TILE_VALUES", values)
+        monkeypatch.setattr(sys.modules["tutorial_lib.images.coordinates"], "TILE_VALUES", values)
         rendered = net.render(*size)
         assert rendered.shape == (3, *size) and rendered.dtype == torch.float32 and not rendered.requires_grad
         torch.testing.assert_close(rendered, whole, atol=5e-5, rtol=0)
@@ -246,7 +246,7 @@ def test_tiles_are_sized_for_the_widest_part(monkeypatch: pytest.MonkeyPatch) ->
         seen.append(points.shape[0] * points.shape[1])
         return forward(self, points)
 
-    monkeypatch.setattr(sys.modules["tutorial_lib.images.canvas"], "TILE_VALUES", 2000)
+    monkeypatch.setattr(sys.modules["tutorial_lib.images.coordinates"], "TILE_VALUES", 2000)
     monkeypatch.setattr(Nif, "forward", recording)
     wide = [NifConfig((100, 5), (5,), 3, 1), NifConfig((5, 100), (5,), 3, 1), NifConfig((5,), (5, 100), 3, 1)]
     for config in [*wide, NifConfig((5,), (5,), 16, 8)]:  # the last: 66 + 34 features

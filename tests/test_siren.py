@@ -167,14 +167,14 @@ def test_tiles_equal_the_whole(size: tuple[int, int], monkeypatch: pytest.Monkey
             parameter *= 1.5  # so that some colours need clamping
         whole = net(images.canvas(*size, source=(20, 30))).clamp(0, 1).movedim(-1, 0)
     for values in (1 << 21, 66 * 60, 66 * 7, 1):
-        monkeypatch.setattr(sys.modules["tutorial_lib.images.canvas"], "TILE_VALUES", values)
+        monkeypatch.setattr(sys.modules["tutorial_lib.images.coordinates"], "TILE_VALUES", values)
         rendered = net.render(*size)
         assert rendered.shape == (3, *size) and rendered.dtype == torch.float32 and not rendered.requires_grad
         torch.testing.assert_close(rendered, whole, atol=2e-5, rtol=0)
 
 
 def test_tiles_hold_no_more_than_they_may(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys.modules["tutorial_lib.images.canvas"], "TILE_VALUES", 1000)
+    monkeypatch.setattr(sys.modules["tutorial_lib.images.coordinates"], "TILE_VALUES", 1000)
     seen = []
 
     class Recorder(nn.Linear):

@@ -23,7 +23,7 @@ from tutorial_lib.images.arrays import (
     resize,
     to_uint8,
 )
-from tutorial_lib.images.canvas import canvas, canvas_axis, canvas_from_axes, render_tiles
+from tutorial_lib.images.coordinates import canvas, canvas_axis, canvas_from_axes, render_tiles
 from tutorial_lib.images.datasets import KODAK_COUNT, SAMPLES, kodak, kodak_available, kodak_path, open_picture, sample
 from tutorial_lib.images.files import check_writable, load, load_bytes, save
 from tutorial_lib.runtime import write_atomically

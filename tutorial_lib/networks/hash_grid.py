@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from tutorial_lib.images.canvas import render_tiles
+from tutorial_lib.images.coordinates import render_tiles
 
 PRIME = 2654435761
 """π₂ of the paper; π₁ is 1."""
@@ -93,7 +93,7 @@ class HashGrid(nn.Module):
         return self.colours(self.features(coordinates))
 
     def render(self, height: int | None = None, width: int | None = None) -> Tensor:
-        """The picture (3, height, width) in [0, 1] at any size; its own size by default. See `images.canvas.render_tiles`."""
+        """The picture (3, height, width) in [0, 1] at any size; its own size by default. See `images.render_tiles`."""
         return render_tiles(self, height, width, (self.height, self.width), 16 * self.config.levels)
 
 

@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tutorial_lib.images.canvas import render_tiles
+from tutorial_lib.images.coordinates import render_tiles
 from tutorial_lib.networks.siren import PositionalEncoding, SineLayer, initialize
 
 
@@ -168,7 +168,7 @@ class Nif(nn.Module):
         return self.colours(self.features(coordinates))
 
     def render(self, height: int | None = None, width: int | None = None) -> Tensor:
-        """The picture (3, height, width) in [0, 1] at any size; its own size by default. See `images.canvas.render_tiles`."""
+        """The picture (3, height, width) in [0, 1] at any size; its own size by default. See `images.render_tiles`."""
         widest = max(*self.config.genesis, *self.config.modulation, sum(self.inputs))
         return render_tiles(self, height, width, (self.height, self.width), widest)
 

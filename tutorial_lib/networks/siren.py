@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tutorial_lib.images.canvas import render_tiles
+from tutorial_lib.images.coordinates import render_tiles
 
 
 @dataclass(frozen=True)
@@ -152,5 +152,5 @@ class Siren(nn.Module):
         return self.colours(self.features(coordinates))
 
     def render(self, height: int | None = None, width: int | None = None) -> Tensor:
-        """The picture (3, height, width) in [0, 1] at any size; its own size by default. See `images.canvas.render_tiles`."""
+        """The picture (3, height, width) in [0, 1] at any size; its own size by default. See `images.render_tiles`."""
         return render_tiles(self, height, width, (self.height, self.width), max(self.config.width, self.config.inputs))

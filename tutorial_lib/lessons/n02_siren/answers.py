@@ -8,7 +8,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from tutorial_lib.images import canvas
+from tutorial_lib import images
 from tutorial_lib.networks import siren
 
 
@@ -42,8 +42,8 @@ def fit(network: nn.Module, coordinates: Tensor, colours: Tensor, optimizer: tor
 
 
 def render(network: nn.Module, height: int, width: int, source: tuple[int, int]) -> Tensor:
-    """`canvas.render_tiles`: a network on canvas coordinates as a picture (3, height, width)."""
-    return canvas.render_tiles(network, height, width, source, features=64)
+    """`images.render_tiles`: a network on canvas coordinates as a picture (3, height, width)."""
+    return images.render_tiles(network, height, width, source, features=64)
 
 
 def rate_of_weights(network: nn.Module, height: int, width: int, bits_per_weight: int = 16) -> float:

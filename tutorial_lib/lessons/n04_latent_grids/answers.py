@@ -29,7 +29,7 @@ def features(grids: Sequence[Tensor], double: Doubling) -> Tensor:
 
 def neighbours(grid: Tensor, offsets: Sequence[tuple[int, int]]) -> Tensor:
     """`latents.contexts.contexts_of` for one grid: (rows, columns) to (neighbours, rows, columns)."""
-    config = GridsConfig(grids=1, context=tuple(offsets))
+    config = GridsConfig(grids=1, neighbours=tuple(offsets))
     return contexts_of(config, [grid], [Band(0, 0, grid.shape[0])]).unflatten(1, grid.shape)
 
 
