@@ -176,6 +176,19 @@ def test_a_solved_notebook_runs_under_nbval(source: Path, tmp_path: Path) -> Non
 
 
 @every_notebook
+def test_links_into_the_library_open_the_file_that_holds_what_they_name(source: Path) -> None:
+    """One click from a notebook to a file; what is named beside the links is defined in one of them."""
+    text = source.read_text(encoding="utf-8").replace("\n#  ", "")
+    links = re.findall(r"\]\(\.\./(tutorial_lib/[^)]+)\)", text)
+    assert links or source.parent.name == "n00_welcome"
+    assert [link for link in links if not (ROOT / link).is_file()] == []
+    code = "".join((ROOT / link).read_text(encoding="utf-8") for link in links)
+    for line in re.findall(r"\*\*In the library:\*\*(.*)", text):
+        for name in re.findall(r"(?<!\[)`([A-Za-z_.]+)`", line):
+            assert re.search(rf"(class|def) {name.rsplit('.')[-1]}\b", code), name
+
+
+@every_notebook
 def test_the_three_hour_path_is_marked(source: Path) -> None:
     """The head names the core exercises, and the others' headings say that they may be skipped."""
     text, exercises = source.read_text(encoding="utf-8"), exercises_of(builder.name_of(source)[:2]).values()

@@ -608,8 +608,10 @@ progress()
 #
 # - **Next:** notebook 03 lets $\omega_0$ differ from pixel to pixel: a second, tiny network decides how fast the waves
 #   are where. That is NIF.
-# - **In the library:** `networks/siren.py` holds your encoding, sine layer and SIREN, and `training.fit` your loop, with
-#   phases and interruption. `codecs/` is what you called at the end.
+# - **In the library:** `PositionalEncoding`, `SineLayer`, `initialize` and `Siren` in [`networks/siren.py`](../tutorial_lib/networks/siren.py);
+#   your loop is `fit` in [`training/networks.py`](../tutorial_lib/training/networks.py), `render_tiles` is in
+#   [`images/coordinates.py`](../tutorial_lib/images/coordinates.py), and what you called at the end is
+#   [`codecs/sirens.py`](../tutorial_lib/codecs/sirens.py).
 # - **Try:** give the ReLU network ten times the steps. How much of the fog goes?
 # - **Try:** another picture, `images.sample("chelsea")` or `images.sample("astronaut")`. Where does L want to be?
 # - **Try:** `render(network, 1000, 1500, size)`. Is what you see at that size in the picture, or in the sines?

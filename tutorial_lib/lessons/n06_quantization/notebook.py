@@ -43,7 +43,6 @@ height, width = coffee.shape[1:]
 
 codec = codecs.get("siren")
 config = codec.plan(coffee.cpu(), bpp=1.4).config
-torch.manual_seed(0)
 network = codec.build(config, height, width).to(coffee.device)
 
 steps = budget_value(quick=40, laptop=700, gpu=2000)
@@ -689,8 +688,10 @@ progress()
 # ## To read, to try
 #
 # - **Next:** notebook 07 compares codecs fairly, over many pictures and rates.
-# - **In the library:** `coding/` has your quantizer, AdaRound, and the steps by sensitivity; the price in the loss; the laws in
-#   whole numbers; your header and checksum.
+# - **In the library:** `MaxAbsQuantizer` and the steps by sensitivity are in
+#   [`coding/quantizers.py`](../tutorial_lib/coding/quantizers.py), AdaRound in [`coding/rounding.py`](../tutorial_lib/coding/rounding.py), the price in the
+#   loss in [`coding/rates.py`](../tutorial_lib/coding/rates.py), the laws in whole numbers in
+#   [`coding/laws.py`](../tutorial_lib/coding/laws.py), header and checksum in [`coding/bitstream.py`](../tutorial_lib/coding/bitstream.py).
 # - **Try:** `inr encode phone.jpg`, then `inr info --anatomy` on the file.
 # - **Try:** your own quantizer with one step for each row of a matrix. What do the steps cost, what do they gain?
 #   (`MaxAbsQuantizer(bits, rows=True)`)
