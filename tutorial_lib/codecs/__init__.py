@@ -28,33 +28,10 @@ from tutorial_lib.coding import bitstream
 from tutorial_lib.coding.bitstream import BitstreamError
 
 __all__ = [
-    "BUDGETS",
-    "CLASSICAL",
-    "COIN",
-    "COOLCHIC_SMALL",
-    "COOLCHIC_V1",
-    "COOLCHIC_V2",
-    "LEARNED",
-    "MAX_FREQUENCIES",
-    "MAX_LAYERS",
-    "MAX_OPERATIONS",
-    "MAX_WEIGHTS",
-    "NIF",
-    "SIREN",
-    "STRUEMPLER",
-    "Budget",
-    "ClassicalCodec",
-    "Codec",
-    "CodecError",
-    "Encoding",
-    "Method",
-    "Plan",
-    "codec_of",
-    "decode",
-    "get",
-    "names",
-    "register",
-]
+    "BUDGETS", "CLASSICAL", "COIN", "COOLCHIC_SMALL", "COOLCHIC_V1", "COOLCHIC_V2", "LEARNED", "MAX_FREQUENCIES",
+    "MAX_LAYERS", "MAX_OPERATIONS", "MAX_WEIGHTS", "NIF", "SIREN", "STRUEMPLER", "Budget", "ClassicalCodec", "Codec",
+    "CodecError", "Encoding", "Method", "Plan", "codec_of", "decode", "get", "names", "register",
+]  # fmt: skip
 
 LEARNED: dict[str, Codec] = {}
 """By name."""

@@ -11,23 +11,6 @@ from tutorial_lib.training.phases import GridPhase, GridRecipe, Phase, Recipe, W
 from tutorial_lib.training.schedules import Constant, Cosine, OneCycle, WarmUpCycles
 
 __all__ = [
-    "Constant",
-    "Cosine",
-    "GridPhase",
-    "GridRecipe",
-    "Moment",
-    "OneCycle",
-    "Phase",
-    "PictureCanvas",
-    "Progress",
-    "Recipe",
-    "Report",
-    "SubCanvases",
-    "WarmUpCycles",
-    "WeightRestart",
-    "calibrate",
-    "estimate_seconds",
-    "fit",
-    "grids",
-    "settle",
-]
+    "Constant", "Cosine", "GridPhase", "GridRecipe", "Moment", "OneCycle", "Phase", "PictureCanvas", "Progress", "Recipe",
+    "Report", "SubCanvases", "WarmUpCycles", "WeightRestart", "calibrate", "estimate_seconds", "fit", "grids", "settle",
+]  # fmt: skip

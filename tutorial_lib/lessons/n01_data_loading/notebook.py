@@ -440,9 +440,9 @@ progress()
 # ## To read, to try
 #
 # - **Next:** notebook 02 gives the pairs to a network, and lands its file as a point on this plane.
-# - **In the library:** your canvas is `canvas` in [`images/coordinates.py`](../tutorial_lib/images/coordinates.py), PSNR and bits per pixel
-#   are `psnr` and `bits_per_pixel` in [`metrics.py`](../tutorial_lib/metrics.py), JPEG and PNG rows of the table in
-#   [`codecs/classical.py`](../tutorial_lib/codecs/classical.py).
+# - **In the library:** your canvas is `canvas` in [`images/coordinates.py`](../tutorial_lib/images/coordinates.py),
+#   PSNR and bits per pixel are `psnr` and `bits_per_pixel` in [`metrics.py`](../tutorial_lib/metrics.py), JPEG and PNG
+#   rows of the table in [`codecs/classical.py`](../tutorial_lib/codecs/classical.py).
 # - **Try:** put AVIF into the last plot:
 #   `both["AVIF"] = curve(CODECS["avif"])`. It takes some seconds.
 # - **Try:** a picture of your own: `images.load("my.jpg")`. Is its PNG larger than the file you began with?

@@ -608,8 +608,9 @@ progress()
 #
 # - **Next:** notebook 03 lets $\omega_0$ differ from pixel to pixel: a second, tiny network decides how fast the waves
 #   are where. That is NIF.
-# - **In the library:** `PositionalEncoding`, `SineLayer`, `initialize` and `Siren` in [`networks/siren.py`](../tutorial_lib/networks/siren.py);
-#   your loop is `fit` in [`training/networks.py`](../tutorial_lib/training/networks.py), `render_tiles` is in
+# - **In the library:** `PositionalEncoding`, `SineLayer`, `initialize` and `Siren` in
+#   [`networks/siren.py`](../tutorial_lib/networks/siren.py); your loop is `fit` in
+#   [`training/networks.py`](../tutorial_lib/training/networks.py), `render_tiles` is in
 #   [`images/coordinates.py`](../tutorial_lib/images/coordinates.py), and what you called at the end is
 #   [`codecs/sirens.py`](../tutorial_lib/codecs/sirens.py).
 # - **Try:** give the ReLU network ten times the steps. How much of the fog goes?

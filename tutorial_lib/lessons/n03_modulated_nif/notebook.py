@@ -746,9 +746,11 @@ course.progress()
 #
 # - **Next:** notebook 04 leaves the single network behind. COOL-CHIC stores small pictures, *latent grids*, beside
 #   it.
-# - **In the library:** `Nif`, its modulated sine and the paper's networks are in [`networks/nif.py`](../tutorial_lib/networks/nif.py), your
-#   schedule is `WarmUpCycles` in [`training/schedules.py`](../tutorial_lib/training/schedules.py), your restart `WeightRestart`
-#   in [`training/phases.py`](../tutorial_lib/training/phases.py); the codec that you called is [`codecs/nif.py`](../tutorial_lib/codecs/nif.py).
+# - **In the library:** `Nif`, its modulated sine and the paper's networks are in
+#   [`networks/nif.py`](../tutorial_lib/networks/nif.py), your schedule is `WarmUpCycles` in
+#   [`training/schedules.py`](../tutorial_lib/training/schedules.py), your restart `WeightRestart` in
+#   [`training/phases.py`](../tutorial_lib/training/phases.py); the codec that you called is
+#   [`codecs/nif.py`](../tutorial_lib/codecs/nif.py).
 # - **Try:** `nif.NifConfig(…, sigma=0)` and `sigma=30` in the table. How much freedom does the map want?
 # - **Try:** give the modulation network no positional encoding, `modulation_frequencies=0`. How does its map
 #   change?

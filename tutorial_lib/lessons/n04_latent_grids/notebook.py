@@ -770,11 +770,13 @@ progress()
 # ## To read, to try
 #
 # - **Next:** notebook 05 asks what $D$ should be. The mean squared error is not how eyes see.
-# - **In the library:** your doubling is `Upsampling` in [`latents/layers.py`](../tutorial_lib/latents/layers.py), your neighbours and bits
-#   stand as plain lines beside the fast ones in [`latents/kernels.py`](../tutorial_lib/latents/kernels.py), soft rounding in
+# - **In the library:** your doubling is `Upsampling` in [`latents/layers.py`](../tutorial_lib/latents/layers.py), your
+#   neighbours and bits stand as plain lines beside the fast ones in
+#   [`latents/kernels.py`](../tutorial_lib/latents/kernels.py), soft rounding in
 #   [`training/stand_ins.py`](../tutorial_lib/training/stand_ins.py), your step is `GridFit.step` in
 #   [`training/grids.py`](../tutorial_lib/training/grids.py), whole numbers and the coder are in
-#   [`latents/contexts.py`](../tutorial_lib/latents/contexts.py) and [`latents/coding.py`](../tutorial_lib/latents/coding.py); the codec is
+#   [`latents/contexts.py`](../tutorial_lib/latents/contexts.py) and
+#   [`latents/coding.py`](../tutorial_lib/latents/coding.py); the codec is
 #   [`codecs/coolchic.py`](../tutorial_lib/codecs/coolchic.py).
 # - **Try:** your fit with `lmbda = 5e-4` and `1e-2`. Does the star follow the curve?
 # - **Try:** plain noise as `stand_in`: `values + torch.rand_like(values) - 0.5`. What does your file cost then?

@@ -481,8 +481,9 @@ progress()
 # ## To read, to try
 #
 # - **Next:** notebook 06 turns weights into bytes: quantization, entropy coding, the file.
-# - **In the library:** your losses are in [`losses.py`](../tutorial_lib/losses.py), the judges in [`metrics.py`](../tutorial_lib/metrics.py), the
-#   sweep is [`evaluation/sweeps.py`](../tutorial_lib/evaluation/sweeps.py).
+# - **In the library:** your losses are in [`losses.py`](../tutorial_lib/losses.py), the judges in
+#   [`metrics.py`](../tutorial_lib/metrics.py), the sweep is
+#   [`evaluation/sweeps.py`](../tutorial_lib/evaluation/sweeps.py).
 # - **Try:** `inr encode phone.jpg --loss l1+ssim` on a picture of yours.
 # - **Try:** another α in `l1_ssim`, 0.05 or 0.8, and your fit again. What happens to the colours when it is 1?
 # - **Try:** `"mse+lpips"`, a judge as a loss. Who may judge then?

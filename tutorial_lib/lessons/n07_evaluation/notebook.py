@@ -409,9 +409,11 @@ progress()
 # %% [markdown]
 # ## To read, to try
 #
-# - **In the library:** `curve`, `bd_rate` and both averages are in [`evaluation/curves.py`](../tutorial_lib/evaluation/curves.py), the judges in
+# - **In the library:** `curve`, `bd_rate` and both averages are in
+#   [`evaluation/curves.py`](../tutorial_lib/evaluation/curves.py), the judges in
 #   [`metrics.py`](../tutorial_lib/metrics.py), the rivals with their settings in
-#   [`codecs/classical.py`](../tutorial_lib/codecs/classical.py), the contest in [`course/challenge.py`](../tutorial_lib/course/challenge.py).
+#   [`codecs/classical.py`](../tutorial_lib/codecs/classical.py), the contest in
+#   [`course/challenge.py`](../tutorial_lib/course/challenge.py).
 # - **Try:** `inr evaluate --images phone.jpg --codecs siren jpeg avif --rates 0.5 1 2 -o results/mine`, then
 #   `inr report results/mine`.
 # - **Try:** `flattering_crop` with a side of 12, then of 80. What happens to the difference, and why?
