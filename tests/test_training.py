@@ -478,7 +478,7 @@ class Halves:
     def __init__(self, passes: int = 10_000) -> None:
         self.passes, self.calls = passes, 0
 
-    def __call__(self, net: nn.Module, steps: dict[str, float], canvas: training.PictureCanvas) -> None:
+    def __call__(self, net: nn.Module, steps: dict[str, float], canvas: training.PictureResiduals) -> None:
         self.calls += 1
         with torch.no_grad():
             for name, parameter in net.named_parameters():
@@ -510,7 +510,7 @@ def test_settle_rounds(coffee: Tensor) -> None:
 def test_the_canvas_of_a_rounding_is_the_picture(coffee: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(networks, "ROUNDING_POINTS", 1000)
     net = siren(coffee)
-    canvas = networks.NetworkFit(net, coffee, ()).canvas()
+    canvas = networks.NetworkFit(net, coffee, ()).residuals()
     count = canvas.canvases.rows * canvas.canvases.columns
     residuals = [canvas.residual() for _ in range(count)]
     assert count == 4 and all(residual.requires_grad and residual[0].numel() <= 1000 for residual in residuals)

@@ -27,7 +27,7 @@ PENALTY = 10.0
 
 
 class Residuals(Protocol):
-    """How far a network, as it stands, is from its picture (`training.PictureCanvas`)."""
+    """How far a network, as it stands, is from its picture (`training.PictureResiduals`)."""
 
     def residual(self) -> Tensor:
         """Prediction − colours on the next of some parts of the picture, with gradients; any shape."""

@@ -72,7 +72,7 @@ class SubCanvases:
         return features, colours.movedim(-1, 0)
 
 
-class PictureCanvas:
+class PictureResiduals:
     """A picture and its representation as `coding.rounding.Rounding` sees them.
 
     Args:

@@ -23,7 +23,7 @@ from tutorial_lib.coding.rates import parameter_rate
 from tutorial_lib.coding.steps import Step
 from tutorial_lib.losses import LOSSES
 from tutorial_lib.runtime import keep_freed_memory, threads_for
-from tutorial_lib.training.canvases import PictureCanvas, SubCanvases, stride_for
+from tutorial_lib.training.canvases import PictureResiduals, SubCanvases, stride_for
 from tutorial_lib.training.loop import Fit, Progress, Report, State, median_seconds, optimizer_for
 from tutorial_lib.training.phases import EVALUATE_EVERY, Phase, Recipe, WeightRestart
 from tutorial_lib.training.schedules import Constant
@@ -83,7 +83,7 @@ def settle(quantizer: Quantizer, representation: nn.Module, picture: Tensor, *, 
     run = NetworkFit(representation, picture, (), quantizer, seed)
     weights = sum(parameter.numel() for parameter in representation.parameters())
     with threads_for(weights * min(ROUNDING_POINTS, picture[0].numel())):
-        quantizer.round(representation, run.canvas())
+        quantizer.round(representation, run.residuals())
 
 
 def estimate_seconds(representation: nn.Module, picture: Tensor, recipe: Recipe, quantizer: Quantizer | None = None) -> float:
@@ -111,8 +111,8 @@ def estimate_seconds(representation: nn.Module, picture: Tensor, recipe: Recipe,
         calibrations = 1 + (phase.iterations - 1) // (phase.calibrate_every or max(phase.iterations, 1))
         seconds += phase.iterations * (step + evaluation / phase.evaluate_every) + calibrations * calibration
     if quantizer is not None and quantizer.rounding is not None:
-        canvas = run.canvas()
-        seconds += quantizer.rounding.passes * median_seconds(lambda: canvas.residual().square().mean().backward(), 3)
+        residuals = run.residuals()
+        seconds += quantizer.rounding.passes * median_seconds(lambda: residuals.residual().square().mean().backward(), 3)
     return seconds
 
 
@@ -185,7 +185,7 @@ class NetworkFit(Fit):
         if phase.quantization:
             self.calibrate()
         if phase.settle:
-            self.quantizer.round(self.representation, self.canvas())
+            self.quantizer.round(self.representation, self.residuals())
         return sum(p.numel() for p in self.representation.parameters()) * self.canvases.points
 
     def _stride(self, phase: Phase) -> int:
@@ -197,11 +197,11 @@ class NetworkFit(Fit):
         affordable = STEP_BYTES // (4 * (2 * sum(widths) + self.features.shape[-1]))
         return max(math.isqrt(height * width // points), stride_for((height, width), affordable))
 
-    def canvas(self) -> PictureCanvas:
+    def residuals(self) -> PictureResiduals:
         """What a rounding sees: small canvases for its passes, the validation canvas for its verdict."""
         stride = stride_for(self.picture.shape[1:], ROUNDING_POINTS)
         order = torch.Generator().manual_seed(self.seed)
-        return PictureCanvas(SubCanvases(self.representation, self.picture, stride, order), self.validation_error)
+        return PictureResiduals(SubCanvases(self.representation, self.picture, stride, order), self.validation_error)
 
     def calibrate(self) -> None:
         """Choose the steps, and what a unit of MSE is worth in units of the loss: λ counts bits in MSE."""
