@@ -15,7 +15,6 @@ from torch import Tensor, nn
 
 from tutorial_lib import images, metrics, plots
 from tutorial_lib.course import drawing
-from tutorial_lib.images import canvas
 from tutorial_lib.networks import nif, siren
 from tutorial_lib.training import OneCycle, Phase, fit
 
@@ -156,7 +155,7 @@ def small_pictures() -> dict[str, Tensor]:
 @torch.no_grad()
 def paint(network: nn.Module, height: int, width: int, source: tuple[int, int]) -> Tensor:
     """The picture (3, height, width) of a NIF fitted at the size ``source``."""
-    return canvas.render_tiles(network, height, width, source, features=64)
+    return images.render_tiles(network, height, width, source, features=64)
 
 
 @torch.no_grad()

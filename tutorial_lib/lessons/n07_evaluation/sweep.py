@@ -46,15 +46,10 @@ def sweep_figure(rows: Sequence[dict[str, Any]]) -> plots.Shown:
     names = evaluation.shared_pictures(rows)
     if not names:
         return nothing("no codec has been measured yet")
-    series = {}
-    for line, some in evaluation.lines(rows).items():
-        series[line] = []
-        for bpp in sorted({row["bpp"] for row in some}):
-            there = {evaluation.name_of(row): row for row in some if row["bpp"] == bpp}
-            if all(name in there for name in names):
-                means = {key: sum(there[name][key] for name in names) / len(names) for key in ("bpp_real", "psnr")}
-                caption = "; ".join(f"{there[name]['picture']} {there[name]['psnr']:.1f} dB" for name in names)
-                series[line].append({"bpp": means["bpp_real"], "psnr": means["psnr"], "caption": caption})
+    series = {
+        line: [_point(there, names) for there in evaluation.complete(some, names).values()]
+        for line, some in evaluation.lines(rows).items()
+    }
     farthest = max(point["bpp"] for some in series.values() for point in some)
     faint = {name: [point for point in some if point["bpp"] <= farthest] for name, some in published_curves().items()}
     return widgets.hover_curves(
@@ -63,6 +58,13 @@ def sweep_figure(rows: Sequence[dict[str, Any]]) -> plots.Shown:
         faint={name: some for name, some in faint.items() if some},
         alt="Rate-distortion curves of all codecs; grey: published points of the whole Kodak set at full size.",
     )
+
+
+def _point(there: Sequence[dict[str, Any]], names: Sequence[str]) -> dict[str, Any]:
+    """The mean of a line's rows at one rate, and what it is a mean of."""
+    of = {evaluation.name_of(row): row for row in there}
+    caption = "; ".join(f"{of[name]['picture']} {of[name]['psnr']:.1f} dB" for name in names)
+    return {"bpp": evaluation.mean(there, "bpp_real"), "psnr": evaluation.mean(there, "psnr"), "caption": caption}
 
 
 def bd_rates_table(rows: Sequence[dict[str, Any]], anchor: str = "jpeg") -> plots.Shown:
