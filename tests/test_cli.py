@@ -18,7 +18,7 @@ import pytest
 import torch
 from codec_files import NETWORKS, encoded, float16_file, inr, inr_command, one_thread, picture
 
-from tutorial_lib import cli, codecs, images, metrics, training
+from tutorial_lib import cli, codecs, commands, images, metrics, training
 from tutorial_lib.coding import bitstream
 
 
@@ -217,7 +217,7 @@ def test_stopped_before_there_is_anything_to_keep(capsys: pytest.CaptureFixture[
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(codecs.SirenCodec, "estimate_seconds", interrupt)
+    monkeypatch.setattr(type(codecs.SIREN), "estimate_seconds", interrupt)
     assert run("encode", "in/cup.png") == 130
     assert capsys.readouterr().err == "inr: stopped\n" and files() == set()
 
@@ -382,8 +382,8 @@ def test_info_anatomy(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert all(len(line) <= 110 for line in lines)
     # the bars lie behind one another, from one end to the other
     bars = [line[max(line.find("█"), 0) :] for line in lines]
-    assert sum(bar.count("█") for bar in bars) == cli.BAR_WIDTH and {line[60] for line in lines} == {"%"}
-    assert max(map(len, lines)) == len(lines[-1]) == 61 + 2 + cli.BAR_WIDTH
+    assert sum(bar.count("█") for bar in bars) == commands.BAR_WIDTH and {line[60] for line in lines} == {"%"}
+    assert max(map(len, lines)) == len(lines[-1]) == 61 + 2 + commands.BAR_WIDTH
 
 
 def test_info_anatomy_of_a_jpeg(capsys: pytest.CaptureFixture[str]) -> None:
