@@ -158,10 +158,8 @@ def _package(requirement: Requirement, ranges: dict[str, Requirement]) -> Check:
 def _extra(extra: str, members: list[Requirement]) -> Check:
     """Optional packages: none of the course's own code waits for them, so their absence is no fault."""
     problems = {r.name: problem for r in members if (problem := _version_problem(r))}
-    if not problems:
-        detail = ", ".join(f"{r.name} {metadata.version(r.name)}" for r in members)
-    else:
-        detail = ", ".join(f"{package} {problem}" for package, problem in problems.items())
+    said = problems or {r.name: metadata.version(r.name) for r in members}
+    detail = ", ".join(f"{package} {what}" for package, what in said.items())
     absent = all(problem == "not installed" for problem in problems.values())
     cure = "" if absent else _pip(*(_spell(r) for r in members if r.name in problems))
     return _found(f"optional packages [{extra}]", detail, cure)
@@ -174,9 +172,8 @@ def _torch_works() -> Iterator[Check]:
     (weight @ torch.ones(2, 1)).square().sum().backward()
     expected = torch.tensor([[6.0, 6.0], [14.0, 14.0]])
     if weight.grad is None or not torch.allclose(weight.grad, expected):
-        yield Check("torch works", "fail", f"a gradient came out as {weight.grad}", _pip("--force-reinstall", "torch"))
-    else:
-        yield Check("torch works", "ok", "a product and its gradient are right")
+        raise RuntimeError(f"a gradient came out as {weight.grad}")
+    yield Check("torch works", "ok", "a product and its gradient are right")
 
 
 def _device() -> Iterator[Check]:
@@ -203,13 +200,10 @@ def _threads() -> Iterator[Check]:
 
     threads = torch.get_num_threads()
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    detail = f"torch computes with {threads}, this process may use {cores} cores"
-    limit = os.environ.get("OMP_NUM_THREADS")
-    if limit and threads < cores / 2:
-        cure = "unset the environment variable OMP_NUM_THREADS to use them all"
-        yield Check("threads", "warn", f"{detail}; OMP_NUM_THREADS is {limit}", cure)
-    else:
-        yield Check("threads", "ok", detail)
+    detail, cure = f"torch computes with {threads}, this process may use {cores} cores", ""
+    if (limit := os.environ.get("OMP_NUM_THREADS")) and threads < cores / 2:
+        detail, cure = f"{detail}; OMP_NUM_THREADS is {limit}", "unset the environment variable OMP_NUM_THREADS to use them all"
+    yield _found("threads", detail, cure)
 
 
 def _entropy_coder() -> Iterator[Check]:
@@ -249,12 +243,10 @@ def _lpips_weights() -> Iterator[Check]:
     from tutorial_lib.metrics import LPIPS_WEIGHTS, lpips_weights_missing
 
     folder, missing = Path(torch.hub.get_dir()) / "checkpoints", lpips_weights_missing()
-    if missing:
-        files = " and ".join(LPIPS_WEIGHTS[network] for network in missing)
-        cure = "with a network they come when LPIPS is first computed; or copy them into that folder"
-        yield Check("LPIPS weights", "warn", f"{files} not in {folder}, which LPIPS needs", cure)
-    else:
-        yield Check("LPIPS weights", "ok", f"{', '.join(LPIPS_WEIGHTS)} in {folder}")
+    files = " and ".join(LPIPS_WEIGHTS[network] for network in missing)
+    detail = f"{files} not in {folder}, which LPIPS needs" if missing else f"{', '.join(LPIPS_WEIGHTS)} in {folder}"
+    cure = "with a network they come when LPIPS is first computed; or copy them into that folder" if missing else ""
+    yield _found("LPIPS weights", detail, cure)
 
 
 def _data_folder() -> Iterator[Check]:
@@ -263,14 +255,14 @@ def _data_folder() -> Iterator[Check]:
 
     folder = platformdirs.user_data_path("tutorial_lib", appauthor=False)
     existing = next(path for path in (folder, *folder.parents) if path.exists())
+    detail, cure = str(folder), ""
     try:
         with tempfile.TemporaryFile(dir=existing) as file:
             file.write(b"inr")
     except OSError as error:
+        detail = f"{folder} cannot be written ({_reason(error)})"
         cure = f"make {existing} a folder you may write to; until then solved exercises are not remembered"
-        yield Check("data folder", "warn", f"{folder} cannot be written ({_reason(error)})", cure)
-    else:
-        yield Check("data folder", "ok", str(folder))
+    yield _found("data folder", detail, cure)
 
 
 # ------------------------------------------------------------------------------------------ helpers
@@ -296,13 +288,11 @@ def _import(name: str) -> str:
     if name not in ("torchvision", "lpips"):
         importlib.import_module(_module(name))
         return ""
-    from tutorial_lib import torchvision_repair
+    from tutorial_lib import torchvision_repair as repair
 
-    if name == "lpips":
-        torchvision_repair.import_lpips()
-        return ""
-    torchvision_repair.import_torchvision()
-    return " (repaired: its compiled part is not for this torch)" if torchvision_repair.is_repaired() else ""
+    (repair.import_lpips if name == "lpips" else repair.import_torchvision)()
+    repaired = name == "torchvision" and repair.is_repaired()
+    return " (repaired: its compiled part is not for this torch)" if repaired else ""
 
 
 def _spell(requirement: Requirement) -> str:

@@ -17,6 +17,7 @@ import matplotlib
 import numpy as np
 import torch
 from matplotlib.figure import Figure
+from matplotlib.rcsetup import cycler
 from PIL import Image
 from torch import Tensor
 
@@ -32,9 +33,9 @@ SECTION_COLOURS = {
     "header": "black", "configuration": SKY, "quantizer": ORANGE, "tables": ORANGE, "networks": BLUE, "scan": BLUE,
     "latents": GREEN, "checksum": "0.45",
 }  # fmt: skip
-STYLE: dict[str, Any] = {
+STYLE: Any = {
     "font.size": 14, "axes.titlesize": 15, "figure.titlesize": 15, "legend.fontsize": 13,
-    "axes.prop_cycle": matplotlib.cycler(color=COLOURS), "lines.linewidth": 2.5, "lines.markersize": 7,
+    "axes.prop_cycle": cycler(color=COLOURS), "lines.linewidth": 2.5, "lines.markersize": 7,
     "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.alpha": 0.3, "legend.frameon": False,
     "figure.facecolor": "white", "savefig.dpi": 100,
 }  # fmt: skip
@@ -212,7 +213,7 @@ def loss_curves(rows: Sequence[Mapping[str, Any]], *, measures: Mapping[str, str
     for (measure, says), across in zip(measures.items(), panels, strict=True):
         for codec, axes in zip(codecs, across, strict=True):
             panel = {
-                loss or name.upper(): (curve(found.get((name or codec, loss or None), []), shared, measure), look)
+                loss or str(name).upper(): (curve(found.get((name or codec, loss or None), []), shared, measure), look)
                 for (name, loss), look in looks.items()
             }
             texts.append(f"{says}, {codec}: {_draw_panel(axes, panel, handles)}.")

@@ -280,10 +280,10 @@ def explore(function: Callable[..., Any], **controls: Any) -> None:
     if get_ipython is None or get_ipython() is None:
         function(**{name: value for name, value in starts.items() if value is not inspect.Parameter.empty})
         return
-    widgets = {}
+    widgets: dict[str, Any] = {}
     for name, control in controls.items():
         start = starts.get(name, inspect.Parameter.empty)
-        made = control if isinstance(control, Widget) else interactive.widget_from_abbrev(control, start)
+        made: Any = control if isinstance(control, Widget) else interactive.widget_from_abbrev(control, start)
         made.description = made.description or name.replace("_", " ")
         made.style.description_width = "initial"
         with contextlib.suppress(AttributeError):
@@ -291,12 +291,12 @@ def explore(function: Callable[..., Any], **controls: Any) -> None:
         widgets[name] = made
     values = {name: widget.value for name, widget in widgets.items()}
     first = function(**values)
-    bundle = dict(VBox(list(widgets.values()))._repr_mimebundle_())
+    bundle: dict[str, Any] = dict(VBox(list(widgets.values()))._repr_mimebundle_() or {})
     now = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in values.items())
     bundle["text/html"] = f"<i>Run the notebook to move: {html.escape(now)}.</i>"
     bundle["text/plain"] = f"Controls: {now}."
     display(bundle, raw=True)
-    shown = display(first, display_id=True)
+    shown: Any = display(first, display_id=True)
 
     def moved(_: object) -> None:
         try:

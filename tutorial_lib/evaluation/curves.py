@@ -115,10 +115,12 @@ def mean(rows: Sequence[Row], measure: str, average: str = AVERAGES[0]) -> float
     pooled = average == AVERAGES[1]
     if pooled and measure != "psnr":
         raise EvaluationError(f"{measure} has no mean squared error to average")
-    pictures: dict[str, list[float | None]] = {}
+    pictures: dict[str, list[float]] = {}
     for row in rows:
-        pictures.setdefault(name_of(row), []).append(row.get("mse" if pooled else measure))
-    if not pictures or any(None in values for values in pictures.values()):
+        if (value := row.get("mse" if pooled else measure)) is None:
+            return None
+        pictures.setdefault(name_of(row), []).append(value)
+    if not pictures:
         return None
     value = sum(sum(values) / len(values) for values in pictures.values()) / len(pictures)
     return psnr_of_mse(value) if pooled else value
@@ -180,7 +182,8 @@ def bd_rate(anchor: Sequence[tuple[float, float]], test: Sequence[tuple[float, f
             f"and below {MINIMUM_OVERLAP:g} dB a mean over it says little"
         )
     columns = [list(column) for points in curves_ for column in zip(*points, strict=True)]
-    return float(bjontegaard.bd_rate(*columns, method="pchip", require_matching_points=False, min_overlap=0))
+    rate: Any = bjontegaard.bd_rate(*columns, method="pchip", require_matching_points=False, min_overlap=0)
+    return float(rate)  # the tuple that its types allow comes with another option
 
 
 def _rising(points: Sequence[tuple[float, float]]) -> Points:

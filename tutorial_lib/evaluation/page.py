@@ -62,7 +62,7 @@ Cell = str | tuple[str, float | None]
 Table = tuple[list[str], list[list[Cell]]]
 """Headings, and rows of cells."""
 
-Points = Mapping[str, list[dict[str, Any]]]
+Points = dict[str, list[dict[str, Any]]]
 
 
 def write_page(
@@ -209,7 +209,7 @@ def _plot(points: Points, axis: str, title: str, faint: Points) -> str:
 
 def _published() -> tuple[dict[str, Points], str]:
     """Published points by average and codec, and "drawn", or why there are none."""
-    faint: dict[str, dict[str, list[dict[str, Any]]]] = {}
+    faint: dict[str, Points] = {}
     try:
         points = published_points()
     except EvaluationError as error:
@@ -272,19 +272,16 @@ def _means(rows: Sequence[Row], found: Mapping[str, list[Row]], shared: set[str]
     if not groups:
         return None
     measured = [row for some in groups.values() for row in some]
-    has_mse = all(row.get("mse") is not None for row in measured)
-    head, body = ["line", "asked for", "pictures"], [
-        [name, aim, (str(len({name_of(row) for row in some})), float(len(some)))] for (name, aim), some in groups.items()
-    ]  # fmt: skip
+    columns: list[tuple[str, str, str]] = []
     for field in _fields(measured):
-        head.append(COLUMNS[field][0])
-        for cells, some in zip(body, groups.values(), strict=True):
-            cells.append(_cell(field, mean(some, field)))
-        if field == "psnr" and has_mse:
-            head.append("PSNR of mean MSE, dB")
-            for cells, some in zip(body, groups.values(), strict=True):
-                cells.append(_cell(field, mean(some, field, AVERAGES[1])))
-    return head, body
+        columns.append((COLUMNS[field][0], field, AVERAGES[0]))
+        if field == "psnr" and all(row.get("mse") is not None for row in measured):
+            columns.append(("PSNR of mean MSE, dB", field, AVERAGES[1]))
+    body: list[list[Cell]] = []
+    for (name, aim), some in groups.items():
+        pictures = str(len({name_of(row) for row in some})), float(len(some))
+        body.append([name, aim, pictures, *(_cell(field, mean(some, field, average)) for _, field, average in columns)])
+    return ["line", "asked for", "pictures", *(head for head, *_ in columns)], body
 
 
 def _settings(rows: Sequence[Row]) -> list[list[str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import math
@@ -16,13 +17,13 @@ from datetime import UTC, datetime
 from functools import partial
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
 from tutorial_lib import codecs, images, metrics
-from tutorial_lib.codecs.classical import SUFFIXES
+from tutorial_lib.codecs.classical import SUFFIXES, ClassicalCodec
 from tutorial_lib.runtime import choose_device
 
 PACKAGES = ("torch", "numpy", "pillow", "constriction", "pytorch-optimizer")
@@ -115,9 +116,8 @@ class Results:
 
 def _file_name(row: Mapping[str, Any]) -> str:
     """What ran, readable, and a hash of all that tells it from other runs: "kodak3-jpeg-0.5-1f2e3d4c.jpg"."""
-    suffix = next((suffix for suffix, codec in SUFFIXES.items() if codec == row["codec"]), ".inr")
-    if row["codec"] in ("png", "jpeg-444"):
-        suffix = {"png": ".png", "jpeg-444": ".jpg"}[row["codec"]]
+    suffixes = {"png": ".png", "jpeg-444": ".jpg"} | {codec: suffix for suffix, codec in list(SUFFIXES.items())[::-1]}
+    suffix = suffixes.get(row["codec"], ".inr")
     aim = f"lambda{row['lmbda']:g}" if row.get("bpp") is None else f"{row['bpp']:g}"
     picture = Path(str(row["picture"]).replace(":", "")).stem
     name = "-".join(filter(None, (picture, row["codec"], row.get("loss"), aim)))
@@ -158,30 +158,28 @@ def measure(job: Job, lpips: bool = False) -> Run:
     """
     picture = original(asdict(job))
     codec = codecs.get(job.codec)
-    learned = job.codec in codecs.LEARNED
-    options: dict[str, Any] = {"bpp": job.bpp}
-    if learned:
-        options |= {"budget": job.budget, "iterations": job.iterations, "seed": job.seed, "loss": job.loss, "progress": False}
-    if job.lmbda is not None:
-        options["lmbda"] = job.lmbda
-    if not job.steer:
-        options["steer"] = False
     on_gpu = choose_device().type == "cuda"
     if on_gpu:
         torch.cuda.reset_peak_memory_stats()
-    encoding = watched(lambda: codec.encode(picture, **options))
-    data = encoding.result
-    decoding = watched(lambda: codec.decode(data).cpu())
-    decoded = decoding.result
+    data, encoding = watched(lambda: _encoded(job, picture), "encode")
+    decoded, decoding = watched(lambda: codec.decode(data).cpu(), "decode")
     row: dict[str, Any] = asdict(job) | {"key": job.key, "error": None, "height": picture.shape[1], "width": picture.shape[2]}
-    row |= {"bytes": len(data), "bpp_real": metrics.bits_per_pixel(data, picture)}
-    for role, work in (("encode", encoding), ("decode", decoding)):
-        row |= {f"{role}_seconds": work.seconds, f"{role}_cpu_seconds": work.cpu_seconds, f"{role}_peak_mb": work.peak_mb}
+    row |= {"bytes": len(data), "bpp_real": metrics.bits_per_pixel(data, picture)} | encoding | decoding
     row["device_peak_mb"] = torch.cuda.max_memory_allocated() / 1e6 if on_gpu else None
-    row["operations_per_pixel"] = codec.operations_per_pixel(data) if learned else None
-    row["settings"] = None if learned else codec.settings
+    row["operations_per_pixel"] = None if isinstance(codec, ClassicalCodec) else codec.operations_per_pixel(data)
+    row["settings"] = codec.settings if isinstance(codec, ClassicalCodec) else None
     row["mse"] = metrics.mse(decoded, picture)
     return Run(row | scores(decoded, picture, lpips) | circumstances(), data)
+
+
+def _encoded(job: Job, picture: Tensor) -> bytes:
+    codec = codecs.get(job.codec)
+    if isinstance(codec, ClassicalCodec):
+        return codec.encode(picture, bpp=job.bpp)
+    wishes: dict[str, Any] = {"bpp": job.bpp, "budget": job.budget, "iterations": job.iterations, "loss": job.loss}
+    wishes |= {} if job.lmbda is None else {"lmbda": job.lmbda}
+    wishes |= {} if job.steer else {"steer": False}
+    return codec.encode(picture, seed=job.seed, progress=False, **wishes)
 
 
 def original(row: Mapping[str, Any]) -> Tensor:
@@ -190,25 +188,12 @@ def original(row: Mapping[str, Any]) -> Tensor:
     return images.reduce(picture, size=tuple(row["size"])) if row["size"] is not None else picture
 
 
-@dataclass(frozen=True)
-class Watched(Generic[T]):
-    """What some work gave and took.
+def watched(work: Callable[[], T], role: str) -> tuple[T, dict[str, float]]:
+    """What some work gives, and what it took, with a look at the process's memory every 20 ms.
 
-    Attributes:
-        result: of the work.
-        seconds: by the clock.
-        cpu_seconds: of the process, all its threads: what other programs beside it change least.
-        peak_mb: the process's largest memory meanwhile, in 10⁶ bytes.
+    The fields, with ``role`` before each: ``seconds`` by the clock; ``cpu_seconds`` of the process, all its threads, what other
+    programs beside it change least; ``peak_mb``, the process's largest memory meanwhile, in 10⁶ bytes.
     """
-
-    result: T
-    seconds: float
-    cpu_seconds: float
-    peak_mb: float
-
-
-def watched(work: Callable[[], T]) -> Watched[T]:
-    """Do some work, with a look at the process's memory every 20 ms."""
     import psutil
 
     process, done = psutil.Process(), threading.Event()
@@ -229,7 +214,7 @@ def watched(work: Callable[[], T]) -> Watched[T]:
     finally:
         done.set()
         watcher.join()
-    return Watched(result, seconds, cpu_seconds, peak / 1e6)
+    return result, {f"{role}_seconds": seconds, f"{role}_cpu_seconds": cpu_seconds, f"{role}_peak_mb": peak / 1e6}
 
 
 def scores(decoded: Tensor, picture: Tensor, lpips: bool) -> dict[str, float | None]:
@@ -243,13 +228,11 @@ def scores(decoded: Tensor, picture: Tensor, lpips: bool) -> dict[str, float | N
         "ssimulacra2": metrics.ssimulacra2,
     }
     unasked = () if lpips else {f"lpips_{network}" for network in metrics.lpips_weights_missing()}
-    values: dict[str, float | None] = {}
-    for name, metric in measures.items():
-        try:
-            value = None if name in unasked else metric(decoded, picture)
-        except metrics.MetricError:
-            value = None
-        values[name] = value if value is not None and math.isfinite(value) else None  # JSON has no infinity
+    values: dict[str, float | None] = dict.fromkeys(measures)
+    for name in [name for name in measures if name not in unasked]:
+        with contextlib.suppress(metrics.MetricError):
+            value = measures[name](decoded, picture)
+            values[name] = value if math.isfinite(value) else None  # JSON has no infinity
     return values
 
 

@@ -16,7 +16,7 @@ from tutorial_lib.evaluation.runs import Results, original
 CROP = (120, 160)
 """Height and width of the crops, in pixels."""
 
-FRAME = (512, 768)
+FRAME: tuple[int, int] = (512, 768)
 """Largest frame of the swipe, in pixels; a portrait is turned. A larger picture shows its centre."""
 
 CROP_BYTES = 4_500_000
@@ -97,7 +97,7 @@ def swipe(shelves: Sequence[Shelf]) -> dict[str, Any] | None:
         return None
     shelf = shelves[0]
     height, width = shelf.original.shape[1:]
-    frame = _centred((height, width), FRAME if width >= height else FRAME[::-1])
+    frame = _centred((height, width), FRAME if width >= height else (FRAME[1], FRAME[0]))
     shown = {"original": images.crop(shelf.original, *frame)}
     shown |= {each.label: images.crop(each.picture, *frame) for each in shelf.decoded}
     room = SWIPE_BYTES

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -76,7 +76,7 @@ def jobs(
         raise ValueError(f"no loss {unknown[0]!r}; there are {', '.join(LOSSES)}")
     fitted = {"size": size, "budget": choose_budget(budget), "iterations": iterations, "seed": seed}
     learned = [name for name in names if name in codecs.LEARNED]
-    grids = [name for name in learned if getattr(codecs.get(name), "takes_lambda", name.startswith("coolchic"))]
+    grids = [name for name in learned if codecs.LEARNED[name].takes_lambda]
     found = []
     for picture in pictures:
         for bpp in map(float, rates):
@@ -121,37 +121,29 @@ def sweep(
     missing = [job for key, job in unique.items() if key not in there or (retry and there[key]["error"])]
     if missing:
         with finished(missing, lpips, workers, scheduler, print if progress else lambda _: None) as (ended, parallel):
-            left = _TimeLeft(missing, [row for row in there.values() if not row["error"]])
+            seconds: dict[str, list[float]] = {}
+            for row in there.values():
+                _note(row, seconds)
+            left = {job.key: job for job in missing}
             form = "{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}{postfix}]"
             with tqdm(total=len(missing), unit="run", disable=not progress, bar_format=form) as bar:
                 for job, run in ended:
-                    row = results.append(run.row, run.data)
-                    left.done(job, row)
-                    bar.set_postfix_str(f"{left.estimate(parallel)}{job}", refresh=False)
+                    _note(results.append(run.row, run.data), seconds)
+                    del left[job.key]
+                    bar.set_postfix_str(f"{_time_left(list(left.values()), seconds, parallel)}{job}", refresh=False)
                     bar.update()
     return [row for row in results.rows() if row["key"] in unique]
 
 
-class _TimeLeft:
-    """Time left by what runs of each codec took: JPEG's milliseconds say nothing about a fit."""
+def _note(row: Mapping[str, Any], seconds: dict[str, list[float]]) -> None:
+    """Enter what a run took by its codec: JPEG's milliseconds say nothing about a fit."""
+    if not row["error"]:
+        seconds.setdefault(row["codec"], []).append(row["encode_seconds"] + row["decode_seconds"])
 
-    def __init__(self, missing: Sequence[Job], rows: Sequence[dict[str, Any]]) -> None:
-        self.open = {job.key: job for job in missing}
-        self.seconds: dict[str, list[float]] = {}
-        for row in rows:
-            self._note(row)
 
-    def _note(self, row: dict[str, Any]) -> None:
-        if not row["error"]:
-            self.seconds.setdefault(row["codec"], []).append(row["encode_seconds"] + row["decode_seconds"])
-
-    def done(self, job: Job, row: dict[str, Any]) -> None:
-        self.open.pop(job.key, None)
-        self._note(row)
-
-    def estimate(self, parallel: int) -> str:
-        """ "about 12 min left, ", or nothing while a codec that is still to run has not run yet."""
-        if not self.open or any(job.codec not in self.seconds for job in self.open.values()):
-            return ""
-        seconds = sum(fmean(self.seconds[job.codec]) for job in self.open.values()) / parallel
-        return f"about {math.ceil(seconds / 60)} min left, " if seconds > 90 else f"about {math.ceil(seconds)} s left, "
+def _time_left(left: Sequence[Job], seconds: Mapping[str, Sequence[float]], parallel: int) -> str:
+    """ "about 12 min left, ", or nothing while a codec that is still to run has not run yet."""
+    if not left or any(job.codec not in seconds for job in left):
+        return ""
+    total = sum(fmean(seconds[job.codec]) for job in left) / parallel
+    return f"about {math.ceil(total / 60)} min left, " if total > 90 else f"about {math.ceil(total)} s left, "

@@ -45,17 +45,18 @@ def finished(
     if not workers and scheduler is None:
         yield ((job, runs.run(job, lpips)) for job in missing), 1
         return
-    import dask
+    from dask import config
     from distributed import Client, LocalCluster
 
     added = packed()
     # a run may last longer than Dask's patience with a worker that computes without answering; the nanny ends those that died
     quiet = {"distributed.scheduler.allowed-failures": DEATHS_ALLOWED, "distributed.comm.timeouts.connect": "60s"}
-    with dask.config.set(quiet):
+    with config.set(quiet):
         if scheduler is not None:
             with Client(scheduler) as client:
-                say(f"scheduler {scheduler}: {len(client.nthreads())} workers, dashboard at {client.dashboard_link}")
-                yield _computed(client, missing, lpips, added), max(1, len(client.nthreads()))
+                threads: Any = client.nthreads()  # its types allow for an asynchronous client
+                say(f"scheduler {scheduler}: {len(threads)} workers, dashboard at {client.dashboard_link}")
+                yield _computed(client, missing, lpips, added), max(1, len(threads))
             return
         count = min(workers, len(missing))
         # a worker that ends late or is replaced is no news; its run starts again
