@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import builtins
 import os
 import re
 import subprocess
@@ -9,13 +11,15 @@ import sys
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import jupytext
 import nbformat
 import pytest
+import torch
 
-from tutorial_lib.course import builder, percent
-from tutorial_lib.course.exercises import exercises_of, notebooks
+from tutorial_lib.course import boxes, builder, percent
+from tutorial_lib.course.exercises import Verdict, exercises_of, notebooks
 from tutorial_lib.course.session import SETUP_CELL
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -148,9 +152,10 @@ def test_the_text_states_goals_minutes_and_needs(source: Path) -> None:
 @pytest.mark.slow
 @every_notebook
 def test_a_notebook_with_nothing_solved_runs_to_its_end(source: Path, tmp_path: Path) -> None:
-    notebook = participant(source)
+    notebook, number = builder.build_source(source).participant, builder.name_of(source)[:2]
+    offered = [f'solution("{identifier}")' for identifier in exercises_of(number)] + tries(source)
+    notebook.cells += [nbformat.v4.new_code_cell(code) for code in offered]
     builder.execute(notebook, budget=os.environ.get("INR_BUDGET", "quick"), timeout=300)
-    number = builder.name_of(source)[:2]
     shown = [o["data"]["text/plain"] for o in outputs(notebook) if "text/plain" in o.get("data", {})]
     for identifier in exercises_of(number) if number in notebooks() else ():
         (verdict,) = [text for text in shown if re.match(rf"\S Exercise {re.escape(identifier)} ·.*later", text)]
@@ -199,3 +204,118 @@ def test_the_three_hour_path_is_marked(source: Path) -> None:
     for exercise in exercises:
         (heading,) = re.findall(rf"^# #+ {exercise.id} .*$", text, re.MULTILINE)
         assert ("may be skipped" in heading) == (not exercise.core), heading
+
+
+# ------------------------------------------------------------------------------------------ what a reader is told to call
+
+
+METHODS = [*dir(torch.Tensor), *dir(torch.nn.Module), *dir(torch.optim.Optimizer)]  # named without their object: `backward()`
+
+
+def code_cells(source: Path) -> list[str]:
+    """The sources of the solved notebook's code cells, without the set-up."""
+    return builder.code(builder.build_source(source).solved)[1:]
+
+
+def imported(source: Path) -> dict[str, Any]:
+    """The namespace of a notebook after its imports, and nothing else, have run."""
+    scope: dict[str, Any] = {}
+    for cell in code_cells(source):
+        for line in ast.parse(cell).body:
+            if isinstance(line, ast.Import | ast.ImportFrom):
+                exec(ast.unparse(line), scope)
+    return scope
+
+
+def names_of(tree: ast.AST) -> set[str]:
+    """Everything that code gives a name to: variables, functions, classes, arguments."""
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            found.add(node.id)
+        elif isinstance(node, ast.FunctionDef | ast.ClassDef):
+            found.add(node.name)
+        elif isinstance(node, ast.arg):
+            found.add(node.arg)
+        elif isinstance(node, ast.alias):
+            found.add(node.asname or node.name)
+    return found
+
+
+def snippets(text: str) -> Iterator[ast.AST]:
+    """What of a text's `code` is Python."""
+    for code in re.findall(r"`([^`]+)`", text):
+        try:
+            yield ast.parse(code.replace("…", "...").strip())
+        except SyntaxError:
+            continue
+
+
+def called(tree: ast.AST) -> set[str]:
+    """The names that code calls, and those of which it takes attributes or items."""
+    roots = [node.func for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    roots += [node.value for node in ast.walk(tree) if isinstance(node, ast.Attribute | ast.Subscript)]
+    return {root.id for root in roots if isinstance(root, ast.Name) and isinstance(root.ctx, ast.Load)}
+
+
+def boxes_of(number: str) -> Iterator[str]:
+    """All that the boxes of a notebook's exercises can say: verdicts, mistakes, hints."""
+    for exercise in exercises_of(number).values():
+        for status in ("passed", "pending", "wrong", "stopped"):
+            yield str(Verdict(exercise, status, "what is wrong"))
+        for _ in range(len(exercise.hints) + 1):
+            yield boxes.hint(exercise.id).text
+        yield from (mistake.message for check in exercise.checks for mistake in check.mistakes)
+
+
+def try_lines(source: Path) -> list[str]:
+    """What a notebook's end proposes to try."""
+    text = "\n".join(cell.source for cell in percent.read(source.read_text(encoding="utf-8")) if cell.kind == "markdown")
+    return re.findall(r"^- \*\*Try:\*\*(.*(?:\n  .*)*)", text, re.MULTILINE)
+
+
+def tries(source: Path) -> list[str]:
+    """The calls and imports in a notebook's "Try" lines that can be run as they stand, after its last cell."""
+    everywhere = set(imported(source)) | set(dir(builtins))
+    for cell in code_cells(source):
+        for node in ast.parse(cell).body:
+            inside = [] if isinstance(node, ast.FunctionDef | ast.ClassDef) else ast.walk(node)
+            everywhere |= {each.id for each in inside if isinstance(each, ast.Name)} | {getattr(node, "name", "")}
+    runs = []
+    for tree in (tree for line in try_lines(source) for tree in snippets(line)):
+        everywhere |= names_of(tree)
+        code, used = ast.unparse(tree), {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+        if (called(tree) or "import" in code) and used <= everywhere and "..." not in code and "my." not in code:
+            runs.append(code)
+    return runs
+
+
+@every_notebook
+def test_whatever_a_box_or_a_text_offers_is_defined(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(boxes, "_asked", {})
+    number, scope = builder.name_of(source)[:2], imported(source)
+    for identifier in exercises_of(number):
+        for call in re.findall(r"`((?:hint|solution)\([^`]+\))`", str(Verdict(exercises_of(number)[identifier], "wrong"))):
+            assert identifier in eval(call, scope).text
+    known = set(scope) | set(dir(builtins)) | set(METHODS)
+    for cell in code_cells(source):
+        known |= names_of(ast.parse(cell))
+    said = [*try_lines(source), *boxes_of(number)]
+    for text in said:
+        known |= {name for tree in snippets(text) for name in names_of(tree)}
+    missing = {name: text for text in said for tree in snippets(text) for name in called(tree) - known}
+    assert missing == {}
+
+
+@pytest.mark.parametrize("page", ["README.md", "solutions/README.md"])
+def test_what_the_pages_offer_works_in_every_notebook(page: str) -> None:
+    calls = re.findall(r'`((?:hint|solution)\("[^`]+"\))`', (ROOT / page).read_text(encoding="utf-8"))
+    assert calls
+    for source in SOURCES:
+        scope = imported(source)
+        assert all(eval(call, scope).text for call in calls)
+
+
+def test_alarm_rings_for_a_name_that_is_not_defined() -> None:
+    (tree,) = snippets("Call `figures.draw(picture)[0].show()`, not `this is no code`.")
+    assert called(tree) == {"figures"} and names_of(ast.parse("x = [y for y in f(lambda z: z)]")) == {"x", "y", "z"}
