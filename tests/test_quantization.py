@@ -261,7 +261,7 @@ def test_rate_weight_is_the_price_of_a_bit() -> None:
 
 def test_calibration_repeats_with_its_seed() -> None:
     net = Gains(1.0, 2.0, size=50)
-    first, second = (RateDistortionQuantizer(500.0, seed=4) for _ in range(2))
+    first, second = (RateDistortionQuantizer(500.0) for _ in range(2))
     first.calibrate(net, net.forward)
     second.calibrate(net, net.forward)
     assert first.steps == second.steps

@@ -102,9 +102,6 @@ def text(checks: list[Check]) -> str:
     return "\n".join(lines)
 
 
-report = text  # the name that the course's boxes still use
-
-
 # ------------------------------------------------------------------------------------------ examinations
 
 

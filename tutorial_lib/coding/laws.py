@@ -24,7 +24,8 @@ PRECISION = 24
 SCALES = 160
 """Number of Laplace scales, b = 2^(index/8 − 4) steps, from 1/16 to 60,000; and of Gaussian ones, σ = 2^(index/8 − 2)."""
 
-_FRACTION_BITS = 48
+FRACTION_BITS = 48
+"""Of the integers that all tables are made from."""
 # exp(−1/(2b))·2⁴⁸ for b = 2^(j/8 − 4), j = 0 … 7, rounded from 50 digits. With b = σ² the even ones are Gaussian, too.
 _FIRST_OCTAVE = (
     94424335376, 183417776810, 337183572614, 589311866533, 983329812783, 1572529284551, 2418663442086, 3589498934828,
@@ -221,7 +222,7 @@ def decay(spread: int) -> int:
     """
     if spread < len(_FIRST_OCTAVE):
         return _FIRST_OCTAVE[spread]
-    return math.isqrt(decay(spread - len(_FIRST_OCTAVE)) << _FRACTION_BITS)
+    return math.isqrt(decay(spread - len(_FIRST_OCTAVE)) << FRACTION_BITS)
 
 
 @functools.cache
@@ -229,23 +230,30 @@ def _gaussian_decay(scale: int) -> int:
     """exp(−1/(2σ²)) as an integer over 2⁴⁸. Twice the scale is the fourth root."""
     if scale < len(_FIRST_GAUSSIAN_OCTAVE):
         return _FIRST_GAUSSIAN_OCTAVE[scale]
-    root = math.isqrt(_gaussian_decay(scale - len(_FIRST_GAUSSIAN_OCTAVE)) << _FRACTION_BITS)
-    return math.isqrt(root << _FRACTION_BITS)
+    root = math.isqrt(_gaussian_decay(scale - len(_FIRST_GAUSSIAN_OCTAVE)) << FRACTION_BITS)
+    return math.isqrt(root << FRACTION_BITS)
 
 
 @functools.lru_cache(maxsize=256)
 def _laplace_table(spread: int, bound: int) -> np.ndarray:
-    total = (1 << PRECISION) - (2 * bound + 1)
-    t = decay(spread)
-    square = t * t >> _FRACTION_BITS
-    tail = np.zeros(bound + 2, dtype=np.int64)  # tail[k]: units of all symbols ≥ k, for k ≥ 1
-    power = t  # t^(2k − 1); P(q ≥ k) is half of it
-    for k in range(1, bound + 1):
-        tail[k] = total * power >> (_FRACTION_BITS + 1)
-        if tail[k] == 0:
+    total, t = (1 << PRECISION) - (2 * bound + 1), decay(spread)
+    beyond = tails(total, t, t * t >> FRACTION_BITS, bound)  # P(q ≥ k) = ½·t^(2k − 1)
+    return _symmetric(beyond - np.append(beyond[1:], 0)[:bound], total)
+
+
+def tails(total: int, first: int, ratio: int, count: int) -> np.ndarray:
+    """What lies beyond each of ``count`` equidistant edges of a Laplace law: ½·total·first·ratioᵏ, rounded down; int64.
+
+    Args:
+        first, ratio: over 2⁴⁸.
+    """
+    found = np.zeros(count, dtype=np.int64)
+    for k in range(count):
+        found[k] = total * first >> (FRACTION_BITS + 1)
+        if found[k] == 0:
             break
-        power = power * square >> _FRACTION_BITS
-    return _symmetric(tail[1:-1] - tail[2:], total)
+        first = first * ratio >> FRACTION_BITS
+    return found
 
 
 @functools.lru_cache(maxsize=256)
@@ -253,15 +261,15 @@ def _gaussian_table(scale: int, bound: int) -> np.ndarray:
     total = (1 << PRECISION) - (2 * bound + 1)
     weights = []  # g^(k²), k ≥ 1, over 2⁴⁸
     g = _gaussian_decay(scale)
-    square = g * g >> _FRACTION_BITS
-    weight, ratio = 1 << _FRACTION_BITS, g  # g^((k + 1)² − k²) = g^(2k + 1)
+    square = g * g >> FRACTION_BITS
+    weight, ratio = 1 << FRACTION_BITS, g  # g^((k + 1)² − k²) = g^(2k + 1)
     for _ in range(bound):
-        weight = weight * ratio >> _FRACTION_BITS
-        if total * weight >> _FRACTION_BITS == 0:
+        weight = weight * ratio >> FRACTION_BITS
+        if total * weight >> FRACTION_BITS == 0:
             break
         weights.append(weight)
-        ratio = ratio * square >> _FRACTION_BITS
-    mass = (1 << _FRACTION_BITS) + 2 * sum(weights)
+        ratio = ratio * square >> FRACTION_BITS
+    mass = (1 << FRACTION_BITS) + 2 * sum(weights)
     one_side = np.zeros(bound, dtype=np.int64)
     one_side[: len(weights)] = [total * weight // mass for weight in weights]
     return _symmetric(one_side, total)

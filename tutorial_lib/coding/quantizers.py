@@ -98,19 +98,18 @@ class RateDistortionQuantizer:
     Args:
         target_bits: what all parameters together may cost, side information not counted.
         rated: put λ·bits into the loss (`rate_weight`), so that training moves weights to cheap places.
-        seed: of the small perturbations that measure the sensitivities.
         rounding: see `Quantizer.round`; one that takes more than the target is dropped.
 
     Raises:
         ValueError: a target that is none.
     """
 
-    def __init__(self, target_bits: float, *, rated: bool = True, seed: int = 0, rounding: Rounding | None = None) -> None:
+    def __init__(self, target_bits: float, *, rated: bool = True, rounding: Rounding | None = None) -> None:
         if not target_bits > 0:
             raise ValueError(f"a target of {target_bits} bits leaves nothing to store")
         self.target_bits, self.rated, self.rounding, self.rate_weight = target_bits, rated, rounding, 0.0
         self.steps: dict[str, Step] = {}
-        self._generator = torch.Generator().manual_seed(seed)
+        self._generator = torch.Generator().manual_seed(0)
 
     def calibrate(self, representation: nn.Module, render: Callable[[], Tensor]) -> None:
         parameters = dict(representation.named_parameters())

@@ -51,6 +51,10 @@ class Rounding(Protocol):
         ...
 
 
+def _join(tensors: Iterable[Tensor]) -> Tensor:
+    return torch.cat([tensor.flatten() for tensor in tensors])
+
+
 class _Flat:
     """All parameters of a network, and their steps, as vectors."""
 
@@ -58,13 +62,9 @@ class _Flat:
         named = dict(representation.named_parameters())
         self.parameters = list(named.values())
         self.sizes = [parameter.numel() for parameter in self.parameters]
-        self.steps = self._join(torch.ones_like(each) * factor(steps[name], each) for name, each in named.items())
-        self.exact = self._join(parameter.detach() for parameter in self.parameters)
+        self.steps = _join(torch.ones_like(each) * factor(steps[name], each) for name, each in named.items())
+        self.exact = _join(parameter.detach() for parameter in self.parameters)
         self.nearest = torch.round(self.exact / self.steps).clamp_(-MAX_SYMBOL, MAX_SYMBOL)
-
-    @staticmethod
-    def _join(tensors: Iterable[Tensor]) -> Tensor:
-        return torch.cat([tensor.flatten() for tensor in tensors])
 
     @torch.no_grad()
     def place(self, symbols: Tensor) -> None:
@@ -74,7 +74,7 @@ class _Flat:
 
     def gradient(self, value: Tensor, *, again: bool = False) -> Tensor:
         """∂value/∂w, one vector; ``again``: the graph will be needed once more."""
-        return self._join(torch.autograd.grad(value, self.parameters, retain_graph=again))
+        return _join(torch.autograd.grad(value, self.parameters, retain_graph=again))
 
 
 @dataclass(frozen=True)
@@ -157,7 +157,6 @@ class RateDistortionRounding:
     Args:
         samples: passes for an estimate of g and h.
         rounds: estimates at most.
-        seed: of the random signs.
 
     Raises:
         ValueError: no samples, or no rounds.
@@ -165,7 +164,6 @@ class RateDistortionRounding:
 
     samples: int = 16
     rounds: int = 6
-    seed: int = 0
 
     def __post_init__(self) -> None:
         if self.samples < 1 or self.rounds < 1:
@@ -177,7 +175,7 @@ class RateDistortionRounding:
 
     def __call__(self, representation: nn.Module, steps: Mapping[str, Step], residuals: Residuals) -> None:
         flat = _Flat(representation, steps)
-        signs = torch.Generator().manual_seed(self.seed)
+        signs = torch.Generator().manual_seed(0)
         symbols = flat.nearest
         flat.place(symbols)
         gradient, curvature = self._derivatives(flat, residuals, signs)
@@ -209,12 +207,9 @@ class RateDistortionRounding:
     @staticmethod
     def _change(flat: _Flat, symbols: Tensor, way: int, gradient: Tensor, curvature: Tensor, price: float) -> Tensor:
         """What moving each weight alone by ``way`` symbols adds to D + λ·bits."""
-        bits = []
-        for part in symbols.split(flat.sizes):
-            length = laplace_lengths(part)
-            bits.append(length(part + way) - length(part))
-        delta = way * flat.steps
-        return gradient * delta + curvature * delta.square() / 2 + price * torch.cat(bits)
+        parts = [(part, laplace_lengths(part)) for part in symbols.split(flat.sizes)]
+        bits, delta = torch.cat([length(part + way) - length(part) for part, length in parts]), way * flat.steps
+        return gradient * delta + curvature * delta.square() / 2 + price * bits
 
     def _derivatives(self, flat: _Flat, residuals: Residuals, signs: torch.Generator) -> tuple[Tensor, Tensor]:
         """g and h of every weight."""

@@ -130,7 +130,7 @@ def machine() -> Shown:
             f'<tr style="text-align:left"><td style="color:{colour}"><b>{mark}</b></td>'
             f"<td>{html.escape(each.name)}</td><td>{found}</td></tr>"
         )
-    text = doctor.report(checks)
+    text = doctor.text(checks)
     verdict = html.escape(text.splitlines()[-1])
     body = f"<details><summary><b>{verdict}</b></summary><table>{''.join(rows)}</table></details>"
     if any(each.status == "fail" for each in checks):

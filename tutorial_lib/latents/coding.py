@@ -18,7 +18,7 @@ from constriction import stream  # pyright: ignore[reportAttributeAccessIssue]  
 from torch import Tensor
 
 from tutorial_lib.coding.bitstream import BitstreamError, Reader, varint
-from tutorial_lib.coding.laws import PRECISION, decay
+from tutorial_lib.coding.laws import FRACTION_BITS, PRECISION, decay, tails
 from tutorial_lib.latents.contexts import IntegerContextModel, contexts_of
 from tutorial_lib.latents.grids import LatentGrids
 from tutorial_lib.latents.kernels import Offsets, reach
@@ -26,7 +26,6 @@ from tutorial_lib.latents.shape import FRACTIONS, GAIN, LATENT_SPREADS, MAX_LATE
 
 MAX_RESIDUAL = 2 * MAX_LATENT + 1
 _CHUNK = 1 << 14
-_DECAY_BITS = 48  # `coding.laws.decay` is an integer over 2⁴⁸
 _CATEGORICAL = stream.model.Categorical(perfect=False, lazy=False)
 
 
@@ -55,19 +54,12 @@ class LaplaceTables:
         # e^(−1/(2b)) to the power 2/32: four square roots
         base = decay(spread)
         for _ in range(int(math.log2(FRACTIONS)) - 1):
-            base = math.isqrt(base << _DECAY_BITS)
-        reached = FRACTIONS * (bound + 1) + half
-        tails = np.zeros(reached + 1, dtype=np.int64)  # half of e^(−m/(32b)), in units
-        power = 1 << _DECAY_BITS
-        for m in range(reached + 1):
-            tails[m] = total * power >> (_DECAY_BITS + 1)
-            if tails[m] == 0:
-                break
-            power = power * base >> _DECAY_BITS
+            base = math.isqrt(base << FRACTION_BITS)
+        beyond = tails(total, 1 << FRACTION_BITS, base, FRACTIONS * (bound + 1) + half + 1)  # half of e^(−m/(32b)), in units
         # left edge of symbol r seen from μ, in 1/32: 32·r − 16 − f
         symbols = np.arange(-bound + 1, bound + 1)
         edges = FRACTIONS * symbols[None, :] - half - (np.arange(FRACTIONS) - half)[:, None]
-        below = np.where(edges <= 0, tails[np.abs(edges)], total - tails[np.abs(edges)])
+        below = np.where(edges <= 0, beyond[np.abs(edges)], total - beyond[np.abs(edges)])
         ends = np.zeros((FRACTIONS, 1), dtype=np.int64)
         return np.diff(np.concatenate([ends, below, ends + total], axis=1), axis=1).astype(np.float64)
 
@@ -143,19 +135,19 @@ def decode_latents(representation: LatentGrids, data: bytes) -> None:
     bounds = [reader.varint() for _ in sizes]
     if any(bound > 1 + MAX_RESIDUAL for bound in bounds):
         raise BitstreamError(f"a grid's largest residual of {max(bounds) - 1} is impossible")
-    stream, model = _Stream(reader.take(len(data) - reader.position)), IntegerContextModel(representation.context)
+    decoder, model = _Decoder(reader.take(len(data) - reader.position)), IntegerContextModel(representation.context)
     grids = []  # coarsest first
     for size, bound in zip(reversed(sizes), reversed(bounds), strict=True):
         if bound:
-            grids.append(_decode_grid(representation.config.neighbours, model, stream, size, bound - 1))
+            grids.append(_decode_grid(representation.config.neighbours, model, decoder, size, bound - 1))
         else:
             grids.append(torch.zeros(size, dtype=torch.float64))
-    stream.end(representation.latents.numel())
+    decoder.end(representation.latents.numel())
     with torch.no_grad():
         representation.latents.copy_(torch.cat([grid.flatten() for grid in reversed(grids)]).div_(GAIN))
 
 
-def _decode_grid(neighbours: Offsets, model: IntegerContextModel, stream: _Stream, size: tuple[int, int], bound: int) -> Tensor:
+def _decode_grid(neighbours: Offsets, model: IntegerContextModel, decoder: _Decoder, size: tuple[int, int], bound: int) -> Tensor:
     """The next grid of the stream, (rows, columns), float64."""
     (rows, columns), (above, beside), tables = size, reach(neighbours), LaplaceTables(bound)
     stride = columns + 2 * beside
@@ -166,7 +158,7 @@ def _decode_grid(neighbours: Offsets, model: IntegerContextModel, stream: _Strea
         locations, spreads = (part.numpy() for part in model(torch.from_numpy(padded[places + offsets])))
         whole, fractions = _split(locations)
         if bound:
-            whole = whole + stream.take(tables.rows(spreads, fractions)) - bound
+            whole = whole + decoder.take(tables.rows(spreads, fractions)) - bound
         padded[places] = whole
     grid = torch.from_numpy(padded.reshape(rows + above, stride)[above:, beside : beside + columns])
     if grid.abs().max() > MAX_LATENT:
@@ -178,19 +170,19 @@ _SLACK_BITS = 96  # the coder's last two words, and a little
 _WASTE = 0.006  # bits a symbol may lose: a range of 2³² or more is divided by 2²⁴ and rounded down, log₂(1 + 2⁻⁸) at worst
 
 
-class _Stream:
+class _Decoder:
     """A range decoder that counts the bits its symbols use up; constriction's own reads on beyond the end, for ever."""
 
     def __init__(self, data: bytes) -> None:
         if len(data) % 4:
             raise BitstreamError(f"a range-coder stream is made of 4-byte words, this one has {len(data)} bytes")
-        self.decoder = stream.queue.RangeDecoder(np.frombuffer(data, dtype="<u4").astype(np.uint32))
+        self.stream = stream.queue.RangeDecoder(np.frombuffer(data, dtype="<u4").astype(np.uint32))
         self.left = 8.0 * len(data)
 
     def take(self, frequencies: np.ndarray) -> np.ndarray:
         """The next symbols, counted from 0, one for each row of frequencies (units of 2⁻²⁴, less the one that each is given)."""
         try:
-            symbols = self.decoder.decode(_CATEGORICAL, frequencies)
+            symbols = self.stream.decode(_CATEGORICAL, frequencies)
         except AssertionError as error:
             raise BitstreamError("the latents' stream holds an impossible code word") from error
         self.left -= float(np.sum(PRECISION - np.log2(frequencies[np.arange(symbols.size), symbols] + 1)))
@@ -200,5 +192,5 @@ class _Stream:
 
     def end(self, symbols: int) -> None:
         """All ``symbols`` were taken: nothing may be left."""
-        if self.left > _SLACK_BITS + _WASTE * symbols or not self.decoder.maybe_exhausted():
+        if self.left > _SLACK_BITS + _WASTE * symbols or not self.stream.maybe_exhausted():
             raise BitstreamError("the latents' stream does not fit its grids: it is too long or foreign")

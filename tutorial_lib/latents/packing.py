@@ -137,16 +137,12 @@ def encode_networks(representation: LatentGrids, exponents: Sequence[int]) -> by
     Args:
         exponents: e of each group's step 2⁻ᵉ.
     """
-    symbols, orders, laws, mixed = [], [], [], []
-    for group, exponent in zip(groups_of(representation), exponents, strict=True):
-        part = to_group_symbols(gather(representation, group), exponent, group)
-        order, bits = golomb.best_order(part)
-        law = Laplace.fitted(part)
-        symbols.append(part)
-        orders.append(order)
-        laws.append(law)
-        # a stream of its own costs its last word, so it must gain more than that
-        mixed.append(law if 8 + law.bits(part) < bits else order)
+    pairs = zip(groups_of(representation), exponents, strict=True)
+    symbols = [to_group_symbols(gather(representation, group), exponent, group) for group, exponent in pairs]
+    orders, bits = zip(*map(golomb.best_order, symbols), strict=True)
+    laws = [Laplace.fitted(part) for part in symbols]
+    # a stream of its own costs its last word, so it must gain more than that
+    mixed = [laws[i] if 8 + laws[i].bits(part) < bits[i] else orders[i] for i, part in enumerate(symbols)]
     return min((_pack(exponents, symbols, codes) for codes in (mixed, laws, orders)), key=len)
 
 
@@ -175,21 +171,23 @@ def decode_networks(representation: LatentGrids, data: bytes) -> list[tuple[int,
     reader, groups = Reader(data, "networks section"), groups_of(representation)
     exponents, codes = zip(*(_read_entry(reader, group) for group in groups), strict=True)
     counts = [gather(representation, group).numel() for group in groups]
-    in_bits = [index for index, code in enumerate(codes) if not isinstance(code, Laplace)]
-    bits = golomb.BitReader(data[reader.position :])
+    bits, symbols = golomb.BitReader(data[reader.position :]), {}
     try:
-        symbols = {index: bits.read(counts[index], codes[index]).astype(np.int32) for index in in_bits}
-        stream = bits.rest()
+        for index, code in enumerate(codes):
+            if not isinstance(code, Laplace):
+                symbols[index] = bits.read(counts[index], code).astype(np.int32)
+        rest = bits.rest()
     except ValueError as error:
         raise BitstreamError(f"the networks section is damaged: {error}") from error
     coded = [index for index in range(len(groups)) if index not in symbols]
-    decoded = decode_symbols(stream, [counts[index] for index in coded], [codes[index] for index in coded])
+    decoded = decode_symbols(rest, [counts[index] for index in coded], [codes[index] for index in coded])
     symbols |= dict(zip(coded, decoded, strict=True))
-    for index, (group, exponent) in enumerate(zip(groups, exponents, strict=True)):
-        if int(np.abs(symbols[index]).max(initial=0)) > limit_of(group, exponent):
+    found = [(exponent, symbols[index]) for index, exponent in enumerate(exponents)]
+    for group, (exponent, part) in zip(groups, found, strict=True):
+        if int(np.abs(part).max(initial=0)) > limit_of(group, exponent):
             raise BitstreamError(f"the {group.name} are larger than a file may hold")
-        scatter(representation, group, from_group_symbols(symbols[index], exponent))
-    return [(exponent, symbols[index]) for index, exponent in enumerate(exponents)]
+        scatter(representation, group, from_group_symbols(part, exponent))
+    return found
 
 
 def _read_entry(reader: Reader, group: Group) -> tuple[int, int | Laplace]:

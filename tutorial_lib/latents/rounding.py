@@ -104,7 +104,7 @@ class FrozenLatents:
     def distortion(self) -> float:
         """D of the picture clamped to [0, 1]; of a sample, the mean of its bands."""
         if self.small:
-            return float(self.loss(self.picture_of().clamp_(0, 1), self.picture))
+            return float(self.loss(self._painted().clamp_(0, 1), self.picture))
         coarse, total, seen = self._coarse(), 0.0, 0
         for top, bottom in self.rows:
             painted = self.representation.colours(self.grids[0], coarse, top, bottom).clamp_(0, 1)
@@ -113,18 +113,15 @@ class FrozenLatents:
         return total / seen
 
     @torch.no_grad()
-    def picture_of(self) -> Tensor:
-        """The picture, not clamped."""
-        if not self.small:
-            coarse = self._coarse()
-            return torch.cat([self.representation.colours(self.grids[0], coarse, *band) for band in self.rows], dim=1)
+    def _painted(self) -> Tensor:
+        """A small picture, not clamped."""
         if self.features is None:
             self.features = self._features()
         return self.representation.synthesis(self.features)
 
     def psnr(self) -> float:
-        """Of the picture clamped to [0, 1], in dB."""
-        return psnr_of_mse(float(F.mse_loss(self.picture_of().clamp(0, 1), self.picture)))
+        """Of the picture, in dB."""
+        return psnr_of_mse(float(F.mse_loss(self.representation.render(), self.picture)))
 
     def _coarse(self) -> Tensor | None:
         return self.representation.coarse(self.grids) if len(self.grids) > 1 else None
@@ -153,7 +150,7 @@ class FrozenLatents:
         if group.name.startswith("upsampling"):
             features = self._features()
         else:
-            self.picture_of()
+            self._painted()
             features = self.features
         return self.loss(self.representation.synthesis(features), self.picture)
 

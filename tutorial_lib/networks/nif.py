@@ -13,6 +13,7 @@ many waves and the later ones only have to mix them.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import cast
 
 import torch
@@ -20,7 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tutorial_lib.images.coordinates import render_tiles
-from tutorial_lib.networks.siren import PositionalEncoding, SineLayer, initialize
+from tutorial_lib.networks.siren import PositionalEncoding, initialize, sine_layers
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ class NifConfig:
 
 
 def _weights(sizes: tuple[int, ...]) -> int:
-    return sum((inputs + 1) * outputs for inputs, outputs in zip(sizes, sizes[1:], strict=False))
+    return sum((inputs + 1) * outputs for inputs, outputs in pairwise(sizes))
 
 
 PUBLISHED = {
@@ -136,9 +137,8 @@ class Nif(nn.Module):
         self.modulation_encoding = PositionalEncoding(config.modulation_frequencies if config.modulation else 0)
         self.inputs = (2 + 4 * config.frequencies, 2 + 4 * config.modulation_frequencies if config.modulation else 0)
         self.genesis = _sine_network((self.inputs[0], *config.genesis, 3), config.omega_0)
-        self.modulation = None
-        if config.modulation:
-            self.modulation = _sine_network((self.inputs[1], *config.modulation, 1), config.omega_0)
+        modulation = (self.inputs[1], *config.modulation, 1)
+        self.modulation = _sine_network(modulation, config.omega_0) if config.modulation else None
 
     def features(self, coordinates: Tensor) -> Tensor:
         """Canvas coordinates (…, 2) as both networks' inputs (…, Σ inputs); nothing here is learned."""
@@ -175,10 +175,6 @@ class Nif(nn.Module):
 
 def _sine_network(sizes: tuple[int, ...], omega_0: float) -> nn.Sequential:
     """Sine layers and a linear one, initialized as SIREN; biases keep PyTorch's range, as published."""
-    layers: list[nn.Linear] = [
-        SineLayer(inputs, outputs, omega_0, first=index == 0)
-        for index, (inputs, outputs) in enumerate(zip(sizes[:-1], sizes[1:-1], strict=False))
-    ]
-    tail = nn.Linear(sizes[-2], sizes[-1])
-    initialize(tail, omega_0)
-    return nn.Sequential(*layers, tail)
+    layers = sine_layers(sizes, omega_0)
+    initialize(layers[-1], omega_0)
+    return nn.Sequential(*layers)

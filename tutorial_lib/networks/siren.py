@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 import torch
@@ -63,21 +64,20 @@ class SirenConfig:
 
 
 class PositionalEncoding(nn.Module):
-    """γ(x) = (x, sin(p₀x), …, sin(p_{L−1}x), cos(p₀x), …), applied to each coordinate; p_i = π·s^i.
+    """γ(x) = (x, sin(p₀x), …, sin(p_{L−1}x), cos(p₀x), …), applied to each coordinate; p_i = π·1.4^i.
 
     Input (…, 2), output (…, 2 + 4L): both coordinates, the sines of x then of y, the cosines of x then of y.
     No parameters.
 
     Args:
         frequencies: L ≥ 0; with 0 the coordinates pass unchanged.
-        scale: s, the ratio of neighbouring frequencies; 1.4 in Strümpler et al., 2 in NeRF.
     """
 
     periods: Tensor
 
-    def __init__(self, frequencies: int, scale: float = 1.4) -> None:
+    def __init__(self, frequencies: int) -> None:
         super().__init__()
-        periods = math.pi * scale ** torch.arange(frequencies, dtype=torch.float64)
+        periods = math.pi * 1.4 ** torch.arange(frequencies, dtype=torch.float64)
         self.register_buffer("periods", periods.float(), persistent=False)
 
     def forward(self, coordinates: Tensor) -> Tensor:
@@ -97,10 +97,7 @@ def initialize(layer: nn.Linear, omega_0: float, *, first: bool = False, narrow_
 
 
 class SineLayer(nn.Linear):
-    """y = sin(ω₀·(W·x + b)): (…, inputs) → (…, outputs).
-
-    Initialized by `initialize`.
-    """
+    """y = sin(ω₀·(W·x + b)): (…, inputs) → (…, outputs), initialized by `initialize`."""
 
     def __init__(self, inputs: int, outputs: int, omega_0: float = 30.0, *, first: bool = False) -> None:
         super().__init__(inputs, outputs)
@@ -110,6 +107,12 @@ class SineLayer(nn.Linear):
     def forward(self, features: Tensor) -> Tensor:
         # ω₀ on the few weights instead of on every pixel's activations
         return torch.sin(F.linear(features, self.omega_0 * self.weight, self.omega_0 * self.bias))
+
+
+def sine_layers(sizes: tuple[int, ...], omega_0: float) -> list[nn.Linear]:
+    """Layers of these widths, inputs first: sines, and a linear one at the end, which is as PyTorch initializes it."""
+    pairs = enumerate(pairwise(sizes[:-1]))
+    return [*(SineLayer(*pair, omega_0, first=index == 0) for index, pair in pairs), nn.Linear(sizes[-2], sizes[-1])]
 
 
 class Siren(nn.Module):
@@ -124,9 +127,7 @@ class Siren(nn.Module):
         super().__init__()
         self.config, self.height, self.width = config, height, width
         self.encoding = PositionalEncoding(config.frequencies)
-        layers: list[nn.Linear] = [SineLayer(config.inputs, config.width, config.omega_0, first=True)]
-        layers += [SineLayer(config.width, config.width, config.omega_0) for _ in range(config.sine_layers - 1)]
-        layers += [nn.Linear(config.width, 3)]
+        layers = sine_layers((config.inputs, *[config.width] * config.sine_layers, 3), config.omega_0)
         for index, layer in enumerate(layers):
             initialize(layer, config.omega_0, first=index == 0, narrow_biases=config.narrow_biases)
         self.layers = nn.Sequential(*layers)

@@ -17,8 +17,7 @@ from torch import Tensor
 from tutorial_lib import metrics, plots
 from tutorial_lib.coding import bitstream
 from tutorial_lib.coding.bitstream import BitstreamError, Reader
-from tutorial_lib.coding.laws import Law
-from tutorial_lib.coding.parameters import stored_laws
+from tutorial_lib.coding.parameters import Entry, entries
 from tutorial_lib.coding.steps import QuantizedTensor
 from tutorial_lib.course.drawing import compare, table
 
@@ -90,18 +89,13 @@ def believe(data: bytes, codec: Any) -> Tensor:
     return network.render()
 
 
-def _entries(quantizer: bytes, shapes: Sequence[torch.Size]) -> list[tuple[Law, float]]:
+def _entries(quantizer: bytes, shapes: Sequence[torch.Size]) -> list[Entry]:
     """Law and step of each tensor, where a section "quantizer" gives each a law and one step."""
-    reader, entries = Reader(quantizer, "quantizer section"), []
-    for law in stored_laws(quantizer, shapes):
-        before, behind = (b"", b"") if law is None else law.side_information()
-        if law is None or reader.take(len(before)) != before:
-            raise BitstreamError("the steps are of another kind")
-        step = float(np.frombuffer(b"\0\0" + reader.take(2), dtype="<f4")[0])  # a bfloat16 is a float32's upper half
-        reader.varint()
-        reader.take(len(behind))
-        entries.append((law, step))
-    return entries
+    coder, found = entries(quantizer, shapes)
+    known = [entry for entry in found if entry is not None and isinstance(entry.step, float)]
+    if coder != "range" or len(known) < len(found):
+        raise BitstreamError("the steps are of another kind")
+    return known
 
 
 def next_symbol(decoder: Any, model: Any, bound: int) -> int:

@@ -1,0 +1,306 @@
+"""What the commands of ``inr`` do; `tutorial_lib.cli` reads their options, prints their answers and ends with their status."""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from tutorial_lib import codecs, images, metrics
+from tutorial_lib.codecs.anatomy import parts
+from tutorial_lib.codecs.classical import SUFFIXES
+from tutorial_lib.coding import bitstream
+from tutorial_lib.runtime import choose_device
+
+BAR_WIDTH = 40
+
+
+class UsageError(ValueError):
+    """What the user asked for can't be done; the message is one sentence."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a command found out.
+
+    Attributes:
+        facts: for ``--json``.
+        text: for people.
+        status: the exit status.
+    """
+
+    facts: Any
+    text: str
+    status: int = 0
+
+
+def encode(options: argparse.Namespace) -> Answer:
+    """Fit a network to a picture and write it as a file; says beforehand what that will take."""
+    codec = codecs.get(options.codec)
+    if not isinstance(codec, codecs.Codec):
+        raise UsageError(f"{options.codec} makes no .inr file; take {', '.join(codecs.LEARNED)}")
+    picture = images.open_picture(options.picture)
+    output = Path(options.output or _beside(options.picture, ".inr"))
+    _check_output(output, options.picture)
+    wishes = {"bpp": options.bpp, "budget": options.budget, "loss": options.loss, "iterations": options.iterations}
+    device = choose_device(options.device)
+    plan = codec.plan(picture, device=device, **wishes)
+    if not options.json:
+        # the estimate takes a moment: say first what is being read
+        print(f"{options.picture}: {_size_of(picture)} pixels", flush=True)
+        seconds = codec.estimate_seconds(plan, picture, options.device)
+        rate = f"about {plan.expected_bytes:,} bytes ({plan.bpp:.3g} bpp), about {_duration(seconds)} on {device}"
+        print(f"→ {output}: {plan.codec}, {plan.config}, {plan.config.weights:,} weights; {rate}", flush=True)
+    started = time.perf_counter()
+    progress = not options.json and sys.stderr.isatty()
+    encoding = codec.execute(plan, picture, seed=options.seed, device=options.device, progress=progress)
+    seconds = time.perf_counter() - started
+    images.write_atomically(output, encoding.data)
+    decoded = codec.decode(encoding.data, device=options.device).cpu()
+    facts = {
+        "file": str(output),
+        "bytes": len(encoding.data),
+        "bpp": metrics.bits_per_pixel(encoding.data, picture),
+        "psnr": metrics.psnr(decoded, picture),
+        "seconds": seconds,
+        "interrupted": encoding.report.interrupted,
+        "anatomy": bitstream.anatomy(encoding.data),
+    }
+    took = _duration(seconds) + (", stopped early" if encoding.report.interrupted else "")
+    return Answer(facts, f"{output}: {facts['bytes']:,} bytes, {facts['bpp']:.4g} bpp, PSNR {facts['psnr']:.2f} dB ({took})")
+
+
+def decode(options: argparse.Namespace) -> Answer:
+    """Render a file as a picture, at any size."""
+    data = _read(options.file)
+    output = images.check_writable(options.output or _beside(options.file, ".decoded.png"))
+    container = bitstream.read(data)
+    picture = codecs.decode(data, _size(options, container.height, container.width), device=options.device).cpu()
+    images.save(picture, output)
+    facts = {"file": str(output), "width": picture.shape[2], "height": picture.shape[1]}
+    return Answer(facts, f"{output}: {_size_of(picture)} pixels")
+
+
+def info(options: argparse.Namespace) -> Answer:
+    """What is in a file: bytes by section, the network, its tensors."""
+    data = _read(options.file)
+    if options.anatomy:
+        return _anatomy(options.file, data)
+    container, codec = bitstream.read(data), codecs.codec_of(data)
+    facts: dict[str, Any] = {
+        "file": options.file,
+        "codec": codec.name,
+        "width": container.width,
+        "height": container.height,
+        "bytes": len(data),
+        "bpp": metrics.bits_per_pixel(data, (container.height, container.width)),
+        "weights": codec.config_of(data).weights,
+        "anatomy": bitstream.anatomy(data),
+        "tensors": codec.describe(data),
+    }
+    size = f"{container.width}×{container.height} pixels, {facts['weights']:,} weights"
+    lines = [f"{options.file}: {codec.name}, {size}, {len(data):,} bytes, {facts['bpp']:.4g} bpp"]
+    for part, count in facts["anatomy"].items():
+        bar = "█" * round(BAR_WIDTH * count / len(data))
+        lines.append(f"  {part:<14}{count:>9,} bytes  {100 * count / len(data):5.1f} %  {bar}".rstrip())
+    lines.append("  tensor            shape        step      symbols    bits/weight  law")
+    for row in facts["tensors"]:
+        shape = "×".join(map(str, row["shape"]))
+        kept = "float16" if row["step"] is None else f"{row['step']:.3g}"
+        symbols, law = "" if row["bound"] is None else f"±{row['bound']}", row.get("law") or ""
+        lines.append(f"  {row['name']:<18}{shape:<11}{kept:>7}{symbols:>12}{row['bits_per_weight']:>13.2f}  {law}".rstrip())
+    return Answer(facts, "\n".join(lines))
+
+
+def _anatomy(file: str, data: bytes) -> Answer:
+    """A line for each part of a file, its bar where it lies in the file."""
+    found, begin = parts(data), 0
+    lines = [f"{file}: {len(data):,} bytes"]
+    for part in found:
+        left, right = (round(BAR_WIDTH * place / len(data)) for place in (begin, begin + part.bytes))
+        bar, begin = "█" * (right - left) or "▏", begin + part.bytes
+        label = part.section if part.name == part.section else f"{part.section}: {part.name}"
+        share = f"{100 * part.bytes / len(data):5.1f} %"
+        lines.append(f"  {label:<36}{part.bytes:>9,} bytes {share}  {' ' * min(left, BAR_WIDTH - len(bar))}{bar}")
+    lines.append("  Bytes of single tensors and grids are estimated from their bits, and add up to the section's.")
+    return Answer({"file": file, "bytes": len(data), "parts": [asdict(part) for part in found]}, "\n".join(lines))
+
+
+def compare(options: argparse.Namespace) -> Answer:
+    """Rate and distortions of decoded pictures or files."""
+    original = images.open_picture(options.original)
+    rows = [_distances(name, original, options) for name in options.decoded]
+    wide = max(len(row["file"]) for row in rows)
+    columns = {"bpp": "9.4f", "psnr": "9.2f", "ssim": "8.4f", "ms_ssim": "9.4f", "ssimulacra2": "13.1f"}
+    columns |= {"lpips": "8.4f"} if options.lpips else {}
+    lines = [f"{'':<{wide}}      bpp  PSNR/dB    SSIM  MS-SSIM  SSIMULACRA2{'   LPIPS' if options.lpips else ''}"]
+    for row in rows:
+        lines.append(f"{row['file']:<{wide}}" + "".join(_aligned(row[column], form) for column, form in columns.items()))
+    lines += [f"n/a: {note}" for note in dict.fromkeys(note for row in rows for note in row.get("notes", []))]
+    for row in rows:
+        # JSON has no infinity: identical pictures have a PSNR of null and the note says so
+        if row["psnr"] == float("inf"):
+            row["psnr"] = None
+            row.setdefault("notes", []).append("identical pictures: the PSNR is infinite")
+    return Answer(rows, "\n".join(lines))
+
+
+def _distances(name: str, original: Tensor, options: argparse.Namespace) -> dict[str, Any]:
+    """Rate and distortions of a picture or file; None, and a note, where one is not to be had."""
+    picture, data = _decoded(name)
+    if picture.shape != original.shape:
+        raise UsageError(f"{name} is {_size_of(picture)} pixels, {options.original} is {_size_of(original)}")
+    row: dict[str, Any] = {"file": name, "bpp": None if data is None else metrics.bits_per_pixel(data, original)}
+    measures: dict[str, Any] = {name: getattr(metrics, name) for name in ("psnr", "ssim", "ms_ssim", "ssimulacra2")}
+    if options.lpips:
+        measures["lpips"] = functools.partial(metrics.lpips, network=options.lpips)
+    for label, metric in measures.items():
+        try:
+            row[label] = metric(picture, original)
+        except metrics.MetricError as error:
+            row[label] = None
+            row.setdefault("notes", []).append(str(error))
+    return row
+
+
+def _decoded(name: str) -> tuple[Tensor, bytes | None]:
+    """A picture and, for a compressed file, its bytes: .inr and lossy formats count, PNG and samples don't."""
+    suffix = Path(name).suffix.lower()
+    if suffix == ".inr":
+        data = _read(name)
+        return codecs.decode(data).cpu(), data
+    if suffix not in SUFFIXES or not Path(name).is_file():
+        return images.open_picture(name), None
+    data = _read(name)
+    return codecs.CLASSICAL[SUFFIXES[suffix]].decode(data), data
+
+
+def evaluate(options: argparse.Namespace) -> Answer:
+    """Encode pictures with several codecs and rates, and measure the files."""
+    from tutorial_lib.evaluation import Results, default_workers, expand, jobs, sweep
+
+    if options.workers is not None and options.workers < 0:
+        raise UsageError(f"--workers is 0 or more, not {options.workers}")
+    if not options.rates and not options.lambdas:
+        raise UsageError("nothing to do without --rates (or --lambdas, for latent grids)")
+    wanted = jobs(
+        expand(options.images),
+        _several(options.codecs),
+        _numbers("--rates", options.rates),
+        losses=_several(options.losses),
+        lambdas=_numbers("--lambdas", options.lambdas),
+        size=None if options.size is None else _pair(options.size),
+        budget=options.budget,
+        iterations=options.iterations,
+        seed=options.seed,
+        steer=not options.no_steering,
+    )
+    workers = default_workers() if options.workers is None else options.workers
+    how = {"retry": options.retry, "workers": workers, "scheduler": options.scheduler, "lpips": options.lpips}
+    rows = sweep(wanted, Results(options.output), progress=not options.json, **how)
+    failed = [row for row in rows if row["error"]]
+    again = " (--retry runs them again)" if failed else ""
+    lines = [f"{len(rows)} runs in {options.output}, {len(failed)} of them failed{again}"]
+    lines += [f"  {row['picture']} {row['codec']} {row['loss'] or ''} {row['bpp']} bpp: {row['error']}" for row in failed[:5]]
+    lines += ["  …"] if len(failed) > 5 else []
+    lines.append(f"inr report {options.output}: curves, tables and crops")
+    return Answer(rows, "\n".join(lines), status=1 if failed else 0)
+
+
+def report(options: argparse.Namespace) -> Answer:
+    """A page of curves, tables and crops from what `evaluate` measured."""
+    from tutorial_lib.evaluation import Results
+    from tutorial_lib.evaluation.page import write_page
+
+    crop = tuple(options.crop) if options.crop else None
+    results = Results(options.results)
+    if not results.file.is_file():
+        raise UsageError(f"there is no {results.file}: inr evaluate writes it")
+    page = write_page(results, title=options.title, anchor=options.anchor, crop=crop, draw_published=options.published or None)
+    return Answer(None, f"→ {page}\n→ {page.with_name('runs.csv')}")
+
+
+# ------------------------------------------------------------------------------------------ what was typed
+
+
+def _size(options: argparse.Namespace, height: int, width: int) -> tuple[int, int]:
+    if options.size is not None:
+        return _pair(options.size)
+    scale = 1.0 if options.scale is None else options.scale
+    if not 0 < scale <= 1e6:
+        raise UsageError(f"a scale is a positive number, a million at most, not {scale}")
+    return max(1, round(height * scale)), max(1, round(width * scale))
+
+
+def _pair(text: str) -> tuple[int, int]:
+    """(height, width) of "WxH"."""
+    try:
+        columns, rows = (int(side) for side in text.lower().replace("×", "x").split("x"))
+    except ValueError:
+        raise UsageError(f"a size is WxH in pixels, as 1536x1024, not {text!r}") from None
+    return rows, columns
+
+
+def _several(values: Sequence[str]) -> list[str]:
+    """The parts of a list given with blanks, commas or both."""
+    return [part for value in values for part in value.split(",") if part]
+
+
+def _numbers(option: str, values: Sequence[str]) -> list[float]:
+    numbers = []
+    for part in _several(values):
+        try:
+            numbers.append(float(part))
+        except ValueError:
+            raise UsageError(f"{option} takes numbers, not {part!r}") from None
+        if not 0 < numbers[-1] < float("inf"):
+            raise UsageError(f"{option} takes positive numbers, not {part}")
+    return numbers
+
+
+def _beside(name: str, suffix: str) -> str:
+    """A file of the same name in the current folder."""
+    return Path(name.replace(":", "")).stem + suffix
+
+
+def _check_output(path: Path, picture: str) -> None:
+    """Fail before the work, not after it."""
+    if not path.parent.is_dir():
+        raise UsageError(f"there is no folder {path.parent} to write {path.name} to")
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder; name a file to write")
+    if path.exists() and Path(picture).exists() and path.samefile(picture):
+        raise UsageError(f"{path} is the picture itself; name another file to write")
+
+
+def _read(name: str) -> bytes:
+    try:
+        return Path(name).read_bytes()
+    except FileNotFoundError:
+        raise UsageError(f"there is no file {name}") from None
+    except IsADirectoryError:
+        raise UsageError(f"{name} is a folder, not a file") from None
+
+
+# ------------------------------------------------------------------------------------------ what is said
+
+
+def _size_of(picture: Tensor) -> str:
+    return f"{picture.shape[2]}×{picture.shape[1]}"
+
+
+def _aligned(value: float | None, form: str) -> str:
+    return f"{'n/a':>{form.split('.')[0]}}" if value is None else f"{value:{form}}"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{max(1, seconds):.0f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
