@@ -6,6 +6,7 @@ import ast
 import builtins
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -204,6 +205,47 @@ def test_the_three_hour_path_is_marked(source: Path) -> None:
     for exercise in exercises:
         (heading,) = re.findall(rf"^# #+ {exercise.id} .*$", text, re.MULTILINE)
         assert ("may be skipped" in heading) == (not exercise.core), heading
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
+@pytest.mark.parametrize("venv", [".venv", "/elsewhere/venv"])
+def test_make_lab_finds_inr_and_opens_terminals_beside_the_notebooks(venv: str, tmp_path: Path) -> None:
+    """A stand-in for JupyterLab says where it was started, what `inr` is there, and what it was told."""
+    root = tmp_path / "my course"
+    place = Path(f"{tmp_path}{venv}") if venv.startswith("/") else root / venv
+    (place / "bin").mkdir(parents=True)
+    (root / "notebooks").mkdir(parents=True)
+    for name in ("Makefile", "requirements.lock", "pyproject.toml"):
+        shutil.copy(ROOT / name, root)
+    scripts = {"jupyter": 'pwd; inr; printf "%s\n" "$@"', "inr": "echo this is inr"}
+    for name, text in scripts.items():
+        (place / "bin" / name).write_text(f"#!/bin/sh\n{text}\n")
+        (place / "bin" / name).chmod(0o755)
+    (place / ".installed").touch()
+    command = ["make", "--no-print-directory", "-s", "lab", f"VENV={place if venv.startswith('/') else venv}", "ARGS=--no-browser"]
+    run = subprocess.run(command, cwd=root, capture_output=True, text=True, env={**os.environ, "SHELL": "/bin/sh"})
+    assert run.returncode == 0, run.stderr
+    folder, found, *options = run.stdout.splitlines()
+    assert Path(folder).resolve() == (root / "notebooks").resolve() and found == "this is inr"
+    assert f"--ServerApp.root_dir={root}" in options and "--LabApp.default_url=/lab/tree/notebooks" in options
+    assert "--ServerApp.terminado_settings=shell_command=/bin/sh" in options and "--no-browser" in options
+
+
+@pytest.mark.slow
+def test_the_challenge_works_as_notebook_07_tells(tmp_path: Path) -> None:
+    """Its commands one after the other, in one folder, with the file's name as in the notebook; `inr` is on the PATH."""
+    (text,) = (each for s in SOURCES for each in [s.read_text(encoding="utf-8")] if "inr challenge task" in each)
+    commands = re.findall(r"^# (inr .*)$", text, re.MULTILINE)
+    assert [each.split()[1] for each in commands] == ["challenge", "encode", "challenge", "challenge"]
+    (tmp_path / "inr").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m tutorial_lib.cli "$@"\n')
+    (tmp_path / "inr").chmod(0o755)
+    environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
+    environment["INR_LEADERBOARD_FILE"] = str(tmp_path / "board.json")
+    for command in commands:
+        quick = command.replace("inr encode", "inr encode --budget quick")
+        run = subprocess.run(quick, shell=True, cwd=tmp_path, env=environment, capture_output=True, text=True)
+        assert run.returncode == 0, f"{command}: {run.stderr}"
+    assert "Night Owls" in run.stdout and re.search(r'my_file`?, "mine.inr"', text)
 
 
 # ------------------------------------------------------------------------------------------ what a reader is told to call
