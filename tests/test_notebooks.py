@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import inspect
 import os
 import re
 import shutil
@@ -222,7 +223,14 @@ def test_make_lab_finds_inr_and_opens_terminals_beside_the_notebooks(venv: str, 
         (place / "bin" / name).write_text(f"#!/bin/sh\n{text}\n")
         (place / "bin" / name).chmod(0o755)
     (place / ".installed").touch()
-    command = ["make", "--no-print-directory", "-s", "lab", f"VENV={place if venv.startswith('/') else venv}", "ARGS=--no-browser"]
+    command = [
+        "make",
+        "--no-print-directory",
+        "-s",
+        "lab",
+        f"VENV={place if venv.startswith('/') else venv}",
+        "ARGS=--no-browser",
+    ]
     run = subprocess.run(command, cwd=root, capture_output=True, text=True, env={**os.environ, "SHELL": "/bin/sh"})
     assert run.returncode == 0, run.stderr
     folder, found, *options = run.stdout.splitlines()
@@ -356,6 +364,65 @@ def test_what_the_pages_offer_works_in_every_notebook(page: str) -> None:
     for source in SOURCES:
         scope = imported(source)
         assert all(eval(call, scope).text for call in calls)
+
+
+# ------------------------------------------------------------------------------------------ what a notebook prints, works
+
+
+def asked_for(source: Path) -> dict[str, Any]:
+    """The functions and classes of a notebook's exercises as their cells print them, by exercise."""
+    scope = {**imported(source), "exercise": lambda identifier: lambda answer: found.setdefault(identifier, answer)}
+    found: dict[str, Any] = {}
+    for cell in code_cells(source):
+        if re.search(r"^(@exercise\(|def |class )", cell, re.MULTILINE):
+            tree = ast.parse(cell)
+            tree.body = [node for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)]
+            exec(compile(ast.unparse(tree), cell, "exec"), scope)
+    return found
+
+
+def calls_of(answer: Any) -> dict[str, inspect.Signature]:
+    """The signatures of a function, or of a class's own methods."""
+    if not isinstance(answer, type):
+        return {"": inspect.signature(answer)}
+    return {name: inspect.signature(getattr(answer, name)) for name, value in vars(answer).items() if _is_method(value)}
+
+
+def _is_method(value: object) -> bool:
+    return inspect.isfunction(value) or isinstance(value, staticmethod)
+
+
+def unlike(printed: inspect.Signature, reference: inspect.Signature) -> str:
+    """How a reference can't be called as what is printed can; what it takes besides has a default."""
+    mine, theirs = list(printed.parameters.values()), list(reference.parameters.values())
+    for number, parameter in enumerate(mine):
+        same = number < len(theirs) and theirs[number]
+        if not same or (same.name, same.kind, same.default) != (parameter.name, parameter.kind, parameter.default):
+            return f"{reference} takes {same or 'nothing'} where {printed} has {parameter}"
+    rest = [each for each in theirs[len(mine) :] if each.default is each.empty]
+    return f"{reference} wants {rest}, {printed} has no such parameter" if rest else ""
+
+
+@every_notebook
+def test_a_reference_takes_what_the_notebook_prints(source: Path) -> None:
+    exercises, printed = exercises_of(builder.name_of(source)[:2]), asked_for(source)
+    assert list(printed) == list(exercises)
+    found = {}
+    for identifier, answer in printed.items():
+        reference = exercises[identifier].reference
+        for name, signature in calls_of(answer).items():
+            found[identifier, name] = unlike(signature, inspect.signature(getattr(reference, name) if name else reference))
+    assert {where: text for where, text in found.items() if text} == {}
+
+
+def test_alarm_rings_for_a_parameter_that_is_keyword_only() -> None:
+    def printed(a, b=1): ...
+    def keyword(a, *, b=1): ...
+    def renamed(x, b=1): ...
+    def more(a, b=1, c=2): ...
+
+    found = [unlike(*map(inspect.signature, (printed, other))) for other in (printed, more, keyword, renamed)]
+    assert found[:2] == ["", ""] and all(found[2:])
 
 
 def test_alarm_rings_for_a_name_that_is_not_defined() -> None:
