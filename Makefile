@@ -29,8 +29,12 @@ help: ## List these commands
 
 install: $(STAMP) ## Make .venv with the pinned packages and the course (the others do it by themselves)
 
+# Terminals and cells find `inr`, and both start in the notebooks' folder, so that a file's name means the same in both. The
+# shell is named because JupyterLab, started without a terminal, would take a login shell, and that sets PATH anew.
 lab: $(STAMP) ## Open JupyterLab on the notebooks (ARGS=--no-browser and the like are passed on)
-	$(BIN)/jupyter lab --ServerApp.root_dir=. --LabApp.default_url=/lab$(if $(wildcard notebooks),/tree/notebooks) $(ARGS)
+	@bin=$$(cd "$(BIN)" && pwd) && root=$$PWD && cd $(or $(wildcard notebooks),.) && \
+	PATH="$$bin:$$PATH" jupyter lab --ServerApp.root_dir="$$root" --LabApp.default_url=/lab$(if $(wildcard notebooks),/tree/notebooks) \
+		--ServerApp.terminado_settings="shell_command=$${SHELL:-/bin/sh}" $(ARGS)
 
 doctor: $(STAMP) ## Say what works on this machine, and the cure for what does not
 	@$(BIN)/inr doctor

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
+import re
+from collections.abc import Iterator
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 
+from tutorial_lib.course import comparing
 from tutorial_lib.course.exercises import Exercise, evaluate, exercises_of, lesson, notebooks
 
 SEEDS = range(5)
@@ -80,6 +85,7 @@ def test_each_mutant_has_a_message_of_its_own(identifier: str) -> None:
         for name, (mutant, _) in MUTANTS[identifier].items()
     }
     assert len(set(messages.values())) == len(messages), messages
+    assert {name: message for name, message in messages.items() if fault(message)} == {}
 
 
 def test_alarm_rings_for_an_exercise_that_takes_anything() -> None:
@@ -89,3 +95,42 @@ def test_alarm_rings_for_an_exercise_that_takes_anything() -> None:
     mutant, _ = MUTANTS[EXERCISES[0].id]["colours forgotten"]
     assert evaluate(blind, mutant, 0).status == "passed"
     assert evaluate(EXERCISES[0], mutant, 0).status == "wrong"
+
+
+# ------------------------------------------------------------------------------------------ what is said, can be read
+
+
+def fault(text: str) -> str:
+    """What of a message is no plain language: braces, asterisks (but in `code`), values of values in a chain."""
+    if chain := re.search(r"(value|result)[^:]*: (its )?value", text):
+        return f"chain {chain[0]!r}"
+    bare = re.sub(r"`[^`]*`", "", text)
+    odd = re.search(r"[{}*`]", bare)
+    return f"{odd[0]!r} in {bare!r}" if odd else ""
+
+
+def written(path: Path) -> Iterator[str]:
+    """What a module's calls of `Wrong` say, with … for what they fill in."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Wrong" and node.args:
+            text = node.args[0]
+            parts = text.values if isinstance(text, ast.JoinedStr) else [text]
+            yield "".join(part.value if isinstance(part, ast.Constant) else "…" for part in parts)
+
+
+def test_every_message_is_plain_language() -> None:
+    said = [text for notebook in notebooks() for path in lesson(notebook).glob("*.py") for text in written(path)]
+    said += written(Path(comparing.__file__))
+    assert len(said) > 10
+    for exercise in EXERCISES:
+        said += [exercise.title, *exercise.hints, *(check.says for check in exercise.checks)]
+        said += [mistake.message for check in exercise.checks for mistake in check.mistakes]
+    assert [found for text in said if (found := fault(text))] == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["it gets {right[0][1]} here", "the *mean* of all", "value 1 of its result: value 2 of its result: it gives 3", "an open `x"],
+)
+def test_alarm_rings_for_a_message_that_is_no_plain_language(text: str) -> None:
+    assert fault(text) and not fault("the mean of `{a: b * c}`: value 2 of value 1 of its result is 3")

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import ast
+import builtins
+import inspect
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import jupytext
 import nbformat
 import pytest
+import torch
 
-from tutorial_lib.course import builder, percent
-from tutorial_lib.course.exercises import exercises_of, notebooks
+from tutorial_lib.course import boxes, builder, percent
+from tutorial_lib.course.exercises import Verdict, exercises_of, notebooks
 from tutorial_lib.course.session import SETUP_CELL
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -148,9 +154,10 @@ def test_the_text_states_goals_minutes_and_needs(source: Path) -> None:
 @pytest.mark.slow
 @every_notebook
 def test_a_notebook_with_nothing_solved_runs_to_its_end(source: Path, tmp_path: Path) -> None:
-    notebook = participant(source)
+    notebook, number = builder.build_source(source).participant, builder.name_of(source)[:2]
+    offered = [f'solution("{identifier}")' for identifier in exercises_of(number)] + tries(source)
+    notebook.cells += [nbformat.v4.new_code_cell(code) for code in offered]
     builder.execute(notebook, budget=os.environ.get("INR_BUDGET", "quick"), timeout=300)
-    number = builder.name_of(source)[:2]
     shown = [o["data"]["text/plain"] for o in outputs(notebook) if "text/plain" in o.get("data", {})]
     for identifier in exercises_of(number) if number in notebooks() else ():
         (verdict,) = [text for text in shown if re.match(rf"\S Exercise {re.escape(identifier)} ·.*later", text)]
@@ -199,3 +206,225 @@ def test_the_three_hour_path_is_marked(source: Path) -> None:
     for exercise in exercises:
         (heading,) = re.findall(rf"^# #+ {exercise.id} .*$", text, re.MULTILINE)
         assert ("may be skipped" in heading) == (not exercise.core), heading
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
+@pytest.mark.parametrize("venv", [".venv", "/elsewhere/venv"])
+def test_make_lab_finds_inr_and_opens_terminals_beside_the_notebooks(venv: str, tmp_path: Path) -> None:
+    """A stand-in for JupyterLab says where it was started, what `inr` is there, and what it was told."""
+    root = tmp_path / "my course"
+    place = Path(f"{tmp_path}{venv}") if venv.startswith("/") else root / venv
+    (place / "bin").mkdir(parents=True)
+    (root / "notebooks").mkdir(parents=True)
+    for name in ("Makefile", "requirements.lock", "pyproject.toml"):
+        shutil.copy(ROOT / name, root)
+    scripts = {"jupyter": 'pwd; inr; printf "%s\n" "$@"', "inr": "echo this is inr"}
+    for name, text in scripts.items():
+        (place / "bin" / name).write_text(f"#!/bin/sh\n{text}\n")
+        (place / "bin" / name).chmod(0o755)
+    (place / ".installed").touch()
+    command = [
+        "make",
+        "--no-print-directory",
+        "-s",
+        "lab",
+        f"VENV={place if venv.startswith('/') else venv}",
+        "ARGS=--no-browser",
+    ]
+    run = subprocess.run(command, cwd=root, capture_output=True, text=True, env={**os.environ, "SHELL": "/bin/sh"})
+    assert run.returncode == 0, run.stderr
+    folder, found, *options = run.stdout.splitlines()
+    assert Path(folder).resolve() == (root / "notebooks").resolve() and found == "this is inr"
+    assert f"--ServerApp.root_dir={root}" in options and "--LabApp.default_url=/lab/tree/notebooks" in options
+    assert "--ServerApp.terminado_settings=shell_command=/bin/sh" in options and "--no-browser" in options
+
+
+@pytest.mark.slow
+def test_the_challenge_works_as_notebook_07_tells(tmp_path: Path) -> None:
+    """Its commands one after the other, in one folder, with the file's name as in the notebook; `inr` is on the PATH."""
+    (text,) = (each for s in SOURCES for each in [s.read_text(encoding="utf-8")] if "inr challenge task" in each)
+    commands = re.findall(r"^# (inr .*)$", text, re.MULTILINE)
+    assert [each.split()[1] for each in commands] == ["challenge", "encode", "challenge", "challenge"]
+    (tmp_path / "inr").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m tutorial_lib.cli "$@"\n')
+    (tmp_path / "inr").chmod(0o755)
+    environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
+    environment["INR_LEADERBOARD_FILE"] = str(tmp_path / "board.json")
+    for command in commands:
+        quick = command.replace("inr encode", "inr encode --budget quick")
+        run = subprocess.run(quick, shell=True, cwd=tmp_path, env=environment, capture_output=True, text=True)
+        assert run.returncode == 0, f"{command}: {run.stderr}"
+    assert "Night Owls" in run.stdout and re.search(r'my_file`?, "mine.inr"', text)
+
+
+# ------------------------------------------------------------------------------------------ what a reader is told to call
+
+
+METHODS = [*dir(torch.Tensor), *dir(torch.nn.Module), *dir(torch.optim.Optimizer)]  # named without their object: `backward()`
+
+
+def code_cells(source: Path) -> list[str]:
+    """The sources of the solved notebook's code cells, without the set-up."""
+    return builder.code(builder.build_source(source).solved)[1:]
+
+
+def imported(source: Path) -> dict[str, Any]:
+    """The namespace of a notebook after its imports, and nothing else, have run."""
+    scope: dict[str, Any] = {}
+    for cell in code_cells(source):
+        for line in ast.parse(cell).body:
+            if isinstance(line, ast.Import | ast.ImportFrom):
+                exec(ast.unparse(line), scope)
+    return scope
+
+
+def names_of(tree: ast.AST) -> set[str]:
+    """Everything that code gives a name to: variables, functions, classes, arguments."""
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            found.add(node.id)
+        elif isinstance(node, ast.FunctionDef | ast.ClassDef):
+            found.add(node.name)
+        elif isinstance(node, ast.arg):
+            found.add(node.arg)
+        elif isinstance(node, ast.alias):
+            found.add(node.asname or node.name)
+    return found
+
+
+def snippets(text: str) -> Iterator[ast.AST]:
+    """What of a text's `code` is Python."""
+    for code in re.findall(r"`([^`]+)`", text):
+        try:
+            yield ast.parse(code.replace("…", "...").strip())
+        except SyntaxError:
+            continue
+
+
+def called(tree: ast.AST) -> set[str]:
+    """The names that code calls, and those of which it takes attributes or items."""
+    roots = [node.func for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    roots += [node.value for node in ast.walk(tree) if isinstance(node, ast.Attribute | ast.Subscript)]
+    return {root.id for root in roots if isinstance(root, ast.Name) and isinstance(root.ctx, ast.Load)}
+
+
+def boxes_of(number: str) -> Iterator[str]:
+    """All that the boxes of a notebook's exercises can say: verdicts, mistakes, hints."""
+    for exercise in exercises_of(number).values():
+        for status in ("passed", "pending", "wrong", "stopped"):
+            yield str(Verdict(exercise, status, "what is wrong"))
+        for _ in range(len(exercise.hints) + 1):
+            yield boxes.hint(exercise.id).text
+        yield from (mistake.message for check in exercise.checks for mistake in check.mistakes)
+
+
+def try_lines(source: Path) -> list[str]:
+    """What a notebook's end proposes to try."""
+    text = "\n".join(cell.source for cell in percent.read(source.read_text(encoding="utf-8")) if cell.kind == "markdown")
+    return re.findall(r"^- \*\*Try:\*\*(.*(?:\n  .*)*)", text, re.MULTILINE)
+
+
+def tries(source: Path) -> list[str]:
+    """The calls and imports in a notebook's "Try" lines that can be run as they stand, after its last cell."""
+    everywhere = set(imported(source)) | set(dir(builtins))
+    for cell in code_cells(source):
+        for node in ast.parse(cell).body:
+            inside = [] if isinstance(node, ast.FunctionDef | ast.ClassDef) else ast.walk(node)
+            everywhere |= {each.id for each in inside if isinstance(each, ast.Name)} | {getattr(node, "name", "")}
+    runs = []
+    for tree in (tree for line in try_lines(source) for tree in snippets(line)):
+        everywhere |= names_of(tree)
+        code, used = ast.unparse(tree), {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+        if (called(tree) or "import" in code) and used <= everywhere and "..." not in code and "my." not in code:
+            runs.append(code)
+    return runs
+
+
+@every_notebook
+def test_whatever_a_box_or_a_text_offers_is_defined(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(boxes, "_asked", {})
+    number, scope = builder.name_of(source)[:2], imported(source)
+    for identifier in exercises_of(number):
+        for call in re.findall(r"`((?:hint|solution)\([^`]+\))`", str(Verdict(exercises_of(number)[identifier], "wrong"))):
+            assert identifier in eval(call, scope).text
+    known = set(scope) | set(dir(builtins)) | set(METHODS)
+    for cell in code_cells(source):
+        known |= names_of(ast.parse(cell))
+    said = [*try_lines(source), *boxes_of(number)]
+    for text in said:
+        known |= {name for tree in snippets(text) for name in names_of(tree)}
+    missing = {name: text for text in said for tree in snippets(text) for name in called(tree) - known}
+    assert missing == {}
+
+
+@pytest.mark.parametrize("page", ["README.md", "solutions/README.md"])
+def test_what_the_pages_offer_works_in_every_notebook(page: str) -> None:
+    calls = re.findall(r'`((?:hint|solution)\("[^`]+"\))`', (ROOT / page).read_text(encoding="utf-8"))
+    assert calls
+    for source in SOURCES:
+        scope = imported(source)
+        assert all(eval(call, scope).text for call in calls)
+
+
+# ------------------------------------------------------------------------------------------ what a notebook prints, works
+
+
+def asked_for(source: Path) -> dict[str, Any]:
+    """The functions and classes of a notebook's exercises as their cells print them, by exercise."""
+    scope = {**imported(source), "exercise": lambda identifier: lambda answer: found.setdefault(identifier, answer)}
+    found: dict[str, Any] = {}
+    for cell in code_cells(source):
+        if re.search(r"^(@exercise\(|def |class )", cell, re.MULTILINE):
+            tree = ast.parse(cell)
+            tree.body = [node for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)]
+            exec(compile(ast.unparse(tree), cell, "exec"), scope)
+    return found
+
+
+def calls_of(answer: Any) -> dict[str, inspect.Signature]:
+    """The signatures of a function, or of a class's own methods."""
+    if not isinstance(answer, type):
+        return {"": inspect.signature(answer)}
+    return {name: inspect.signature(getattr(answer, name)) for name, value in vars(answer).items() if _is_method(value)}
+
+
+def _is_method(value: object) -> bool:
+    return inspect.isfunction(value) or isinstance(value, staticmethod)
+
+
+def unlike(printed: inspect.Signature, reference: inspect.Signature) -> str:
+    """How a reference can't be called as what is printed can; what it takes besides has a default."""
+    mine, theirs = list(printed.parameters.values()), list(reference.parameters.values())
+    for number, parameter in enumerate(mine):
+        same = number < len(theirs) and theirs[number]
+        if not same or (same.name, same.kind, same.default) != (parameter.name, parameter.kind, parameter.default):
+            return f"{reference} takes {same or 'nothing'} where {printed} has {parameter}"
+    rest = [each for each in theirs[len(mine) :] if each.default is each.empty]
+    return f"{reference} wants {rest}, {printed} has no such parameter" if rest else ""
+
+
+@every_notebook
+def test_a_reference_takes_what_the_notebook_prints(source: Path) -> None:
+    exercises, printed = exercises_of(builder.name_of(source)[:2]), asked_for(source)
+    assert list(printed) == list(exercises)
+    found = {}
+    for identifier, answer in printed.items():
+        reference = exercises[identifier].reference
+        for name, signature in calls_of(answer).items():
+            found[identifier, name] = unlike(signature, inspect.signature(getattr(reference, name) if name else reference))
+    assert {where: text for where, text in found.items() if text} == {}
+
+
+def test_alarm_rings_for_a_parameter_that_is_keyword_only() -> None:
+    def printed(a, b=1): ...
+    def keyword(a, *, b=1): ...
+    def renamed(x, b=1): ...
+    def more(a, b=1, c=2): ...
+
+    found = [unlike(*map(inspect.signature, (printed, other))) for other in (printed, more, keyword, renamed)]
+    assert found[:2] == ["", ""] and all(found[2:])
+
+
+def test_alarm_rings_for_a_name_that_is_not_defined() -> None:
+    (tree,) = snippets("Call `figures.draw(picture)[0].show()`, not `this is no code`.")
+    assert called(tree) == {"figures"} and names_of(ast.parse("x = [y for y in f(lambda z: z)]")) == {"x", "y", "z"}

@@ -149,7 +149,7 @@ def _data(file: str | os.PathLike[str] | bytes) -> bytes:
                 size = os.fstat(opened.fileno()).st_size
                 file = start + opened.read(LIMIT) if size <= LIMIT else b""
         except FileNotFoundError:
-            raise ChallengeError(f"there is no file {os.fspath(file)}") from None
+            raise ChallengeError(f"there is no file {os.path.abspath(file)}") from None
         except OSError as error:
             raise ChallengeError(f"{os.fspath(file)} can't be read: {error.strerror or error}") from error
     for pattern, kind in _FOREIGN:

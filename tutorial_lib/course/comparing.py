@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -121,7 +122,7 @@ def difference(yours: Any, target: Any, tolerance: float) -> str | None:
         return _values(torch.tensor(float(yours)).double(), torch.tensor(float(target)).double(), tolerance)
     if isinstance(target, Mapping):
         if not isinstance(yours, Mapping) or set(yours) != set(target):
-            return f"it returned {_short(yours)}, expected a dictionary with the keys {sorted(target, key=str)}"
+            return f"it returned `{_short(yours)}`, expected a dictionary with the keys {sorted(target, key=str)}"
         return next((d for key in target if (d := _part(key, yours[key], target[key], tolerance))), None)
     if isinstance(target, Sequence):
         if not isinstance(yours, tuple | list) or len(yours) != len(target):
@@ -132,9 +133,15 @@ def difference(yours: Any, target: Any, tolerance: float) -> str | None:
 
 
 def _part(name: object, yours: Any, target: Any, tolerance: float) -> str | None:
+    """A difference and where it is: "value 2 of value 1 of its result: …", "value 2 of its value 'R': …"."""
     found = difference(yours, target, tolerance)
+    if not found:
+        return None
     where = f"value {name + 1} of its result" if isinstance(name, int) else f"its value {name!r}"
-    return f"{where}: {found}" if found else None
+    inner = re.match(r"(value .* of )?(?:its result|its (value '[^']*')): ", found)
+    if not inner:
+        return f"{where}: {found}"
+    return f"{inner[1] or ''}{f'{inner[2]} of ' if inner[2] else ''}{where}: {found[inner.end() :]}"
 
 
 def _tensor_difference(yours: Any, target: Tensor, tolerance: float) -> str | None:

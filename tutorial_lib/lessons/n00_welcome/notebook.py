@@ -15,7 +15,7 @@
 
 # %%
 from tutorial_lib import codecs, images, plots, widgets
-from tutorial_lib.course import exercise, hint, label, machine, progress, sample_file
+from tutorial_lib.course import exercise, hint, label, machine, progress, sample_file, solution
 from tutorial_lib.lessons.n00_welcome import figures
 
 # %% [markdown]

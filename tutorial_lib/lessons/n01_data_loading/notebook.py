@@ -12,12 +12,14 @@
 # | **You need** | a little PyTorch; no earlier notebook, nothing to download |
 
 # %%
+import math
+
 import torch
 from torch import nn
 
 from tutorial_lib import images, plots, widgets
 from tutorial_lib.codecs.classical import CODECS
-from tutorial_lib.course import drawing, exercise, hint, label, progress, record_point
+from tutorial_lib.course import drawing, exercise, hint, label, progress, record_point, solution
 from tutorial_lib.lessons.n01_data_loading import figures
 from tutorial_lib.networks import siren
 

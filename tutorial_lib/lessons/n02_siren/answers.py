@@ -17,6 +17,13 @@ def encode(coordinates: Tensor, frequencies: int) -> Tensor:
     return siren.PositionalEncoding(frequencies).to(coordinates.device)(coordinates)
 
 
+class SineLayer(siren.SineLayer):
+    """`siren.SineLayer`, called as notebook 02 prints it: ``first`` may be the fourth argument."""
+
+    def __init__(self, inputs: int, outputs: int, omega_0: float = 30.0, first: bool = False) -> None:
+        super().__init__(inputs, outputs, omega_0, first=first)
+
+
 class Siren(siren.Siren):
     """`siren.Siren` as notebook 02 makes it: on the canvas [−1, 1]², whatever the size of the picture."""
 

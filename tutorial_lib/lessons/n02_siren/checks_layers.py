@@ -10,8 +10,7 @@ from torch import Tensor, nn
 
 from tutorial_lib.course.comparing import Random, load_parameters
 from tutorial_lib.course.exercises import Check, Exercise, Mistake
-from tutorial_lib.lessons.n02_siren.answers import encode
-from tutorial_lib.networks import siren
+from tutorial_lib.lessons.n02_siren.answers import SineLayer, encode
 
 # ---------------------------------------------------------------------------------------------- 02.1
 
@@ -192,7 +191,7 @@ SINE_LAYER = Exercise(
     title="The sine layer and its start",
     minutes=6,
     core=True,
-    reference=siren.SineLayer,
+    reference=SineLayer,
     checks=(
         Check(
             "y = sin(ω₀·(W·x + b))",

@@ -20,7 +20,7 @@ import torch
 from torch import nn
 
 from tutorial_lib import codecs, images, metrics, plots, widgets
-from tutorial_lib.course import budget_value, drawing, exercise, hint, label, points, progress, record_point
+from tutorial_lib.course import budget_value, drawing, exercise, hint, label, points, progress, record_point, solution
 from tutorial_lib.lessons.n02_siren import figures
 from tutorial_lib.networks import siren
 from tutorial_lib.runtime import choose_device

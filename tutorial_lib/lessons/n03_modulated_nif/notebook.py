@@ -22,7 +22,7 @@ import torch
 from torch import nn
 
 from tutorial_lib import codecs, course, images, metrics, plots, training, widgets
-from tutorial_lib.course import budget_value, drawing, exercise, hint, label
+from tutorial_lib.course import budget_value, drawing, exercise, hint, label, solution
 from tutorial_lib.lessons.n03_modulated_nif import figures
 from tutorial_lib.networks import nif, siren
 from tutorial_lib.runtime import choose_device

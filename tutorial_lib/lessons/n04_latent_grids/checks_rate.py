@@ -271,7 +271,7 @@ STEP = Exercise(
     ),
     hints=(
         "Three numbers: D from `model.paint(grids)` and the picture, R from `model.bits_of(grids)`, and J = D + λ·R.",
-        "R is in bits per *pixel*: `model.bits_of(grids).sum()` divided by `picture.shape[1] * picture.shape[2]`.",
+        "R is in bits per pixel: `model.bits_of(grids).sum()` divided by `picture.shape[1] * picture.shape[2]`.",
         "Then a loop of `optimizer.zero_grad()`, one `(distortion + lmbda * rate).backward()`, a loop of `optimizer.step()`, and "
         "`return distortion.item(), rate.item()`.",
     ),

@@ -25,7 +25,18 @@ from pytorch_optimizer import SOAP
 from tutorial_lib import codecs, images, metrics, plots, training, widgets
 from tutorial_lib.codecs.recipes import modern
 from tutorial_lib.coding import bitstream
-from tutorial_lib.course import budget_value, drawing, exercise, hint, label, points, progress, record_point, sample_file
+from tutorial_lib.course import (
+    budget_value,
+    drawing,
+    exercise,
+    hint,
+    label,
+    points,
+    progress,
+    record_point,
+    sample_file,
+    solution,
+)
 from tutorial_lib.latents.grids import LatentGrids, start_from_pyramid
 from tutorial_lib.latents.shape import GAIN, LATENT_SPREADS, SMALL
 from tutorial_lib.lessons.n04_latent_grids import figures

@@ -425,7 +425,7 @@ AGREEMENT = Exercise(
     ),
     hints=(
         "A ranking says of each pair of letters which one is better. Count the pairs of which both say the same.",
-        "`itertools.combinations(first, 2)` gives all pairs of letters, the better one in `first` in front. "
+        "`combinations(first, 2)` gives all pairs of letters, the better one in `first` in front. "
         "`second.index(letter)` is a letter's place in `second`.",
         "`sum(second.index(a) < second.index(b) for a, b in pairs) / len(pairs)`, with `pairs` as a list.",
     ),

@@ -21,7 +21,18 @@ import torch.nn.functional as F
 from pytorch_msssim import ssim
 
 from tutorial_lib import codecs, images, losses, metrics, plots, widgets
-from tutorial_lib.course import budget_value, drawing, exercise, hint, label, points, progress, record_point, sample_file
+from tutorial_lib.course import (
+    budget_value,
+    drawing,
+    exercise,
+    hint,
+    label,
+    points,
+    progress,
+    record_point,
+    sample_file,
+    solution,
+)
 from tutorial_lib.lessons.n05_losses import figures, judges, sweep
 
 torch.set_num_threads(1)  # networks as small as these gain nothing from more

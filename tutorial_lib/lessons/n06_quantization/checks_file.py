@@ -136,7 +136,7 @@ def _taken(way: str) -> Callable[..., bool]:
     return lambda yours, target, *_: yours[way] != "refused"
 
 
-_BODIES = "bodies are taken from the wrong places: read the *whole* table first, kinds and lengths, and only then the bodies."
+_BODIES = "bodies are taken from the wrong places: read the whole table first, kinds and lengths, and only then the bodies."
 
 UNPACK = Exercise(
     id="06.5",

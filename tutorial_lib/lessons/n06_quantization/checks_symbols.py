@@ -70,11 +70,11 @@ QUANTIZE = Exercise(
                     like=_quantize_like(levels=lambda bits: 2**bits - 1),
                 ),
                 Mistake(
-                    "the largest weight may be a negative one: take the largest *magnitude*, `weights.abs().max()`.",
+                    "the largest weight may be a negative one: take the largest magnitude, `weights.abs().max()`.",
                     like=_quantize_like(largest=lambda weights: weights.max()),
                 ),
                 Mistake(
-                    "the step isn't a number that the file can hold: `storable_step(…)` makes it one, *before* you divide by it.",
+                    "the step isn't a number that the file can hold: `storable_step(…)` makes it one, before you divide by it.",
                     like=_quantize_like(stored=lambda step: step),
                 ),
                 Mistake(
@@ -119,7 +119,7 @@ STRAIGHT_THROUGH = Exercise(
                     like=lambda weights, step: torch.round(weights / step),
                 ),
                 Mistake(
-                    "the weights are added twice: add the *difference*, rounded − weights.",
+                    "the weights are added twice: add the difference, rounded − weights.",
                     like=lambda weights, step: weights + torch.round(weights / step) * step,
                 ),
             ),
@@ -192,7 +192,7 @@ ENTROPY = Exercise(
                     when=lambda yours, target, *_: abs(float(yours) + target) < 1e-3,
                 ),
                 Mistake(
-                    "these are the bits of all symbols together: bits *a symbol* are wanted.",
+                    "these are the bits of all symbols together: bits a symbol are wanted.",
                     when=lambda yours, target, symbols: abs(float(yours) / symbols.numel() - target) < 1e-3,
                 ),
                 Mistake(

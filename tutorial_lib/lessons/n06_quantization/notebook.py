@@ -24,7 +24,18 @@ from tutorial_lib import codecs, images, metrics, plots, training, widgets
 from tutorial_lib.coding import parameters
 from tutorial_lib.coding.bitstream import BitstreamError, Reader, varint
 from tutorial_lib.coding.steps import QuantizedTensor, storable_step
-from tutorial_lib.course import budget_value, drawing, exercise, hint, label, points, progress, record_point, sample_file
+from tutorial_lib.course import (
+    budget_value,
+    drawing,
+    exercise,
+    hint,
+    label,
+    points,
+    progress,
+    record_point,
+    sample_file,
+    solution,
+)
 from tutorial_lib.lessons.n06_quantization import damage, figures
 from tutorial_lib.runtime import choose_device
 from tutorial_lib.training import Phase
@@ -696,8 +707,9 @@ progress()
 #   [`coding/bitstream.py`](../tutorial_lib/coding/bitstream.py).
 # - **Try:** `inr encode phone.jpg`, then `inr info --anatomy` on the file.
 # - **Try:** your own quantizer with one step for each row of a matrix. What do the steps cost, what do they gain?
-#   (`MaxAbsQuantizer(bits, rows=True)`)
-# - **Try:** `parameters.pack_parameters(tensors, laws=[laws.Histogram])`, then `laws.Gaussian`. Which is shortest?
+#   (`from tutorial_lib.coding.quantizers import MaxAbsQuantizer`, then `MaxAbsQuantizer(bits, rows=True)`.)
+# - **Try:** `from tutorial_lib.coding import laws`, and `parameters.pack_parameters(tensors, laws=[laws.Histogram])`; then
+#   `laws.Gaussian`. Which is shortest?
 # - **Try:** put 2 into byte 3 of your file and seal it again. What does a decoder of today say about a file of tomorrow?
 # - **Read:** Strümpler et al., linked above, for AdaRound and QAT on such networks; Nagel et al., *A white paper on neural
 #   network quantization*, 2021, [arXiv 2106.08295](https://arxiv.org/abs/2106.08295), for everything around them.

@@ -145,7 +145,7 @@ CROP = Exercise(
             tolerance=1e-6,
             mistakes=(
                 Mistake(
-                    "the sign: this is the crop where *theirs* looks best. Their error minus yours is what you gain.",
+                    "the sign: this is the crop where theirs looks best. Their error minus yours is what you gain.",
                     like=lambda ours, theirs, original, side: flattering_crop(theirs, ours, original, side),
                 ),
                 Mistake(
@@ -153,7 +153,7 @@ CROP = Exercise(
                     like=lambda *inputs: flattering_crop(*inputs)[::-1],
                 ),
                 Mistake(
-                    "this is the best *pixel*: take the mean over each window first.",
+                    "this is the best pixel: take the mean over each window first.",
                     like=_place_of_pixel,
                 ),
                 Mistake(
@@ -173,7 +173,7 @@ CROP = Exercise(
                     like=lambda ours, theirs, original, side: best_window(squared_error(theirs, original), side),
                 ),
                 Mistake(
-                    "this is where the two differ most from each other. Which of them is nearer to the *original*?",
+                    "this is where the two differ most from each other. Which of them is nearer to the original?",
                     like=lambda ours, theirs, original, side: best_window(squared_error(theirs, ours), side),
                 ),
                 Mistake(

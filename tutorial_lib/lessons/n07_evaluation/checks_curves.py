@@ -103,7 +103,7 @@ CURVE = Exercise(
             tolerance=1e-5,
             mistakes=(
                 Mistake(
-                    "these are the rates that were *asked for*. The codec gave other ones: count the bytes, `len(data)`.",
+                    "these are the rates that were asked for. The codec gave other ones: count the bytes, `len(data)`.",
                     when=_asked,
                 ),
                 Mistake(
@@ -133,7 +133,7 @@ CURVE = Exercise(
         ),
     ),
     hints=(
-        "For each rate: encode, decode *those* bytes, count them, compare. Append (bits per pixel, PSNR) to a list.",
+        "For each rate: encode, decode those bytes, count them, compare. Append (bits per pixel, PSNR) to a list.",
         "The rate is `8 * len(data) / (height * width)`, with `height, width = picture.shape[1:]`. The PSNR is −10·log₁₀ of the "
         "mean squared error.",
         "`shown = images.quantize_8bit(codec.decode(data))`, then `error = (shown - picture).square().mean().item()`, and "
@@ -226,7 +226,7 @@ BD_RATE = Exercise(
             tolerance=2e-3,
             mistakes=(
                 Mistake(
-                    "anchor and test are swapped: the anchor is what the per cents are *of*. Take test − anchor.",
+                    "anchor and test are swapped: the anchor is what the per cents are of. Take test − anchor.",
                     like=lambda anchor, test: bd_rate(test, anchor),
                 ),
                 Mistake(
@@ -238,7 +238,7 @@ BD_RATE = Exercise(
                     "the ratios are averaged after `exp`: half and double don't cancel that way. Average the logarithms first.",
                     when=_near(_mean_of_ratios),
                 ),
-                Mistake("`np.log10` needs 10 ** …, and `np.exp` needs `np.log`: take one pair.", when=_near(_wrong_base)),
+                Mistake("`np.log10` needs `10 ** …`, and `np.exp` needs `np.log`: take one pair.", when=_near(_wrong_base)),
                 Mistake(
                     "the mean goes over qualities that only one curve has. `np.interp` doesn't object, it repeats the last "
                     "point. Begin at the larger of both lowest PSNRs, end at the smaller of both highest.",
@@ -252,7 +252,7 @@ BD_RATE = Exercise(
                     when=lambda yours, target, *_: abs(100 * yours - target) < 0.5,
                 ),
                 Mistake(
-                    "these are decibels at equal rate, the *vertical* gap (BD-PSNR): interpolate log rate over PSNR, not PSNR "
+                    "these are decibels at equal rate, the vertical gap (BD-PSNR): interpolate log rate over PSNR, not PSNR "
                     "over log rate.",
                     when=lambda yours, target, anchor, test: abs(float(yours) - _bd_psnr(anchor, test)) < 0.05,
                 ),

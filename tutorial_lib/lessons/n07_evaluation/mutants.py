@@ -176,7 +176,7 @@ MUTANTS = {
     "07.4": {
         "sign": (cropper(sign=-1), "the sign"),
         "left, top": (cropper(turned=True), "rows come first"),
-        "pixel": (cropper(window=False), "best *pixel*"),
+        "pixel": (cropper(window=False), "best pixel"),
         "width of the picture": (cropper(picture_width=True), "fewer windows"),
         "grid": (cropper(stride=0), "stride=1"),
         "own error forgotten": (cropper(own=False), "your own error"),

@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 
 from tutorial_lib import codecs, evaluation, images, metrics, widgets
-from tutorial_lib.course import drawing, exercise, hint, label, points, progress, sample_file
+from tutorial_lib.course import drawing, exercise, hint, label, points, progress, sample_file, solution
 from tutorial_lib.lessons.n07_evaluation import figures, sweep
 
 torch.set_num_threads(1)
