@@ -16,9 +16,10 @@ import torch
 from torch import Tensor
 
 from tutorial_lib import codecs, images
+from tutorial_lib.codecs.anatomy import parts
 from tutorial_lib.codecs.recipes import modern
 from tutorial_lib.coding import bitstream
-from tutorial_lib.coding.bitstream import Container
+from tutorial_lib.coding.bitstream import BitstreamError, Container
 from tutorial_lib.coding.laws import LAWS
 from tutorial_lib.coding.parameters import pack_parameters, stored_laws
 from tutorial_lib.coding.steps import QuantizedTensor, storable_row_steps, storable_step
@@ -98,6 +99,24 @@ def altered(data: bytes, **sections: bytes) -> bytes:
     """The file with other sections in place of its own, and a correct table and checksum."""
     container = bitstream.read(data)
     return bitstream.write(Container(container.codec, container.height, container.width, container.sections | sections))
+
+
+SIZE = (5, 7)
+"""Of a small rendering, (height, width)."""
+
+
+def refused_or_a_picture(data: bytes) -> bool:
+    """Decode, small whatever the file says of its size, and look inside, as ``inr info`` does; whether it is a picture."""
+    try:
+        decoded = codecs.decode(data, size=SIZE, device="cpu")
+    except BitstreamError as error:
+        assert str(error) and "\n" not in str(error)
+        return False
+    assert images.picture_problem(decoded) is None and decoded.shape == (3, *SIZE)
+    assert 0 <= float(decoded.min()) <= float(decoded.max()) <= 1
+    assert len(codecs.codec_of(data).describe(data)) > 0
+    assert sum(bitstream.anatomy(data).values()) == sum(part.bytes for part in parts(data)) == len(data)
+    return True
 
 
 def inr(*arguments: str | Path, cwd: Path, timeout: float = 120, **environment: str) -> subprocess.CompletedProcess[str]:

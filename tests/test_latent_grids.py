@@ -6,6 +6,7 @@ import math
 from dataclasses import replace
 from random import Random
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -247,11 +248,11 @@ def test_the_pyramid_start_is_the_grey_picture(name: str, coffee: Tensor) -> Non
 # ------------------------------------------------------------------------------------------ the integer context model
 
 
-def integer_model(config: GridsConfig) -> tuple[IntegerContextModel, Tensor]:
+def integer_model(config: GridsConfig) -> tuple[IntegerContextModel, np.ndarray]:
     representation = untrained(config, 4, 4)
     contexts = torch.randint(-30, 31, (len(config.neighbours), 500), generator=torch.Generator().manual_seed(1)).double()
     contexts[:, 0], contexts[:, 1] = 1023, -1023
-    return IntegerContextModel(representation.context), contexts
+    return IntegerContextModel(representation.context), contexts.numpy()
 
 
 @pytest.mark.parametrize("name", ["v1", "v2", "small", "narrow"])
@@ -259,13 +260,13 @@ def test_any_batch_gives_the_same_integers(name: str) -> None:
     model, contexts = integer_model(CONFIGS[name])
     location, spread = model(contexts)
     assert 0 <= int(spread.min()) and int(spread.max()) < LATENT_SPREADS
-    order = torch.randperm(500, generator=torch.Generator().manual_seed(2))
+    order = np.random.default_rng(2).permutation(500)
     shuffled = model(contexts[:, order])
-    assert torch.equal(shuffled[0], location[order]) and torch.equal(shuffled[1], spread[order])
+    assert np.array_equal(shuffled[0], location[order]) and np.array_equal(shuffled[1], spread[order])
     for size in (1, 7, 64):
-        parts = [model(contexts[:, begin : begin + size].contiguous()) for begin in range(0, 500, size)]
-        assert torch.equal(torch.cat([part[0] for part in parts]), location)
-        assert torch.equal(torch.cat([part[1] for part in parts]), spread)
+        parts = [model(contexts[:, begin : begin + size]) for begin in range(0, 500, size)]
+        assert np.array_equal(np.concatenate([part[0] for part in parts]), location)
+        assert np.array_equal(np.concatenate([part[1] for part in parts]), spread)
 
 
 @pytest.mark.parametrize("name", ["v1", "v2", "small", "narrow"])
@@ -273,22 +274,22 @@ def test_the_same_in_int64(name: str) -> None:
     """float64 carries the integers exactly: the same sums in 64-bit integers, one product at a time."""
     model, contexts = integer_model(CONFIGS[name])
     unit = 1 << FIXED_POINT_BITS
-    inputs = columns = contexts.long() * unit
+    inputs = columns = contexts.astype(np.int64) * unit
     for index, (weights, biases) in enumerate(model.layers):
         last = index == len(model.layers) - 1
-        columns = torch.cat([columns, inputs]) if last and model.skip else columns
-        total = (weights.long()[:, :, None] * columns[None]).sum(1) + biases.long()
-        assert int(total.abs().max()) < 1 << 53
+        columns = np.concatenate([columns, inputs]) if last and model.skip else columns
+        total = (weights.astype(np.int64)[:, :, None] * columns[None]).sum(1) + biases.astype(np.int64)
+        assert int(np.abs(total).max()) < 1 << 53
         if not last:
             if total.shape == columns.shape:
                 total += columns * unit
-            columns = total.div(unit, rounding_mode="floor").clamp(0, 1 << 26)
-    location, log2_scale = total.div(unit, rounding_mode="floor")
+            columns = (total // unit).clip(0, 1 << 26)
+    location, log2_scale = total // unit
     halves = unit // FRACTIONS
-    expected = (location + halves // 2).div(halves, rounding_mode="floor").clamp(-1023 * FRACTIONS, 1023 * FRACTIONS)
-    assert torch.equal(model(contexts)[0], expected)
-    spread = (8 * (log2_scale + 4 * unit) + unit // 2).div(unit, rounding_mode="floor").clamp(0, LATENT_SPREADS - 1)
-    assert torch.equal(model(contexts)[1], spread)
+    expected = ((location + halves // 2) // halves).clip(-1023 * FRACTIONS, 1023 * FRACTIONS)
+    assert np.array_equal(model(contexts)[0], expected)
+    spread = ((8 * (log2_scale + 4 * unit) + unit // 2) // unit).clip(0, LATENT_SPREADS - 1)
+    assert np.array_equal(model(contexts)[1], spread)
 
 
 @pytest.mark.parametrize("name", ["v1", "v2", "small"])
@@ -296,18 +297,9 @@ def test_it_is_the_context_model(name: str) -> None:
     config = CONFIGS[name]
     representation = untrained(config, 4, 4)
     contexts = torch.randint(-4, 5, (len(config.neighbours), 300), generator=torch.Generator().manual_seed(1))
-    location, spread = IntegerContextModel(representation.context)(contexts.double())
+    location, spread = map(torch.from_numpy, IntegerContextModel(representation.context)(contexts.double().numpy()))
     with torch.no_grad():
         exact_location, log2_scale = representation.context(contexts.float())
     assert float((location / FRACTIONS - exact_location).abs().max()) < 0.5 / FRACTIONS + 0.01
     expected = (8 * (log2_scale - MIN_LOG2_SCALE)).clamp(0, LATENT_SPREADS - 1)
     assert float((spread - expected).abs().max()) < 0.5 + 0.1
-
-
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-def test_it_is_the_same_on_cuda() -> None:
-    model, contexts = integer_model(V2)
-    there, _ = integer_model(V2)
-    there.layers = [(weights.cuda(), biases.cuda()) for weights, biases in there.layers]
-    for own, other in zip(model(contexts), there(contexts.cuda()), strict=True):
-        assert torch.equal(own, other.cpu())

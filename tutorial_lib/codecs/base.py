@@ -26,9 +26,6 @@ from tutorial_lib.losses import LOSSES
 from tutorial_lib.runtime import choose_budget, choose_device, insist
 from tutorial_lib.training.loop import Progress, Report
 
-MAX_OPERATIONS = 1 << 45
-"""Multiply-adds a file may ask of its decoder: about ten minutes on a laptop."""
-
 MIN_ITERATIONS = 12
 
 
@@ -398,7 +395,10 @@ class Codec:
         """
         container = self._container(data)
         height, width = images.check_size(size) if size is not None else (container.height, container.width)
-        return self.open(data).to(choose_device(device)).render(height, width)
+        picture = self.open(data).to(choose_device(device)).render(height, width)
+        if not torch.isfinite(picture).all():
+            raise BitstreamError("the file's weights are so large that its colours are no numbers")
+        return picture
 
     def tensors(self, data: bytes) -> dict[str, QuantizedTensor | Tensor]:
         """What entropy decoding gives, by name: parameters, or grids and groups of weights; integers with their steps."""

@@ -11,12 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tutorial_lib.codecs.base import MAX_OPERATIONS, Budget, Codec, CodecError, Effort, Plan, Wishes
+from tutorial_lib.codecs.base import Budget, Codec, CodecError, Effort, Plan, Wishes
 from tutorial_lib.codecs.recipes import modern, published_v1, published_v2
-from tutorial_lib.coding.bitstream import BitstreamError, Reader, varint
+from tutorial_lib.coding.bitstream import MAX_OPERATIONS, BitstreamError, Reader, varint
 from tutorial_lib.coding.quantizers import Quantizer
 from tutorial_lib.coding.steps import QuantizedTensor, Step
-from tutorial_lib.latents.coding import decode_latents, encode_latents
+from tutorial_lib.latents.coding import decode_latents, encode_latents, operations
 from tutorial_lib.latents.grids import LatentGrids
 from tutorial_lib.latents.packing import (
     decode_networks,
@@ -97,7 +97,7 @@ class Grids:
         return Plan(name, config, height, width, recipe, wishes.loss, expected, HEADER_BYTES, **aim)
 
     def problem(self, config: GridsConfig, height: int, width: int) -> str | None:
-        if config.weights * height * width > MAX_OPERATIONS:
+        if operations(config, height, width) > MAX_OPERATIONS:
             return f"{width}×{height} pixels are more than this program decodes with {config.grids} grids"
         return None
 

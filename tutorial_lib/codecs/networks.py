@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from tutorial_lib import training
-from tutorial_lib.codecs.base import MAX_OPERATIONS, Budget, CodecError, Effort, Plan, Storage, Wishes
+from tutorial_lib.codecs.base import Budget, CodecError, Effort, Plan, Storage, Wishes
 from tutorial_lib.coding import bitstream
-from tutorial_lib.coding.bitstream import Reader
+from tutorial_lib.coding.bitstream import MAX_OPERATIONS, Reader
 from tutorial_lib.coding.parameters import pack_parameters, stored_laws, unpack_parameters
 from tutorial_lib.coding.quantizers import MaxAbsQuantizer, Quantizer, RateDistortionQuantizer
 from tutorial_lib.coding.rounding import Rounding

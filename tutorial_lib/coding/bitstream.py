@@ -27,6 +27,9 @@ from dataclasses import dataclass
 from tutorial_lib.images import MAX_PIXELS
 
 MAGIC = b"INR"
+MAX_OPERATIONS = 1 << 45
+"""Multiply-adds, and what takes as long, that a file may ask of its decoder; a codec refuses more before it does any."""
+
 VERSION = 1
 """What `write` writes; `read` takes this and all earlier ones."""
 

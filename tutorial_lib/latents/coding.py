@@ -10,19 +10,30 @@ y − m, with one of 32 · 113 tables of integer probabilities: Laplace laws shi
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
 from constriction import stream  # pyright: ignore[reportAttributeAccessIssue]  # it comes without types
 from torch import Tensor
 
-from tutorial_lib.coding.bitstream import BitstreamError, Reader, varint
+from tutorial_lib.coding.bitstream import MAX_OPERATIONS, BitstreamError, Reader, varint
 from tutorial_lib.coding.laws import FRACTION_BITS, PRECISION, decay, tails
 from tutorial_lib.latents.contexts import IntegerContextModel, contexts_of
 from tutorial_lib.latents.grids import LatentGrids
 from tutorial_lib.latents.kernels import Offsets, reach
-from tutorial_lib.latents.shape import FRACTIONS, GAIN, LATENT_SPREADS, MAX_LATENT
+from tutorial_lib.latents.shape import (
+    FRACTIONS,
+    GAIN,
+    LATENT_SPREADS,
+    MAX_LATENT,
+    GridsConfig,
+    grid_sizes,
+    operations_per_pixel,
+)
+
+PER_WAVE, PER_POSITION, PER_PROBABILITY = 1 << 23, 1 << 16, 1 << 8
+"""What decoding takes beside its arithmetic, in multiply-adds that take as long."""
 
 MAX_RESIDUAL = 2 * MAX_LATENT + 1
 _CHUNK = 1 << 14
@@ -43,9 +54,11 @@ class LaplaceTables:
 
     def rows(self, spreads: np.ndarray, fractions: np.ndarray) -> np.ndarray:
         """(n, 2·bound + 1) probabilities, float64, for spreads 0 … `LATENT_SPREADS` − 1 and fractions −16 … 15."""
-        for spread in np.unique(spreads[~self._ready[spreads]]).tolist():
-            self._rows[spread * FRACTIONS : (spread + 1) * FRACTIONS] = self._make(spread)
-            self._ready[spread] = True
+        ready = self._ready[spreads]
+        if not ready.all():  # np.unique is slow
+            for spread in np.unique(spreads[~ready]).tolist():
+                self._rows[spread * FRACTIONS : (spread + 1) * FRACTIONS] = self._make(spread)
+                self._ready[spread] = True
         return self._rows[spreads * FRACTIONS + fractions + FRACTIONS // 2]
 
     def _make(self, spread: int) -> np.ndarray:
@@ -82,6 +95,20 @@ def waves(rows: int, columns: int, slope: int) -> Iterator[tuple[np.ndarray, np.
             yield row, wave - slope * row
 
 
+def operations(config: GridsConfig, height: int, width: int, bounds: Sequence[int] = ()) -> float:
+    """What decoding takes, in multiply-adds; that many waves take their time even where each is of one position.
+
+    Args:
+        bounds: of the grids' residuals, finest first; those left out are 0.
+    """
+    slope, total = wave_slope(config.neighbours), operations_per_pixel(config, height, width) * height * width
+    for level, (rows, columns) in enumerate(grid_sizes(config, height, width)):
+        positions, bound = rows * columns, bounds[level] if level < len(bounds) else 0
+        total += PER_WAVE * min(columns + slope * (rows - 1), positions)
+        total += positions * (PER_POSITION + PER_PROBABILITY * (2 * bound + 1))
+    return total
+
+
 def _split(locations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Whole steps m and the fraction −16 … 15 of a location in 1/32."""
     whole = (locations + FRACTIONS // 2) >> int(math.log2(FRACTIONS))
@@ -106,9 +133,9 @@ def encode_latents(representation: LatentGrids) -> bytes:
         if not grids[level].any():
             head = varint(0) + head
             continue
-        laws = [model(contexts_of(config, grids, [band])) for band in bands if band.level == level]
+        laws = [model(contexts_of(config, grids, [band]).numpy()) for band in bands if band.level == level]
         places = np.concatenate([row * columns + column for row, column in waves(rows, columns, slope)])
-        locations, spreads = (torch.cat(part).numpy()[places] for part in zip(*laws, strict=True))
+        locations, spreads = (np.concatenate(part)[places] for part in zip(*laws, strict=True))
         whole, fractions = _split(locations)
         residuals = grids[level].flatten().numpy().astype(np.int64)[places] - whole
         bound = int(np.abs(residuals).max())
@@ -135,11 +162,15 @@ def decode_latents(representation: LatentGrids, data: bytes) -> None:
     bounds = [reader.varint() for _ in sizes]
     if any(bound > 1 + MAX_RESIDUAL for bound in bounds):
         raise BitstreamError(f"a grid's largest residual of {max(bounds) - 1} is impossible")
+    config, height, width = representation.config, representation.height, representation.width
+    if operations(config, height, width, [max(bound - 1, 0) for bound in bounds]) > MAX_OPERATIONS:
+        what = f"{width}×{height} pixels in {config.grids} grids with residuals of up to {max(bounds) - 1}"
+        raise BitstreamError(f"{what} are more than this program decodes")
     decoder, model = _Decoder(reader.take(len(data) - reader.position)), IntegerContextModel(representation.context)
     grids = []  # coarsest first
     for size, bound in zip(reversed(sizes), reversed(bounds), strict=True):
         if bound:
-            grids.append(_decode_grid(representation.config.neighbours, model, decoder, size, bound - 1))
+            grids.append(_decode_grid(config.neighbours, model, decoder, size, bound - 1))
         else:
             grids.append(torch.zeros(size, dtype=torch.float64))
     decoder.end(representation.latents.numel())
@@ -155,7 +186,7 @@ def _decode_grid(neighbours: Offsets, model: IntegerContextModel, decoder: _Deco
     offsets = np.array([row * stride + column for row, column in neighbours])[:, None]
     for row, column in waves(rows, columns, wave_slope(neighbours)):
         places = (row + above) * stride + column + beside
-        locations, spreads = (part.numpy() for part in model(torch.from_numpy(padded[places + offsets])))
+        locations, spreads = model(padded[places + offsets])
         whole, fractions = _split(locations)
         if bound:
             whole = whole + decoder.take(tables.rows(spreads, fractions)) - bound
