@@ -12,7 +12,6 @@ import subprocess
 import sys
 import threading
 import tomllib
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from picture_files import linear_grey_profile, png, srgb_of_linear, swapped_profile, tiff
 from PIL import Image, ImageCms
 from torch import Tensor
 
@@ -47,60 +47,6 @@ def grey_rgb(grey: np.ndarray) -> np.ndarray:
 def over_white(rgb: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     share = alpha[..., None].astype(np.float64) / 255
     return rgb * share + 255 * (1 - share)
-
-
-def png(width: int, height: int, depth: int, colour: int, rows: bytes, chunks: dict[bytes, bytes]) -> bytes:
-    """A PNG written by hand, of the kinds that Pillow reads but can't write; `rows` without filter bytes."""
-
-    def chunk(kind: bytes, content: bytes) -> bytes:
-        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
-
-    stride = len(rows) // max(height, 1)
-    filtered = b"".join(b"\0" + rows[i * stride : (i + 1) * stride] for i in range(height))
-    parts = [chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0))]
-    parts += [chunk(kind, content) for kind, content in chunks.items()]
-    return b"\x89PNG\r\n\x1a\n" + b"".join([*parts, chunk(b"IDAT", zlib.compress(filtered)), chunk(b"IEND", b"")])
-
-
-def tiff(width: int, height: int, samples: bytes, bits: int, photometric: int) -> bytes:
-    """A one-strip little-endian grey TIFF written by hand."""
-    tags = {256: width, 257: height, 258: bits, 259: 1, 262: photometric, 277: 1, 278: height}
-    tags |= {273: 8 + 2 + 12 * 9 + 4, 279: len(samples)}
-    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in sorted(tags.items()))
-    return b"II*\0" + struct.pack("<IH", 8, len(tags)) + entries + bytes(4) + samples
-
-
-def swapped_profile() -> bytes:
-    """An RGB profile in which red and green change places."""
-    profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
-    red, green = profile.index(b"rXYZ"), profile.index(b"gXYZ")
-    profile[red : red + 4], profile[green : green + 4] = b"gXYZ", b"rXYZ"
-    return bytes(profile).replace("sRGB".encode("utf-16-be"), "test".encode("utf-16-be"))
-
-
-def linear_grey_profile() -> bytes:
-    """A grey profile whose samples are proportional to light (gamma 1)."""
-    text = b"linear grey\0"
-    white = struct.pack(">4sIiii", b"XYZ ", 0, 63190, 65536, 54061)
-    tags = {
-        b"desc": struct.pack(">4sII", b"desc", 0, len(text)) + text + bytes(78),
-        b"cprt": b"text" + bytes(4) + b"none\0",
-        b"wtpt": white,
-        b"kTRC": struct.pack(">4sII", b"curv", 0, 0),
-    }
-    table, body, offset = struct.pack(">I", len(tags)), b"", 128 + 4 + 12 * len(tags)
-    for tag, content in tags.items():
-        content += bytes(-len(content) % 4)
-        table += struct.pack(">4sII", tag, offset + len(body), len(content))
-        body += content
-    header = struct.pack(">I4sI4s4s4s", offset + len(body), b"none", 0x02100000, b"mntr", b"GRAY", b"XYZ ")
-    header += struct.pack(">6H4s", 2024, 1, 1, 0, 0, 0, b"acsp") + bytes(28) + white[8:]
-    return header + bytes(128 - len(header)) + table + body
-
-
-def srgb_of_linear(light: np.ndarray) -> np.ndarray:
-    """IEC 61966-2-1."""
-    return np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
 
 
 # ---------------------------------------------------------------------------------------------- reading
@@ -207,9 +153,9 @@ def test_sixteen_bit_grey_is_scaled_not_clipped(tmp_path: Path, suffix: str) -> 
 
 def test_odd_grey_tiffs() -> None:
     samples = GREY16.astype("<u2").tobytes()
-    np.testing.assert_allclose(images.load_bytes(tiff(7, 5, samples, 16, photometric=0))[1], 1 - GREY16 / 65535, atol=1e-6)
+    np.testing.assert_allclose(images.load_bytes(tiff(7, 5, [samples], 16, photometric=0))[1], 1 - GREY16 / 65535, atol=1e-6)
     twelve = bytes([0xFF, 0xF0, 0x00])  # 4095, 0
-    assert images.load_bytes(tiff(2, 1, twelve, 12, photometric=1))[0].tolist() == [[1.0, 0.0]]
+    assert images.load_bytes(tiff(2, 1, [twelve], 12, photometric=1))[0].tolist() == [[1.0, 0.0]]
 
 
 def test_transparent_grey_in_a_16_bit_png() -> None:

@@ -12,9 +12,19 @@ from dataclasses import dataclass
 
 from tutorial_lib.coding import bitstream
 from tutorial_lib.coding.bitstream import BitstreamError
+from tutorial_lib.images.containers import jpeg_segments
 
-_JPEG_NAMES = {0xC4: "Huffman tables", 0xDB: "quantization tables", 0xFE: "comment", 0xDD: "restart interval"}
-_STANDALONE = {0x01, *range(0xD0, 0xDA)}
+_JPEG_TABLES = {0xC4: "Huffman tables", 0xCC: "arithmetic coding tables", 0xDB: "quantization tables"}
+_JPEG_NAMES = {
+    **dict.fromkeys(range(0xC0, 0xD0), "frame header"),
+    **{0xE0 + number: f"APP{number}" for number in range(16)},
+    **_JPEG_TABLES,
+    0xD8: "start",
+    0xD9: "end",
+    0xDC: "number of lines",
+    0xDD: "restart interval",
+    0xFE: "comment",
+}
 
 
 @dataclass(frozen=True)
@@ -73,33 +83,16 @@ def _shared_out(count: int, weights: list[float]) -> list[int]:
 
 
 def _jpeg(data: bytes) -> tuple[Part, ...]:
-    """Marker segments (ITU-T T.81, annex B); a scan runs to the next marker that is no restart."""
+    """Marker segments (ITU-T T.81, annex B), fill bytes with the segment behind them."""
     found, position, scans = [], 0, 0
-    while position < len(data):
-        if data[position] != 0xFF or position + 1 >= len(data):
-            raise BitstreamError(f"this JPEG file has no marker at byte {position}")
-        marker, start = data[position + 1], position
-        if marker in _STANDALONE:
-            position += 2
-            found.append(Part("header", {0xD8: "start", 0xD9: "end"}.get(marker, "marker"), 2))
-            if marker == 0xD9 and position < len(data):
-                found.append(Part("header", "behind the end", len(data) - position))
-                break
-            continue
-        length = int.from_bytes(data[position + 2 : position + 4], "big")
-        position += 2 + length
-        if length < 2 or position > len(data):
-            raise BitstreamError(f"a segment of this JPEG file, from byte {start}, ends early")
-        if marker == 0xDA:
-            while position + 1 < len(data) and not (data[position] == 0xFF and data[position + 1] not in {0, *range(0xD0, 0xD8)}):
-                position += 1
-            if position + 1 >= len(data):
-                position = len(data)
-            scans += 1
-            found.append(Part("scan", f"scan {scans}", position - start))
-        elif marker in (0xC4, 0xDB):
-            found.append(Part("tables", _JPEG_NAMES[marker], position - start))
-        else:
-            name = _JPEG_NAMES.get(marker) or (f"APP{marker - 0xE0}" if 0xE0 <= marker <= 0xEF else "frame header")
-            found.append(Part("header", name, position - start))
+    try:
+        for marker, start, _, position in jpeg_segments(data):
+            section = "scan" if marker == 0xDA else "tables" if marker in _JPEG_TABLES else "header"
+            scans += marker == 0xDA
+            name = f"scan {scans}" if marker == 0xDA else _JPEG_NAMES.get(marker, "marker")
+            found.append(Part(section, name, position - start))
+    except ValueError as error:
+        raise BitstreamError(f"this JPEG file is damaged: {error}") from None
+    if position < len(data):
+        found.append(Part("header", "behind the end", len(data) - position))
     return tuple(found)

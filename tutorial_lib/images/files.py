@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import io
 import os
+import re
+import threading
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 import torch
-from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageFile
 from torch import Tensor
 
+from tutorial_lib.images import containers
 from tutorial_lib.images.arrays import MAX_PIXELS, ImageError, from_uint8, require_picture, to_uint8
+from tutorial_lib.images.colour import Claim, to_srgb
 from tutorial_lib.runtime import write_atomically
 
 # A list, because Pillow would otherwise try everything it knows: its EPS reader runs an outside program on
@@ -37,7 +43,15 @@ _WRITABLE: dict[str, tuple[str, dict[str, Any]]] = {
     ".avif": ("AVIF", {"quality": 90, "subsampling": "4:4:4", "speed": 6}),
 }
 
-_TIFF_BITS_PER_SAMPLE, _TIFF_PHOTOMETRIC = 258, 262
+_TIFF_BITS_PER_SAMPLE, _TIFF_PHOTOMETRIC, _TIFF_PLANAR = 258, 262, 284
+_MAX_BYTES = 9 * MAX_PIXELS  # the largest picture with four channels of 16 bits, and room for what stands beside it
+_UNKNOWN_KIND = re.compile(r"support|cannot handle|unknown (?:code|pixel mode|raw mode|data org)|not available", re.I)
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE, 8: Image.Transpose.ROTATE_90,
+}  # fmt: skip
+"""What undoes each orientation of EXIF."""
+_SILENCE = threading.Lock()
 
 
 def load(path: str | os.PathLike[str]) -> Tensor:
@@ -52,24 +66,26 @@ def load(path: str | os.PathLike[str]) -> Tensor:
       is read at 8 bits, which is what Pillow offers;
     - floating-point grey is read when its values are in [0, 1], integer grey when they are in 0 … 65535;
       other ranges have no agreed white and are refused;
-    - the EXIF orientation is applied; an embedded ICC profile other than sRGB is converted to sRGB
-      (perceptual intent); a damaged profile is ignored;
+    - what the file says about its colours, by an ICC profile, code points or gamma and chromaticities, is
+      followed into sRGB (`colour.to_srgb`); HDR is refused; a damaged profile is ignored;
+    - the orientation of EXIF and the clean aperture of AVIF are applied; comments and other things beside the
+      pixels (`containers.split`) can be broken or large: they never refuse a picture;
     - animations and multi-page files: the first frame.
 
     Args:
-        path: the file.
+        path: the file; a pipe is read to its end.
 
     Returns:
         picture (3, H, W), float32, RGB in [0, 1], on the CPU.
 
     Raises:
-        ImageError: the file does not exist, is a folder, is no picture, is damaged or cut short, or has more
-            than `MAX_PIXELS` pixels. The message names the file.
+        ImageError: the file does not exist, is a folder, is no picture, of a kind that is not supported, HDR,
+            damaged or cut short, or has more than `MAX_PIXELS` pixels. The message names the file and says which.
     """
     name = os.fspath(path)
     try:
         with open(path, "rb") as file:
-            return _read(file, name, _READABLE)
+            return _read(_content(file, name), name, _READABLE)
     except ImageError:
         raise
     except (OSError, ValueError) as error:  # ValueError: a path with a null character
@@ -87,7 +103,7 @@ def load_bytes(data: bytes, name: str = "the data", formats: tuple[str, ...] = _
     Raises:
         ImageError: as `load`.
     """
-    return _read(io.BytesIO(data), name, formats)
+    return _read(data, name, formats)
 
 
 def save(picture: Tensor, path: str | os.PathLike[str]) -> None:
@@ -145,38 +161,117 @@ def _why_unreadable(path: str | os.PathLike[str], error: Exception) -> str:
     return f"{os.fspath(path)!r} can't be read: {_reason(error)}."
 
 
-def _read(file: BinaryIO, name: str, formats: tuple[str, ...]) -> Tensor:
-    start = file.read(12)
-    if not start:
+def _content(file: BinaryIO, name: str) -> bytes:
+    """All of a file, or of a pipe, which says nothing of its length."""
+    pieces, length = [], 0
+    while piece := file.read(2**24):
+        pieces.append(piece)
+        length += len(piece)
+        if length > _MAX_BYTES:
+            raise ImageError(f"{name} is too large: more than {_MAX_BYTES:,} bytes.")
+    return b"".join(pieces)
+
+
+def _read(data: bytes, name: str, formats: tuple[str, ...]) -> Tensor:
+    if not data:
         raise ImageError(f"{name} is empty.")
-    Image.init()
-    too_large = f"{name} has more than {MAX_PIXELS:,} pixels, the most that this library opens."
+    bare, beside = containers.split(data)
     with warnings.catch_warnings():
         # Pillow warns of odd metadata and of sizes; here a picture is read or refused, without remarks.
         warnings.simplefilter("ignore")
+        image = _open(bare, name, formats)
         try:
-            image = Image.open(file, formats=[format_ for format_ in formats if format_ in Image.OPEN])
-            if image.width * image.height > MAX_PIXELS:
-                raise ImageError(too_large)
-            if image.width < 1 or image.height < 1:
-                raise ImageError(f"{name} is {image.width}x{image.height} pixels: there is nothing to see.")
+            _require_size(image, name)
             _rescale_colour_key(image)
-            image.load()
-            return _to_picture(image, name)
-        except (ImageError, MemoryError):
+            _name_samples(image)
+            frame = image.tile[0].extents if image.format == "GIF" and image.tile else None
+            with _silent() if image.format == "TIFF" else contextlib.nullcontext():
+                image.load()
+            _require_size(image, name)  # of an icon: only now it is known
+            return _to_picture(image, beside, frame, name)
+        except ImageError:
             raise
-        except UnidentifiedImageError as error:
-            if start[4:8] == b"ftyp" and start[8:12] in (b"heic", b"heix", b"hevc", b"mif1", b"msf1"):
-                raise ImageError(
-                    f"{name} is a HEIC picture, which Pillow can't read by itself: export it as JPEG or PNG."
-                ) from error
-            raise ImageError(
-                f"{name} is no picture in a format that this library reads, or its start or end is damaged."
-            ) from error
-        except Image.DecompressionBombError as error:
-            raise ImageError(too_large) from error
         except Exception as error:  # Pillow's readers raise almost anything on damaged files
-            raise ImageError(f"{name} is damaged or cut short ({_reason(error)}).") from error
+            raise _refusal(name, image.format, error) from error
+
+
+def _open(data: bytes, name: str, formats: tuple[str, ...]) -> ImageFile.ImageFile:
+    """As `Image.open` does it; but its "cannot identify image file" hides what a reader that knows the format found wrong."""
+    Image.init()
+    refusal = None
+    for format_ in formats:
+        factory, accept = Image.OPEN.get(format_, (None, None))
+        accepted = accept(data[:16]) if accept else True
+        if isinstance(accepted, str):  # Pillow was built without what it takes
+            refusal = _refusal(name, format_, NotImplementedError(accepted))
+        elif factory and accepted:
+            try:
+                return factory(io.BytesIO(data), name)
+            except Exception as error:
+                refusal = _refusal(name, format_, error)
+    if data[4:8] == b"ftyp" and data[8:12] in (b"heic", b"heix", b"hevc", b"mif1", b"msf1") and "HEIF" not in Image.OPEN:
+        raise ImageError(f"{name} is a HEIC picture, which Pillow can't read by itself: export it as JPEG or PNG.")
+    raise refusal or ImageError(f"{name} is no picture in a format that this library reads, or its start is damaged.")
+
+
+def _refusal(name: str, format_: str | None, error: Exception) -> ImageError:
+    """What to say of a file that a reader of Pillow's gave up: too large, of a kind that it doesn't know, or damaged."""
+    if isinstance(error, Image.DecompressionBombError):
+        return _too_large(name)
+    if isinstance(error, MemoryError):
+        return ImageError(f"{name} is too large for the memory of this machine.")
+    reason = _reason(error)
+    if format_ == "TIFF" and reason.isdigit():  # the key that its table of compressions lacks
+        reason = f"unknown code {reason}"
+    if _UNKNOWN_KIND.search(reason):
+        return ImageError(f"{name} is a kind of {format_} file that is not supported ({reason}): convert it to PNG.")
+    return ImageError(f"{name} is damaged or cut short ({reason}).")
+
+
+def _require_size(image: Image.Image, name: str) -> None:
+    if image.width * image.height > MAX_PIXELS:
+        raise _too_large(name)
+    if image.width < 1 or image.height < 1:
+        raise ImageError(f"{name} is {image.width}x{image.height} pixels: there is nothing to see.")
+
+
+def _too_large(name: str) -> ImageError:
+    return ImageError(f"{name} is too large: more than {MAX_PIXELS:,} pixels, the most that this library opens.")
+
+
+@contextlib.contextmanager
+def _silent() -> Iterator[None]:
+    """Without what C code prints: libtiff writes its errors, which Pillow raises too, to the standard error of the process."""
+    with _SILENCE, contextlib.ExitStack() as undo:
+        with contextlib.suppress(OSError):  # a process without a standard error
+            kept = os.dup(2)
+            undo.callback(os.close, kept)
+            undo.callback(os.dup2, kept, 2)
+            with open(os.devnull, "wb") as nowhere:
+                os.dup2(nowhere.fileno(), 2)
+        yield
+
+
+def _name_samples(image: ImageFile.ImageFile) -> None:
+    """Tell Pillow how a TIFF's samples lie where it has them wrong.
+
+    Planes of 16 bits are read as if they had 8; and what libtiff has brought into the machine's byte order is turned once more.
+    """
+    if image.format != "TIFF":
+        return
+    tags: Any = image.tag_v2  # pyright: ignore[reportAttributeAccessIssue]
+    planar, deep = tags.get(_TIFF_PLANAR) == 2, max(tags.get(_TIFF_BITS_PER_SAMPLE, (1,))) > 8
+    if planar and image.mode == "LA":
+        raise NotImplementedError("unsupported planes of grey and alpha")
+    for index, tile in enumerate(image.tile):
+        raw, *more = tile.args if isinstance(tile.args, tuple) else ("",)
+        if tile.codec_name == "libtiff":
+            named = re.sub(r"(?<=\d)B", "N", raw)
+        elif planar and deep and raw in ("R", "G", "B", "A"):
+            named = raw + (";16L" if tags.prefix == b"II" else ";16B")
+        else:
+            continue
+        image.tile[index] = tile._replace(args=(named, *more))
 
 
 def _rescale_colour_key(image: ImageFile.ImageFile) -> None:
@@ -195,17 +290,14 @@ def _rescale_colour_key(image: ImageFile.ImageFile) -> None:
         image.info["transparency"] = key * (85 if raw_mode == "L;2" else 17)
 
 
-def _to_picture(image: Image.Image, name: str) -> Tensor:
-    icc = image.info.get("icc_profile")
+def _to_picture(image: Image.Image, beside: containers.Beside, frame: containers.Box | None, name: str) -> Tensor:
+    claims = beside.claims or tuple(filter(None, [image.info.get("icc_profile")]))
     deep = image.mode in ("I", "F") or image.mode.startswith("I;16")
     white = _deep_white(image)
     inverted = deep and image.format == "TIFF" and image.tag_v2.get(_TIFF_PHOTOMETRIC) == 0  # pyright: ignore[reportAttributeAccessIssue]
-    try:
-        image = ImageOps.exif_transpose(image)
-    except Exception:  # damaged EXIF raises anything: show the pixels as they are stored
-        image = image.copy()
+    image = _as_shown(image, beside, frame)
     if deep:
-        return _from_deep_grey(image, white, inverted, icc, name)
+        return _from_deep_grey(image, white, inverted, claims, name)
     if image.mode in ("La", "RGBa"):
         image = image.convert(image.mode.replace("a", "A"))
     if image.mode in ("LA", "PA", "RGBA") or "transparency" in image.info:
@@ -213,12 +305,30 @@ def _to_picture(image: Image.Image, name: str) -> Tensor:
         opaque = with_alpha.convert("L" if image.mode in ("1", "L", "LA") else "RGB")
         opaque.info.pop("transparency", None)
         page = Image.new("RGB", image.size, "white")
-        image = Image.composite(_to_srgb(opaque, icc), page, with_alpha.getchannel("A"))
+        image = Image.composite(to_srgb(opaque, claims, name), page, with_alpha.getchannel("A"))
     else:
         if image.mode in ("1", "P", "RGBX", "YCbCr", "HSV"):
             image = image.convert("L" if image.mode == "1" else "RGB")
-        image = _to_srgb(image, icc)
+        image = to_srgb(image, claims, name)
     return from_uint8(np.asarray(image))
+
+
+def _as_shown(image: Image.Image, beside: containers.Beside, frame: containers.Box | None) -> Image.Image:
+    """Cropped to the clean aperture (which libheif does itself), then turned: the order of ISO/IEC 23000-22, 7.3.6.7.
+
+    A GIF's frame lies on a transparent screen, as browsers have it, where Pillow fills the rest with a colour.
+    """
+    if beside.grey and image.mode == "RGBA":  # what Pillow makes of grey and alpha in 16 bits
+        image = image.convert("LA")
+    if frame and frame != (0, 0, *image.size):
+        drawn = image.convert("RGBA").crop(frame)
+        image = Image.new("RGBA", image.size)
+        image.paste(drawn, frame)
+    if beside.aperture and image.format == "AVIF":
+        image = image.crop(beside.aperture)
+    exif, xmp = (image.info.get(key) or b"" for key in ("exif", "xmp"))
+    turn = beside.orientation or containers.orientation(exif, xmp if image.format == "WEBP" else b"")
+    return image.transpose(_TURNS[turn]) if turn in _TURNS else image
 
 
 def _deep_white(image: Image.Image) -> float:
@@ -231,7 +341,7 @@ def _deep_white(image: Image.Image) -> float:
     return 65535.0
 
 
-def _from_deep_grey(image: Image.Image, white: float, inverted: bool, icc: bytes | None, name: str) -> Tensor:
+def _from_deep_grey(image: Image.Image, white: float, inverted: bool, claims: tuple[Claim, ...], name: str) -> Tensor:
     samples = np.asarray(image)
     low, high = samples.min(), samples.max()
     if not (low >= 0 and high <= white):  # so that NaN is refused, too
@@ -240,32 +350,10 @@ def _from_deep_grey(image: Image.Image, white: float, inverted: bool, icc: bytes
         )
     grey = (samples / white).astype(np.float32)
     grey = 1 - grey if inverted else grey
-    # The profile's curve from 256 levels, read in between: Pillow's colour engine takes no 16-bit grey.
-    levels = Image.fromarray(np.arange(256, dtype=np.uint8)[None])
-    curve = np.asarray(_to_srgb(levels, icc))[0].astype(np.float32) / 255
-    ramp = np.arange(256, dtype=np.float32) / 255
-    channels = np.stack([np.interp(grey, ramp, curve[:, channel]) for channel in range(3)])
+    levels = Image.fromarray((grey * 65535).round().astype(np.uint16))
+    if (shown := to_srgb(levels, claims, name)) is not levels:
+        grey = np.asarray(shown).astype(np.float32) / 65535
     key = image.info.get("transparency")
     if isinstance(key, int):
-        channels[:, samples == key] = 1
-    return torch.from_numpy(channels.astype(np.float32))
-
-
-def _to_srgb(image: Image.Image, icc: bytes | None) -> Image.Image:
-    """An image (L, RGB, CMYK, LAB) as RGB, through its embedded profile where that fits and says anything."""
-    if icc:
-        try:
-            from PIL import ImageCms
-
-            profile = ImageCms.ImageCmsProfile(io.BytesIO(icc))
-            inside: Any = profile.profile
-            space = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}.get(inside.xcolor_space.strip())
-            # A conversion from sRGB to sRGB would move values by a level.
-            if space == image.mode and "sRGB" not in (inside.profile_description or ""):
-                srgb = ImageCms.createProfile("sRGB")
-                converted = ImageCms.profileToProfile(image, profile, srgb, ImageCms.Intent.PERCEPTUAL, "RGB")
-                if converted is not None:
-                    return converted
-        except (ImportError, OSError, ValueError, TypeError, AttributeError):
-            pass  # a damaged profile, or a Pillow without colour management: viewers show the plain values
-    return image.convert("RGB")
+        grey = np.where(samples == key, np.float32(1), grey)
+    return torch.from_numpy(np.stack([grey] * 3))
