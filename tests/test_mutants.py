@@ -104,6 +104,13 @@ def test_each_mutant_has_a_message_of_its_own(identifier: str) -> None:
     assert {name: message for name, message in messages.items() if fault(message)} == {}
 
 
+@pytest.mark.parametrize("seed", SEEDS)
+def test_bits_by_the_letter_of_their_formula_are_refused_for_their_gradient(seed: int) -> None:
+    """Two cases and `torch.where`: the same message as for bits that are clamped after the logarithm, so no mutant."""
+    verdict = evaluate(find("04.4"), load("04").two_cases, seed)
+    assert verdict.status == "wrong" and "the case that it doesn't take" in verdict.message
+
+
 def test_alarm_rings_for_an_exercise_that_takes_anything() -> None:
     from dataclasses import replace
 
