@@ -269,6 +269,22 @@ def test_classes_are_checked_whatever_their_parameters_are_called() -> None:
     assert "AttributeError" in evaluate(LAYER, lambda *_: 3).message
 
 
+def test_gradients_are_asked_for_one_by_one() -> None:
+    x, y = torch.zeros(3, requires_grad=True), torch.ones(3, requires_grad=True)
+    found = comparing.slopes(x * y, {"x": x, "y": y})
+    assert torch.equal(found["x"], torch.arange(3).cos()) and not found["y"].any()
+    for result, words in (
+        ((x * y).detach(), "no gradient comes back"),
+        (x * 2, "no gradient reaches y"),
+        (x.sqrt() + y, "gradient for x is NaN or infinite"),
+        ("text", "no gradient comes back"),
+    ):
+        with pytest.raises(Wrong, match=words):
+            comparing.slopes(result, {"x": x, "y": y})
+    layer = nn.Linear(2, 1)
+    assert list(comparing.parameters_of(layer)) == ["parameter 1", "parameter 2"]
+
+
 def test_a_check_may_speak_for_itself() -> None:
     def call(answer: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
         if answer.__name__ == "forbidden":

@@ -15,17 +15,21 @@ import pytest
 from tutorial_lib.course import comparing
 from tutorial_lib.course.exercises import Exercise, evaluate, exercises_of, lesson, notebooks
 
-SEEDS = range(5)
+SEEDS, MANY_SEEDS = range(5), range(1000, 1200)
 EXERCISES = [each for notebook in notebooks() for each in exercises_of(notebook).values()]
 
 
-def load(notebook: str) -> ModuleType:
-    return importlib.import_module(f"tutorial_lib.lessons.{lesson(notebook).name}.mutants")
+def load(notebook: str, module: str = "mutants") -> ModuleType:
+    return importlib.import_module(f"tutorial_lib.lessons.{lesson(notebook).name}.{module}")
 
 
 MUTANTS: dict[str, dict[str, tuple[Any, str]]] = {
     key: wrong for notebook in notebooks() for key, wrong in load(notebook).MUTANTS.items()
 }
+RIGHT: dict[str, dict[str, Any]] = {
+    key: right for notebook in notebooks() for key, right in load(notebook, "right").RIGHT.items()
+}
+STYLES = [(key, name) for key, right in RIGHT.items() for name in right]
 NAMED = [(key, name) for key, wrong in MUTANTS.items() for name in wrong]
 
 
@@ -43,9 +47,21 @@ def answer_of(mutant: Any, notebook: str) -> Any:
     return scope[[name for name in scope if name not in before and name != "__builtins__"][-1]]
 
 
-def test_every_exercise_has_three_to_six_mutants_and_every_mutant_an_exercise() -> None:
+def test_every_exercise_has_three_to_eight_mutants_and_every_mutant_an_exercise() -> None:
     assert MUTANTS.keys() == {each.id for each in EXERCISES}
-    assert {key: len(wrong) for key, wrong in MUTANTS.items() if not 3 <= len(wrong) <= 6} == {}
+    assert {key: len(wrong) for key, wrong in MUTANTS.items() if not 3 <= len(wrong) <= 8} == {}
+
+
+def test_every_exercise_has_three_right_answers_in_other_styles() -> None:
+    assert RIGHT.keys() == {each.id for each in EXERCISES}
+    assert {key: len(right) for key, right in RIGHT.items() if len(right) < 3} == {}
+
+
+@pytest.mark.parametrize(("identifier", "name"), STYLES)
+def test_a_right_answer_in_another_style_passes(identifier: str, name: str) -> None:
+    for seed in SEEDS:
+        verdict = evaluate(find(identifier), RIGHT[identifier][name], seed)
+        assert verdict.status == "passed", verdict
 
 
 @pytest.mark.parametrize("exercise", EXERCISES, ids=lambda each: each.id)
@@ -88,6 +104,13 @@ def test_each_mutant_has_a_message_of_its_own(identifier: str) -> None:
     assert {name: message for name, message in messages.items() if fault(message)} == {}
 
 
+@pytest.mark.parametrize("seed", SEEDS)
+def test_bits_by_the_letter_of_their_formula_are_refused_for_their_gradient(seed: int) -> None:
+    """Two cases and `torch.where`: the same message as for bits that are clamped after the logarithm, so no mutant."""
+    verdict = evaluate(find("04.4"), load("04").two_cases, seed)
+    assert verdict.status == "wrong" and "the case that it doesn't take" in verdict.message
+
+
 def test_alarm_rings_for_an_exercise_that_takes_anything() -> None:
     from dataclasses import replace
 
@@ -95,6 +118,23 @@ def test_alarm_rings_for_an_exercise_that_takes_anything() -> None:
     mutant, _ = MUTANTS[EXERCISES[0].id]["colours forgotten"]
     assert evaluate(blind, mutant, 0).status == "passed"
     assert evaluate(EXERCISES[0], mutant, 0).status == "wrong"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("identifier", MUTANTS)
+def test_no_seed_lets_a_wrong_answer_pass_or_refuses_a_right_one(identifier: str) -> None:
+    passed, refused = set(), set()
+    for seed in MANY_SEEDS:
+        for name, (mutant, words) in MUTANTS[identifier].items():
+            verdict = evaluate(find(identifier), answer_of(mutant, identifier[:2]), seed)
+            if verdict.status != "wrong" or words.lower() not in verdict.message.lower():
+                passed.add((name, seed, verdict.message))
+        refused |= {
+            (name, seed, verdict.message)
+            for name, right in RIGHT[identifier].items()
+            if (verdict := evaluate(find(identifier), right, seed)).status != "passed"
+        }
+    assert (passed, refused) == (set(), set())
 
 
 # ------------------------------------------------------------------------------------------ what is said, can be read

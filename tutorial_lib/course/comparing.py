@@ -90,6 +90,31 @@ def slope(function: Callable[..., Tensor], values: Tensor, *others: Any) -> Tens
     return torch.autograd.grad(result.sum(), values)[0]
 
 
+def slopes(result: Any, sources: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The gradients of a result for what it was made of, by name: whatever a later cell trains must get one.
+
+    Raises:
+        Wrong: no gradient comes back at all, none reaches one of the sources, or it isn't finite there.
+    """
+    if not isinstance(result, Tensor) or not result.requires_grad:
+        raise Wrong("no gradient comes back: is there a `detach()` or `no_grad()` in it?")
+    weights = torch.arange(result.numel(), device=result.device).cos().view_as(result)  # a plain sum would hide what cancels
+    found = torch.autograd.grad((weights * result).sum(), list(sources.values()), allow_unused=True)
+    for name, gradient in zip(sources, found, strict=True):
+        if gradient is None:
+            raise Wrong(f"no gradient reaches {name}: is there a `detach()`, `.data` or `no_grad()` on the way?")
+        if not gradient.isfinite().all():
+            raise Wrong(
+                f"the value is right, but the gradient for {name} is NaN or infinite: the first step of a fit is its last"
+            )
+    return dict(zip(sources, found, strict=True))
+
+
+def parameters_of(module: nn.Module) -> dict[str, Tensor]:
+    """A module's parameters, numbered in order: their names are the participant's."""
+    return {f"parameter {number}": each for number, each in enumerate(module.parameters(), 1)}
+
+
 def same(yours: Any, target: Any, tolerance: float) -> bool:
     """Whether two results are equal up to the tolerance: |yours − target| ≤ tolerance · (1 + |target|)."""
     return difference(yours, target, tolerance) is None

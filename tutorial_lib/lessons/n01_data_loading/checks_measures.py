@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -67,6 +68,11 @@ def _unclamped(picture: Tensor, reference: Tensor) -> float:
     return _psnr_of(float(((255 * picture).round() - (255 * reference).round()).square().mean()))
 
 
+def _one_of_two(first: Callable[[Tensor], Tensor], second: Callable[[Tensor], Tensor]) -> Callable[[Tensor, Tensor], float]:
+    """Both brought into grey levels, each in its own way."""
+    return lambda p, r: _psnr_of(float((first(p).double() - second(r).double()).square().mean()))
+
+
 def _truncated(picture: Tensor, reference: Tensor) -> float:
     first, second = ((255 * each.clamp(0, 1)).floor() for each in (picture, reference))
     return _psnr_of(float((first - second).square().mean()))
@@ -80,13 +86,14 @@ def _clean(random: Random) -> tuple[Tensor, Tensor]:
 
 
 def _raw(random: Random) -> tuple[Tensor, Tensor]:
-    """As a network gives it: between the grey levels, and beyond black and white."""
+    """Both as a network gives them: between the grey levels, and beyond black and white, each as far as it likes."""
     height, width = random.size()
     reference = random.picture(height, width)
     reference[:, 0], reference[:, -1] = 0.0, 1.0
-    picture = reference + random.normal(3, height, width, std=0.004)
-    picture[:, 0] -= 0.05
-    picture[:, -1] += 0.05
+    picture, reference = (reference + random.normal(3, height, width, std=0.004) for _ in range(2))
+    for each, beyond in ((picture, 0.05), (reference, 0.12)):
+        each[:, 0] -= beyond
+        each[:, -1] += beyond
     return picture, reference
 
 
@@ -148,6 +155,19 @@ _PSNR_MISTAKES = (
 )
 
 _ROUNDING_MISTAKES = (
+    Mistake(
+        "the reference isn't clamped: both pictures go to [0, 1] and to 8 bits first.",
+        like=_one_of_two(_levels, lambda r: (255 * r).round()),
+    ),
+    Mistake(
+        "only one of the two pictures is rounded: both go to [0, 1] and to 8 bits first, the reference too.",
+        like=(
+            _one_of_two(_levels, lambda r: 255 * r),
+            _one_of_two(_levels, lambda r: 255 * r.clamp(0, 1)),
+            _one_of_two(lambda p: 255 * p, _levels),
+            _one_of_two(lambda p: 255 * p.clamp(0, 1), _levels),
+        ),
+    ),
     Mistake(
         "not rounded to 8 bits: no file holds what lies between two grey levels. Clamp to [0, 1], then "
         "multiply by 255 and round.",

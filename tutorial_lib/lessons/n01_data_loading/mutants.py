@@ -128,6 +128,15 @@ def truncated(picture, reference):
     return 10 * torch.log10(1 / (a - b).square().mean()).item()
 
 
+def reference_not_rounded(picture, reference):
+    return 10 * torch.log10(1 / (images.quantize_8bit(picture) - reference).square().mean()).item()
+
+
+def reference_not_clamped(picture, reference):
+    a, b = images.quantize_8bit(picture), (255 * reference).round() / 255
+    return 10 * torch.log10(1 / (a - b).square().mean()).item()
+
+
 # ------------------------------------------------------------------------------------------------ 01.4
 
 
@@ -183,6 +192,8 @@ MUTANTS = {
         "root of the MSE": (rooted, "there is a square root on the MSE"),
         "mean over the wrong axes": (mean_over_the_wrong_axes, "the mean of the three channels' PSNRs"),
         "not rounded to 8 bits": (not_rounded, "not rounded to 8 bits"),
+        "reference not rounded": (reference_not_rounded, "only one of the two"),
+        "reference not clamped": (reference_not_clamped, "the reference isn't clamped"),
         "truncated to 8 bits": (truncated, "truncated, not rounded"),
     },
     "01.4": {

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tutorial_lib.course.comparing import Random, load_parameters
+from tutorial_lib.course.comparing import Random, load_parameters, parameters_of, slopes
 from tutorial_lib.course.exercises import Check, Exercise, Mistake
 from tutorial_lib.lessons.n02_siren.answers import SineLayer, encode
 
@@ -41,6 +41,11 @@ def _encoded(base: float = 1.4, factor: float = math.pi, first: int = 0, order: 
         return torch.cat([x, waves], dim=-1)
 
     return wrong
+
+
+def _slopes_of_encoding(encode, coordinates: Tensor, frequencies: int) -> dict[str, Tensor]:
+    coordinates = coordinates.requires_grad_()
+    return slopes(encode(coordinates, frequencies), {"the coordinates": coordinates})
 
 
 _AGREE = "The network would learn as well, but the weights in a file fit one order alone, so encoder and decoder must agree."
@@ -103,6 +108,26 @@ ENCODING = Exercise(
         Check(
             "with L = 0 the coordinates pass unchanged",
             inputs=lambda random: (random.tensor(*random.size(), 2, low=-1, high=1), 0),
+            mistakes=(
+                Mistake(
+                    "with L = 0 there are no waves, and x and y alone are left, as in SIREN's own networks: begin the list of "
+                    "what you stack with x and y.",
+                    error="Error",
+                ),
+            ),
+        ),
+        Check(
+            "it has slopes along x and y",
+            inputs=lambda random: (random.tensor(*random.size(), 2, low=-1, high=1), random.randint(1, 5)),
+            call=_slopes_of_encoding,
+            tolerance=1e-3,
+            mistakes=(
+                Mistake(
+                    "the result has no slope along x and y: NumPy, `detach()` or `no_grad()` cut the gradient off, and a later "
+                    "cell asks for the picture's slopes.",
+                    error="no gradient",
+                ),
+            ),
         ),
     ),
     hints=(
@@ -132,6 +157,12 @@ def _layer_output(layer_class: type[nn.Module], x: Tensor, weight: Tensor, bias:
     return layer(x)
 
 
+def _slopes_of_layer(layer_class: type[nn.Module], x: Tensor, weight: Tensor, bias: Tensor, omega_0: float) -> dict[str, Tensor]:
+    layer, x = layer_class(weight.shape[1], weight.shape[0], omega_0).to(x.device), x.requires_grad_()
+    load_parameters(layer, [weight, bias])
+    return slopes(layer(x), {"the features": x, **parameters_of(layer)})
+
+
 def _layer_like(forward, bound=None) -> type[nn.Module]:
     """A sine layer that computes forward(ω₀, x, W, b) and draws its weights with bound(inputs, ω₀, first)."""
 
@@ -158,15 +189,22 @@ def right_bound(inputs: int, omega_0: float, first: bool) -> float:
     return 1 / inputs if first else math.sqrt(6 / inputs) / omega_0
 
 
-_LARGEST, _SPREAD = "largest weight, divided by the bound", "standard deviation, divided by bound/√3"
+_LARGEST, _SPREAD, _MEAN, _BIASES = (
+    "largest weight, divided by the bound",
+    "standard deviation, divided by bound/√3",
+    "mean weight, divided by the largest",
+    "largest bias, divided by PyTorch's 1/√n",
+)
 
 
 def _start(layer_class: type[nn.Module], inputs: int, outputs: int, omega_0: float, first: bool) -> dict[str, float]:
     layer = layer_class(inputs, outputs, omega_0, first=first)
-    weight, bound = layer.weight.detach(), right_bound(inputs, omega_0, first)
+    (weight, bias), bound = (each.detach() for each in layer.parameters()), right_bound(inputs, omega_0, first)
     return {
         _LARGEST: float(weight.abs().max() / bound),
         _SPREAD: float(weight.std() * math.sqrt(3) / bound),
+        _MEAN: float(weight.mean() / weight.abs().max()),
+        _BIASES: float(bias.abs().max() * math.sqrt(inputs)),
     }
 
 
@@ -180,7 +218,15 @@ _NORMAL = Mistake(
 )
 _ONE_SIDED = Mistake(
     "the weights lie on one side of 0: draw them from −bound to +bound.",
-    when=lambda yours, target, *_: yours[_SPREAD] < 0.7 * yours[_LARGEST],
+    when=lambda yours, target, *_: abs(yours[_MEAN]) > 0.3,
+)
+_REDRAWN = Mistake(
+    "the biases were drawn anew: they keep PyTorch's own start, so set `self.weight` alone.",
+    when=lambda yours, target, *_: abs(yours[_BIASES] - 1) > 0.1 and yours[_BIASES] > 0,
+)
+_ZEROED = Mistake(
+    "the biases are 0: they keep PyTorch's own start, so set `self.weight` alone.",
+    when=lambda yours, target, *_: yours[_BIASES] == 0,
 )
 _UNTOUCHED = Mistake(
     "the weights are still PyTorch's own ±1/√n: set `self.weight` after `super().__init__`.", like=_layer_like(None)
@@ -225,8 +271,21 @@ SINE_LAYER = Exercise(
             ),
         ),
         Check(
+            "all of it can be trained",
+            inputs=_layer_inputs,
+            call=_slopes_of_layer,
+            tolerance=1e-3,
+            mistakes=(
+                Mistake(
+                    "the layer can't be trained: no gradient reaches its weights, its biases or what goes in. Is there a "
+                    "`.data`, `detach()` or `no_grad()` in `forward`?",
+                    error="no gradient",
+                ),
+            ),
+        ),
+        Check(
             "first layer: weights uniform in ±1/n",
-            inputs=lambda random: (random.randint(40, 60), 150, random.choice([10.0, 50.0]), True),
+            inputs=lambda random: (random.randint(40, 60), 600, random.choice([10.0, 50.0]), True),
             call=_start,
             tolerance=0.05,
             mistakes=(
@@ -239,13 +298,15 @@ SINE_LAYER = Exercise(
                     "the first layer's bound is divided by ω₀: it is 1/n, without ω₀.",
                     like=_started(lambda n, omega, first: 1 / n / omega),
                 ),
-                _NORMAL,
                 _ONE_SIDED,
+                _NORMAL,
+                _ZEROED,
+                _REDRAWN,
             ),
         ),
         Check(
             "other layers: weights uniform in ±√(6/n)/ω₀",
-            inputs=lambda random: (random.randint(40, 60), 150, random.choice([8.0, 50.0]), False),
+            inputs=lambda random: (random.randint(40, 60), 600, random.choice([8.0, 50.0]), False),
             call=_start,
             tolerance=0.05,
             mistakes=(
@@ -266,8 +327,10 @@ SINE_LAYER = Exercise(
                     "ω₀ went under the root: the bound is √(6/n), and that divided by ω₀.",
                     like=_started(lambda n, omega, first: math.sqrt(6 / n / omega)),
                 ),
-                _NORMAL,
                 _ONE_SIDED,
+                _NORMAL,
+                _ZEROED,
+                _REDRAWN,
             ),
         ),
     ),

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tutorial_lib.course.comparing import Random, Wrong, load_parameters
+from tutorial_lib.course.comparing import Random, Wrong, load_parameters, parameters_of, slopes
 from tutorial_lib.course.exercises import Check, Exercise, Mistake
 from tutorial_lib.lessons.n02_siren.answers import Siren, fit
 from tutorial_lib.lessons.n02_siren.checks_layers import right_bound
@@ -63,6 +63,12 @@ def _painted(
     network = _made(siren_class, shape).to(coordinates.device)
     load_parameters(network, tensors)
     return network(coordinates)
+
+
+def _slopes(siren_class: type[nn.Module], coordinates: Tensor, shape: Any, tensors: list[Tensor]) -> dict[str, Tensor]:
+    network, coordinates = _made(siren_class, shape).to(coordinates.device), coordinates.requires_grad_()
+    load_parameters(network, tensors)
+    return slopes(network(coordinates), {"the coordinates": coordinates, **parameters_of(network)})
 
 
 def _siren_like(after=None, omega=lambda omega: omega) -> type[nn.Module]:
@@ -132,6 +138,19 @@ SIREN = Exercise(
                 [random.tensor(*shape, low=-0.3, high=0.3) for shape in _shapes_of(6, 2, 0)],
             ),
             call=_painted,
+        ),
+        Check(
+            "every layer can be trained",
+            inputs=_siren_inputs,
+            call=_slopes,
+            tolerance=2e-3,
+            mistakes=(
+                Mistake(
+                    "a gradient stops on its way: nothing in `forward` may be under `no_grad()` or detached, the encoding "
+                    "included. The fit needs the slope of every weight, and a later cell those along x and y.",
+                    error="no gradient",
+                ),
+            ),
         ),
         Check(
             "every layer starts with the right spread",

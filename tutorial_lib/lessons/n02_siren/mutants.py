@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -51,6 +52,14 @@ def grids_alone(coordinates, frequencies):
     return torch.cat([coordinates, torch.sin(angles), torch.cos(angles)], dim=-1)
 
 
+def through_numpy(coordinates, frequencies):
+    angles = (coordinates.detach().cpu().numpy()[..., None] * np.pi * 1.4 ** np.arange(frequencies)).reshape(
+        *coordinates.shape[:-1], 2 * frequencies
+    )
+    waves = torch.from_numpy(np.concatenate([np.sin(angles), np.cos(angles)], -1)).float().to(coordinates.device)
+    return torch.cat([coordinates.detach(), waves], dim=-1)
+
+
 # ------------------------------------------------------------------------------------------------ 02.2
 
 
@@ -84,6 +93,18 @@ class Normal(siren.SineLayer):
         nn.init.normal_(self.weight, 0, bound)
 
 
+class BiasesToo(siren.SineLayer):
+    def __init__(self, inputs, outputs, omega_0=30.0, first=False):
+        super().__init__(inputs, outputs, omega_0, first=first)
+        bound = 1 / inputs if first else math.sqrt(6 / inputs) / omega_0
+        nn.init.uniform_(self.bias, -bound, bound)
+
+
+class WeightsData(siren.SineLayer):
+    def forward(self, features):
+        return torch.sin(self.omega_0 * (features @ self.weight.data.T + self.bias))
+
+
 class OwnStart(nn.Linear):
     def __init__(self, inputs, outputs, omega_0=30.0, first=False):
         super().__init__(inputs, outputs)
@@ -94,6 +115,16 @@ class OwnStart(nn.Linear):
 
 
 # ------------------------------------------------------------------------------------------------ 02.3
+
+
+class EncodedUnderNoGrad(siren.Siren):
+    def __init__(self, width=64, sine_layers=3, frequencies=8, omega_0=30.0):
+        super().__init__(siren.SirenConfig(width, sine_layers, frequencies, domain="canvas", omega_0=omega_0), 2, 2)
+
+    def forward(self, coordinates):
+        with torch.no_grad():
+            features = self.encoding(coordinates)
+        return self.layers(features)
 
 
 def network_like(*, last_sine=False, plain_list=False, bare=False, extra=0, pass_omega=True, start_last=True):
@@ -230,6 +261,7 @@ MUTANTS = {
         "sine and cosine alternate": (interleaved, "alternate"),
         "all of x, then all of y": (one_coordinate_after_the_other, "those of y"),
         "coordinates left out": (waves_alone, "x and y themselves are missing"),
+        "through NumPy": (through_numpy, "no slope along x and y"),
         "works on grids alone": (grids_alone, "on a list (N, 2)"),
     },
     "02.2": {
@@ -238,6 +270,8 @@ MUTANTS = {
         "first layer's rule everywhere": (FirstEverywhere, "first layer is used everywhere"),
         "not divided by ω₀": (NotDivided, "division by ω₀ is missing"),
         "normal for uniform": (Normal, "normally distributed"),
+        "biases drawn, too": (BiasesToo, "biases were drawn anew"),
+        "weights' data": (WeightsData, "can't be trained"),
         "start left to PyTorch": (OwnStart, "PyTorch's own"),
     },
     "02.3": {
@@ -246,6 +280,7 @@ MUTANTS = {
         "coordinates not encoded": (network_like(bare=True), "bare coordinates"),
         "one layer too many": (network_like(extra=1), "one layer too many"),
         "ω₀ not passed on": (network_like(pass_omega=False), "doesn't reach the layers"),
+        "encoded under no_grad": (EncodedUnderNoGrad, "a gradient stops"),
         "last layer's start": (network_like(start_last=False), "the last layer still has"),
     },
     "02.4": {

@@ -104,7 +104,8 @@ plots.pictures(maps, list(shown), alt="one feature of each pixel, as a map")
 #
 # ### 02.1 Positional encoding (5 min)
 #
-# The order of the numbers: x and y; the sines of x, then the sines of y; the cosines of x, then those of y.
+# The order of the numbers: x and y; the sines of x, then the sines of y; the cosines of x, then those of y. With L = 0, x and
+# y are all there is.
 
 # %%
 @exercise("02.1")

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tutorial_lib.course.comparing import Random, load_parameters
+from tutorial_lib.course.comparing import Random, load_parameters, parameters_of, slopes
 from tutorial_lib.course.exercises import Check, Exercise, Mistake
 from tutorial_lib.lessons.n03_modulated_nif.answers import modulated, predicted_bpp
 
@@ -31,6 +31,19 @@ def _at(random: Random, *shape: int, omega_0: float = 30.0, sigma: float = 10.0)
     layer = linear(random, inputs, random.randint(6, 8))
     features = random.tensor(*shape, inputs, low=-1, high=1)
     return layer, features, random.tensor(*shape, 1, low=-1, high=1), omega_0, sigma
+
+
+def _wide_map(random: Random) -> tuple[Any, ...]:
+    """A modulation far beyond ±1."""
+    layer, features, f_m, *rest = _layer_inputs(random)
+    return layer, features, 3 * f_m, *rest
+
+
+def _slopes(
+    answer: Callable[..., Tensor], layer: nn.Linear, features: Tensor, f_m: Tensor, omega_0: float, sigma: float
+) -> dict[str, Tensor]:
+    features, f_m = features.requires_grad_(), f_m.requires_grad_()
+    return slopes(answer(layer, features, f_m, omega_0, sigma), {"the features": features, "f_m": f_m, **parameters_of(layer)})
 
 
 def _sine(formula: Callable[..., Tensor]):
@@ -101,6 +114,32 @@ ACTIVATION = Exercise(
             "where f_m is 0, it is SIREN's layer",
             inputs=lambda random: (lambda all: (*all[:2], torch.zeros_like(all[2]), *all[3:]))(_layer_inputs(random)),
             tolerance=5e-4,
+        ),
+        Check(
+            "any number as f_m",
+            inputs=_wide_map,
+            tolerance=2e-3,
+            mistakes=(
+                Mistake(
+                    "f_m is cut off: it may be any number, and where it is cut off, no gradient flows.",
+                    like=(
+                        lambda layer, x, f, w=30.0, s=10.0: modulated(layer, x, f.clamp(-1, 1), w, s),
+                        lambda layer, x, f, w=30.0, s=10.0: modulated(layer, x, f.tanh(), w, s),
+                    ),
+                ),
+            ),
+        ),
+        Check(
+            "both networks can be trained through it",
+            inputs=_layer_inputs,
+            call=_slopes,
+            tolerance=5e-3,
+            mistakes=(
+                Mistake(
+                    "f_m is detached: the modulation network gets no gradient, and would never learn anything.",
+                    error="no gradient reaches f_m",
+                ),
+            ),
         ),
         Check(
             "any number of points, on a line or on a grid",

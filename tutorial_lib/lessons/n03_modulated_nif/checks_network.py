@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tutorial_lib.course.comparing import Random, load_parameters
+from tutorial_lib.course.comparing import Random, load_parameters, parameters_of, slopes
 from tutorial_lib.course.exercises import Check, Exercise, Mistake
 from tutorial_lib.lessons.n03_modulated_nif.answers import Nif, modulated
 
@@ -48,6 +48,12 @@ def _map(nif_class: type[nn.Module], coordinates: Tensor, shape: Shape, tensors:
 def _colours(nif_class: type[nn.Module], coordinates: Tensor, shape: Shape, tensors: list[Tensor]) -> Tensor:
     network, features = _loaded(nif_class, coordinates, shape, tensors)
     return network.colours(features)
+
+
+def _slopes(nif_class: type[nn.Module], coordinates: Tensor, shape: Shape, tensors: list[Tensor]) -> dict[str, Tensor]:
+    """Of the genesis network's parameters, and of the modulation network's."""
+    network, features = _loaded(nif_class, coordinates, shape, tensors)
+    return slopes(network.colours(features), parameters_of(network))
 
 
 def _colours_of_another_map(nif_class: type[nn.Module], coordinates: Tensor, shape: Shape, tensors: list[Tensor]) -> Tensor:
@@ -171,6 +177,19 @@ NIF = Exercise(
                 Mistake(
                     "the colours are clamped: where they are, no gradient flows. Clamp when the picture is shown, not here.",
                     like=nif_like(range_of=lambda y: ((y + 1) / 2).clamp(0, 1)),
+                ),
+            ),
+        ),
+        Check(
+            "both networks can be trained",
+            inputs=_network_inputs,
+            call=_slopes,
+            tolerance=0.02,
+            mistakes=(
+                Mistake(
+                    "one of the two networks gets no gradient, and would never learn: nothing here may be detached, or under "
+                    "`no_grad()`, the map f_m included.",
+                    error="no gradient",
                 ),
             ),
         ),

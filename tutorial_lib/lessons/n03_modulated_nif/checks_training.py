@@ -99,16 +99,17 @@ SCHEDULE = Exercise(
 
 # ---------------------------------------------------------------------------------------------- 03.4, second half
 
-_SHARE, _LARGEST, _MEAN, _SPREAD = (
+_SHARE, _LARGEST, _MEAN, _SPREAD, _SCATTERED = (
     "share of the weights that changed",
     "largest change, divided by the bound",
     "mean change, divided by the bound",
     "standard deviation of the changes, divided by bound/√3",
+    "scattered over the matrix",
 )
 
 
 def _matrix(random: Random) -> tuple[Tensor, float, float]:
-    weight = random.normal(300, 300, std=0.2) + 0.05
+    weight = random.normal(300, 300, std=0.2) + 0.09  # a mean as far from every share as from |w|
     return weight, random.choice([0.25, 0.65]), random.choice([0.3, 0.9])
 
 
@@ -131,7 +132,20 @@ def _change(function: Callable[..., Tensor], weight: Tensor, fraction: float, st
         _LARGEST: float(moved.abs().max()) / bound,
         _MEAN: float(moved.mean()) / bound,
         _SPREAD: float(moved.std()) * math.sqrt(3) / bound,
+        _SCATTERED: _scattered(change != 0),
     }
+
+
+def _scattered(chosen: Tensor) -> bool:
+    """Whether rows and columns vary in their counts no more than chance has it, and all parts have their share."""
+    share = chosen.double().mean()
+    for axis in (0, 1):
+        shares = chosen.double().mean(axis)
+        chance = (share * (1 - share) / chosen.shape[axis]).sqrt()
+        halves = shares.view(2, -1).mean(1)
+        if shares.std() > 1.5 * chance + 1e-9 or abs(halves[0] - halves[1]) > 0.05:
+            return False
+    return True
 
 
 def _near(value: float, target: float) -> bool:
@@ -159,6 +173,11 @@ RESTART = Exercise(
                 Mistake(
                     "the weights outside the share are disturbed: choose those with `torch.rand_like(weight) < fraction`.",
                     when=lambda yours, target, w, fraction, strength: _near(yours[_SHARE], 1 - fraction),
+                ),
+                Mistake(
+                    "it isn't left to chance which weights are disturbed: whole rows, or the first ones, go together. Each "
+                    "weight is chosen for itself, `torch.rand_like(weight) < fraction`.",
+                    when=lambda yours, target, *_: not yours[_SCATTERED],
                 ),
                 Mistake(
                     "the noise has one sign only: uniform from −1 to +1.",

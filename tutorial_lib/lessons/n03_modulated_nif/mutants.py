@@ -37,6 +37,14 @@ def constants(layer, features, f_m, omega_0=30.0, sigma=10.0):
     return torch.sin((30 + 10 * f_m) * layer(features))
 
 
+def map_detached(layer, features, f_m, omega_0=30.0, sigma=10.0):
+    return torch.sin((omega_0 + sigma * f_m.detach()) * layer(features))
+
+
+def map_clamped(layer, features, f_m, omega_0=30.0, sigma=10.0):
+    return torch.sin((omega_0 + sigma * f_m.clamp(-1, 1)) * layer(features))
+
+
 # ------------------------------------------------------------------------------------------------ 03.2
 
 
@@ -129,6 +137,21 @@ class SigmaTwice(Network):
         return 10 * super().modulation_map(features)
 
 
+class MapWithoutGradient(Network):
+    @torch.no_grad()
+    def modulation_map(self, features):
+        return super().modulation_map(features)
+
+
+class MapDetached(Network):
+    def colours(self, features):
+        f_m = self.modulation_map(features).detach()
+        y = features[..., : self.inputs[0]]
+        for layer in self.genesis[:-1]:
+            y = answers.modulated(layer, y, f_m)
+        return (self.genesis[-1](y) + 1) / 2
+
+
 class OwnMap(Network):
     def colours(self, features):
         f_m = self.modulation(features[..., self.inputs[0] :])
@@ -184,6 +207,16 @@ def upwards(weight, fraction, strength):
 def gaussian(weight, fraction, strength):
     chosen = torch.rand_like(weight) < fraction
     return weight + chosen * torch.randn_like(weight) * strength * weight.abs().mean() / fraction
+
+
+def first_ones(weight, fraction, strength):
+    chosen = (torch.arange(weight.numel(), device=weight.device) < fraction * weight.numel()).view_as(weight)
+    return weight + chosen * (2 * torch.rand_like(weight) - 1) * strength * weight.abs().mean() / fraction
+
+
+def whole_rows(weight, fraction, strength):
+    chosen = torch.rand(len(weight), 1, device=weight.device) < fraction
+    return weight + chosen * (2 * torch.rand_like(weight) - 1) * strength * weight.abs().mean() / fraction
 
 
 def not_divided(weight, fraction, strength):
@@ -264,6 +297,8 @@ MUTANTS = {
         "modulation of the height": (amplitude, "outside the sine"),
         "product for sum": (product, "are multiplied"),
         "bias outside the brackets": (bias_outside, "bias is outside"),
+        "map detached": (map_detached, "f_m is detached"),
+        "map clamped": (map_clamped, "f_m is cut off"),
         "30 and 10 written in": (constants, "use the arguments"),
     },
     "03.2": {
@@ -280,6 +315,8 @@ MUTANTS = {
         "last layer modulated": (LastModulated, "last layer has a modulated sine"),
         "all features to the modulation network": (AllFeatures, "wrong numbers"),
         "σ twice": (SigmaTwice, "count twice"),
+        "map without gradient": (MapWithoutGradient, "no gradient"),
+        "map detached": (MapDetached, "one of the two networks gets no gradient"),
         "map computed twice": (OwnMap, "by itself"),
     },
     "03.4a": {
@@ -294,6 +331,7 @@ MUTANTS = {
         "the other share": (the_others, "outside the share"),
         "one sign": (upwards, "one sign"),
         "normal for uniform": (gaussian, "normally distributed"),
+        "the first ones": (first_ones, "left to chance"),
         "not divided by the share": (not_divided, "division by `fraction`"),
         "mean of signed weights": (mean_of_signed, "mean of |w|"),
     },

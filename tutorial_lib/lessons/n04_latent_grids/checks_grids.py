@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tutorial_lib.course.comparing import Random, slope
+from tutorial_lib.course.comparing import Random, slope, slopes
 from tutorial_lib.course.exercises import Check, Exercise, Mistake
 from tutorial_lib.latents import shape
 from tutorial_lib.latents.layers import Upsampling
@@ -39,6 +39,11 @@ def _even(random: Random) -> tuple[Any, ...]:
 def _odd(random: Random) -> tuple[Any, ...]:
     height, width = random.size(9, 30)
     return _pyramid(random, height | 1, width | 1)
+
+
+def _slopes_of_features(features: Callable[..., Tensor], grids: list[Tensor], double: Doubling) -> dict[str, Tensor]:
+    sources = {f"grid {level}": grid.requires_grad_() for level, grid in enumerate(grids)}
+    return slopes(features(grids, double), sources)
 
 
 def _features_like(
@@ -137,6 +142,18 @@ FEATURES = Exercise(
                 ),
             ),
         ),
+        Check(
+            "every grid can be trained through it",
+            inputs=_odd,
+            call=_slopes_of_features,
+            tolerance=1e-3,
+            mistakes=(
+                Mistake(
+                    "no gradient comes back to one of the grids, and it would never move: no `detach()`, `.data` or `no_grad()`.",
+                    error="no gradient",
+                ),
+            ),
+        ),
     ),
     hints=(
         "Go from coarse to fine. What you carry along is a stack of planes (n, rows, columns): one more at each level.",
@@ -154,6 +171,12 @@ def _values_and_temperature(random: Random) -> tuple[Any, ...]:
     return random.tensor(*random.size(), low=-3, high=3), random.choice([0.15, 0.25, 0.35, 0.6])
 
 
+def _far_values(random: Random) -> tuple[Any, ...]:
+    """Large numbers, and narrow steps; none so near to the edge of a step that floor is a matter of its last digit."""
+    whole = random.tensor(40, low=-300, high=300).round()
+    return whole + random.tensor(40, low=0.02, high=0.98), random.choice([0.05, 0.08])
+
+
 def _rounded_like(base=torch.floor, shift: float = 0.5, scale=lambda t: 2 * math.tanh(0.5 / t), inside=lambda r, t: r / t):
     """Soft roundings that differ from the right one in one thing."""
 
@@ -163,6 +186,11 @@ def _rounded_like(base=torch.floor, shift: float = 0.5, scale=lambda t: 2 * math
 
     return wrong
 
+
+_NO_SLOPE = Mistake(
+    "no gradient comes back: the latents are moved through this function. No `detach()` but around `floor`, no `no_grad()`.",
+    error="no gradient comes back",
+)
 
 SOFT_ROUND = Exercise(
     id="04.2",
@@ -192,7 +220,7 @@ SOFT_ROUND = Exercise(
                 ),
                 Mistake("the 2 is missing in 2·tanh(1/(2T)).", like=_rounded_like(scale=lambda t: math.tanh(0.5 / t))),
                 Mistake(
-                    "inside the last tanh stands 1/T: it is 1/(2T), so that r = 1 gives the next integer.",
+                    "inside the last tanh stands 1/T: it is 1/(2T), so that r = ½ gives the next integer.",
                     like=_rounded_like(scale=lambda t: 2 * math.tanh(1 / t)),
                 ),
                 Mistake(
@@ -232,6 +260,19 @@ SOFT_ROUND = Exercise(
                     "the slope is 1 everywhere: that is straight-through. Let the gradient go through the tanh.",
                     when=lambda yours, target, *_: bool((yours == 1).all()),
                 ),
+                _NO_SLOPE,
+            ),
+        ),
+        Check(
+            "for large numbers and narrow steps, too",
+            inputs=_far_values,
+            call=slope,
+            tolerance=0.02,
+            mistakes=(
+                Mistake(
+                    "for a small T the gradient is NaN: e^(r/T) is more than float32 holds. `torch.tanh` never overflows.",
+                    when=lambda yours, target, *_: not bool(yours.isfinite().all()),
+                ),
             ),
         ),
     ),
@@ -248,12 +289,16 @@ SOFT_ROUND = Exercise(
 def _grid_and_offsets(random: Random) -> tuple[Any, ...]:
     rows, columns = random.size(6, 12)
     grid = random.tensor(rows, columns, low=1, high=6)  # no zeros, so that the border shows
-    return grid, tuple(random.sample(shape.window(2), 5))
+    return grid * random.tensor(rows, columns, low=-1).sign(), tuple(random.sample(shape.window(2), 5))
 
 
 def _narrow_grid(random: Random) -> tuple[Any, ...]:
     rows, columns = random.sample([1, 2, 4], 2)
     return random.tensor(rows, columns, low=1, high=6), SMALL.neighbours
+
+
+def _slopes_of_neighbours(neighbours: Callable[..., Tensor], grid: Tensor, offsets: Any) -> dict[str, Tensor]:
+    return slopes(neighbours(grid.requires_grad_(), offsets), {"the grid": grid})
 
 
 def _neighbours_like(place=lambda row, column: (row, column), border: str = "constant", order=lambda offsets: offsets):
@@ -296,6 +341,13 @@ NEIGHBOURS = Exercise(
                     like=lambda grid, offsets: _rolled(grid, [(-row, -column) for row, column in offsets]),
                 ),
                 Mistake(
+                    "the signs are gone, and the context model needs them: neighbours go in as they are.",
+                    like=(
+                        lambda grid, offsets: neighbours(grid.abs(), offsets),
+                        lambda grid, offsets: neighbours(grid.clamp(min=0), offsets),
+                    ),
+                ),
+                Mistake(
                     "what falls off one side comes in at the other (`torch.roll` does that): outside of the grid, a "
                     "neighbour counts as 0. The last column is not known yet when the first is decoded.",
                     like=_rolled,
@@ -335,6 +387,19 @@ NEIGHBOURS = Exercise(
                     "planes of different sizes can't be stacked: pad the grid with zeros, then cut a window of the grid's own "
                     "size for each offset.",
                     error="stack expects each tensor to be equal size",
+                ),
+            ),
+        ),
+        Check(
+            "a grid can be trained through its neighbours",
+            inputs=_grid_and_offsets,
+            call=_slopes_of_neighbours,
+            tolerance=1e-3,
+            mistakes=(
+                Mistake(
+                    "no gradient comes back to the grid: a latent is also a neighbour, and learns to make the next guess better. "
+                    "No `detach()`, `.data` or `torch.tensor(…)` of a tensor.",
+                    error="no gradient",
                 ),
             ),
         ),

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tutorial_lib.course.comparing import Random, Wrong
+from tutorial_lib.course.comparing import Random, Wrong, slopes
 from tutorial_lib.course.exercises import Check, Exercise, Mistake
 from tutorial_lib.latents import kernels
 from tutorial_lib.latents.shape import GAIN
@@ -51,6 +51,23 @@ def _finite(laplace_bits: Callable[..., Tensor], values: Tensor, location: Tenso
     if not isinstance(bits, Tensor):
         raise Wrong("a tensor is expected here, a number of bits for each value")
     return {"finite": bool(torch.isfinite(bits).all()), "ten bits at least": bool((bits >= 10).all())}
+
+
+def _slopes(laplace_bits: Callable[..., Tensor], *inputs: Tensor) -> dict[str, Tensor]:
+    sources = dict(zip(("values", "location", "log2_scale"), (each.requires_grad_() for each in inputs), strict=True))
+    return slopes(laplace_bits(*inputs), sources)
+
+
+def _extremes(random: Random) -> tuple[Any, ...]:
+    """Laws as narrow and as wide as the context model may give them, values in their middle and far out of them."""
+    far = torch.tensor([0.0, 1.0, -1.0, 9.0, -9.0, 40.0, -40.0, 400.0, -400.0], device=random.device).repeat(3)
+    log2_scale = torch.tensor([-4.0, 0.0, 10.0], device=random.device).repeat_interleave(9)
+    location = random.tensor(len(far), low=-0.4, high=0.4)
+    return location + far + random.tensor(len(far), low=-0.05, high=0.05), location, log2_scale
+
+
+def _finite_slopes(laplace_bits: Callable[..., Tensor], *inputs: Tensor) -> bool:
+    return bool(_slopes(laplace_bits, *inputs))
 
 
 BITS = Exercise(
@@ -115,6 +132,32 @@ BITS = Exercise(
                 Mistake(
                     "far out, a value must stay expensive: the least P you allow is too large. 2⁻¹⁶ is small enough.",
                     when=lambda yours, target, *_: not yours["ten bits at least"],
+                ),
+            ),
+        ),
+        Check(
+            "values and law can be trained through it",
+            inputs=_laws,
+            call=_slopes,
+            tolerance=0.02,
+            mistakes=(
+                Mistake(
+                    "the bits have no slope for values, location or log2_scale: the fit makes R small by it. No `detach()`, "
+                    "`round()` or `no_grad()` here.",
+                    error="no gradient",
+                ),
+            ),
+        ),
+        Check(
+            "also far out, and in the narrowest laws",
+            inputs=_extremes,
+            call=_finite_slopes,
+            mistakes=(
+                Mistake(
+                    "the bits are right, but far out the gradient is NaN, and one such integer ends a fit. The logarithm of 0 "
+                    "has no slope: hold P above 2⁻¹⁶ before the logarithm, not the bits below 16 after it. And `torch.where` "
+                    "also differentiates the case that it doesn't take: there, too, e^… has to stay finite, `-x.abs() / b`.",
+                    error="NaN or infinite",
                 ),
             ),
         ),
@@ -282,7 +325,7 @@ STEP = Exercise(
 
 def _layer_inputs(random: Random) -> tuple[Any, ...]:
     outputs, inputs = random.size(3, 9)
-    columns = random.tensor(inputs, random.randint(5, 9), low=-9, high=9).double().mul(UNIT).round()
+    columns = random.tensor(inputs, random.randint(5, 9), low=-900, high=900).double().mul(UNIT).round()
     return random.normal(outputs, inputs + 1, std=0.4), columns
 
 
@@ -348,9 +391,18 @@ INTEGERS = Exercise(
                     like=_integer_like(unit=1.0),
                 ),
                 Mistake(
-                    "float32 holds whole numbers up to 2²⁴ only, and these sums are larger: `matrix.double()` first, float64 "
-                    "holds them up to 2⁵³.",
-                    when=lambda yours, target, *_: yours.dtype != torch.float64 or bool(0 < (yours - target).abs().max() <= 64),
+                    "the numbers are right, but they are int64: the layers around this one compute in float64, `.double()`.",
+                    when=lambda yours, target, *_: not yours.is_floating_point() and torch.equal(yours.double(), target),
+                ),
+                Mistake(
+                    "the result is float32, which holds whole numbers up to 2²⁴ only, and these sums are larger: "
+                    "`matrix.double()` first, float64 holds them up to 2⁵³.",
+                    when=lambda yours, target, *_: yours.dtype != torch.float64,
+                ),
+                Mistake(
+                    "the sums are float32 on their way, where whole numbers above 2²⁴ lose their last digits; float64 at the end "
+                    "doesn't bring them back. `matrix.double()` first.",
+                    when=lambda yours, target, *_: bool(0 < (yours - target).abs().max() <= 4096),
                 ),
             ),
         ),

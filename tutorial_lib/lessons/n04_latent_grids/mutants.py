@@ -57,6 +57,14 @@ def finest_missing(grids, double):
     return double(stack, 0)[:, :rows, :columns]
 
 
+def detached_grids(grids, double):
+    stack = grids[-1].detach()[None]
+    for level in range(len(grids) - 2, -1, -1):
+        rows, columns = grids[level].shape
+        stack = torch.cat([grids[level][None], double(stack, level)[:, :rows, :columns]])
+    return stack
+
+
 # ------------------------------------------------------------------------------------------------ 04.2
 
 
@@ -90,6 +98,12 @@ def straight_through(values, temperature):
     return values + (soft - values).detach()
 
 
+def detached_rounding(values, temperature):
+    values = values.detach()
+    rest = values - values.floor() - 0.5
+    return values.floor() + 0.5 + torch.tanh(rest / temperature) / (2 * math.tanh(0.5 / temperature))
+
+
 # ------------------------------------------------------------------------------------------------ 04.3
 
 
@@ -119,6 +133,18 @@ def planes_last(grid, offsets):
     rows, columns = grid.shape
     padded = F.pad(grid, (4, 4, 4, 4))
     return torch.stack([padded[4 + r : 4 + r + rows, 4 + c : 4 + c + columns] for r, c in offsets], dim=-1)
+
+
+def magnitudes(grid, offsets):
+    rows, columns = grid.shape
+    padded = F.pad(grid.abs(), (4, 4, 4, 4))
+    return torch.stack([padded[4 + r : 4 + r + rows, 4 + c : 4 + c + columns] for r, c in offsets])
+
+
+def detached_grid(grid, offsets):
+    rows, columns = grid.shape
+    padded = F.pad(grid.detach(), (4, 4, 4, 4))
+    return torch.stack([padded[4 + r : 4 + r + rows, 4 + c : 4 + c + columns] for r, c in offsets])
 
 
 def shifted_in_place(grid, offsets):
@@ -171,6 +197,26 @@ def infinite(values, location, log2_scale):
     return -torch.log2(cdf(d + 0.5, b) - cdf(d - 0.5, b))
 
 
+def clamped_after_the_logarithm(values, location, log2_scale):
+    b, d = torch.exp2(log2_scale), values - location
+    return (-torch.log2(cdf(d + 0.5, b) - cdf(d - 0.5, b))).clamp(max=16)
+
+
+def detached_values(values, location, log2_scale):
+    b, d = torch.exp2(log2_scale), values.detach() - location
+    return -torch.log2((cdf(d + 0.5, b) - cdf(d - 0.5, b)).clamp(min=2**-16))
+
+
+def two_cases(values, location, log2_scale):
+    """The formula to the letter: right, but its gradient is NaN where e^(x/b) overflows in the case that isn't taken."""
+    b, d = torch.exp2(log2_scale), values - location
+
+    def area(x):
+        return torch.where(x < 0, 0.5 * torch.exp(x / b), 1 - 0.5 * torch.exp(-x / b))
+
+    return -torch.log2((area(d + 0.5) - area(d - 0.5)).clamp(min=2**-16))
+
+
 # ------------------------------------------------------------------------------------------------ 04.5
 
 
@@ -215,6 +261,12 @@ def single_precision(matrix, columns):
     return torch.floor((whole[:, :-1] @ columns.float() + whole[:, -1:] * 4096) / 4096)
 
 
+def single_sums(matrix, columns):
+    whole = torch.round(matrix * 4096)
+    total = whole[:, :-1] @ columns.float() + whole[:, -1:] * 4096
+    return torch.floor(total.double() / 4096)
+
+
 def not_divided(matrix, columns):
     whole = torch.round(matrix.double() * 4096)
     return whole[:, :-1] @ columns + whole[:, -1:] * 4096
@@ -232,6 +284,7 @@ MUTANTS = {
         "not cut to size": (not_cut, "one row or column larger"),
         "stretched to size": (stretched, "stretched"),
         "repeated as squares": (squares, "repeated as squares"),
+        "coarsest grid detached": (detached_grids, "no gradient"),
         "finest grid missing": (finest_missing, "finest grid is missing"),
     },
     "04.2": {
@@ -240,6 +293,7 @@ MUTANTS = {
         "times T": (times_temperature, "T is multiplied"),
         "steps at the integers": (steps_at_integers, "not from the nearest integer"),
         "cut off for floor": (cut_off, "negative numbers"),
+        "detached": (detached_rounding, "no gradient comes back"),
         "straight-through": (straight_through, "slope is 1"),
     },
     "04.3": {
@@ -248,6 +302,8 @@ MUTANTS = {
         "border repeated": (border_repeated, "border is repeated"),
         "row and column swapped": (column_and_row, "swapped"),
         "planes last": (planes_last, "stand last"),
+        "magnitudes": (magnitudes, "signs are gone"),
+        "detached": (detached_grid, "no gradient"),
         "fails on narrow grids": (shifted_in_place, "one row or column"),
     },
     "04.4": {
@@ -256,6 +312,8 @@ MUTANTS = {
         "e for 2": (natural_scale, "e^…"),
         "minus missing": (without_minus, "minus is missing"),
         "interval two wide": (two_wide, "two wide"),
+        "clamped after the logarithm": (clamped_after_the_logarithm, "after it"),
+        "values detached": (detached_values, "no slope"),
         "infinite far out": (infinite, "infinite"),
     },
     "04.5": {
@@ -270,7 +328,8 @@ MUTANTS = {
         "bias too small": (small_bias, "4096 times too small"),
         "weights not rounded": (exact_weights, "not rounded"),
         "cut off for floor": (towards_zero, "towards 0"),
-        "float32": (single_precision, "float32"),
+        "float32": (single_precision, "the result is float32"),
+        "sums in float32": (single_sums, "on their way"),
         "not divided": (not_divided, "units of 1/4096²"),
         "fractions kept": (fractions_kept, "no whole number"),
     },

@@ -73,6 +73,19 @@ def l1_measured(prediction, target):
     return 0.8 * (prediction - target).abs().mean() + 0.2 * (1 - metrics.ssim(prediction, target))
 
 
+def l1_rooted(prediction, target):
+    return 0.8 * ((prediction - target) ** 2).sqrt().mean() + 0.2 * structure(prediction, target)
+
+
+def l1_clamped(prediction, target):
+    prediction = prediction.clamp(0, 1)
+    return 0.8 * (prediction - target).abs().mean() + 0.2 * structure(prediction, target)
+
+
+def log_cosh_detached(prediction, target):
+    return losses.log_cosh(prediction, target) + 0.01 * structure(prediction, target).item()
+
+
 def log_cosh_weighted(prediction, target):
     return 0.99 * losses.log_cosh(prediction, target) + 0.01 * structure(prediction, target)
 
@@ -149,6 +162,10 @@ def disagreement(first, second):
     return sum(second.index(a) > second.index(b) for a, b in pairs) / len(pairs)
 
 
+def always_ten(first, second):
+    return sum(second.index(a) < second.index(b) for a, b in combinations(first, 2)) / 10
+
+
 def each_twice(first, second):
     found = [first.index(a) < first.index(b) and second.index(a) < second.index(b) for a in first for b in first if a != b]
     return sum(found) / len(found)
@@ -169,6 +186,8 @@ MUTANTS = {
         "data range of 255": (l1_of_255, "data_range=1.0"),
         "no batch": (l1_no_batch, "batches"),
         "squared": (l1_squared, "d is squared"),
+        "root of the square": (l1_rooted, "root of d²"),
+        "clamped": (l1_clamped, "prediction is clamped"),
         "measured SSIM": (l1_measured, "metrics.ssim"),
     },
     "05.3": {
@@ -177,6 +196,7 @@ MUTANTS = {
         "average": (log_cosh_average, "average"),
         "squared": (log_cosh_squared, "the first term is d²"),
         "minus": (log_cosh_minus, "SSIM − 1"),
+        "SSIM without gradient": (log_cosh_detached, "from the SSIM"),
         "no α": (log_cosh_no_alpha, "α of 1 − SSIM is missing"),
     },
     "05.4": {
@@ -193,6 +213,7 @@ MUTANTS = {
         "neighbours only": (next_to_each_other, "only neighbours"),
         "Kendall's τ": (kendall, "Kendall"),
         "disagreement": (disagreement, "disagree"),
+        "always ten": (always_ten, "divided by ten"),
         "each pair twice": (each_twice, "too much"),
     },
 }
