@@ -18,7 +18,7 @@ import pytest
 import torch
 from codec_files import NETWORKS, encoded, float16_file, inr, inr_command, one_thread, picture
 
-from tutorial_lib import cli, codecs, images, metrics, training
+from tutorial_lib import cli, codecs, commands, images, metrics, training
 from tutorial_lib.coding import bitstream
 
 
@@ -382,8 +382,8 @@ def test_info_anatomy(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert all(len(line) <= 110 for line in lines)
     # the bars lie behind one another, from one end to the other
     bars = [line[max(line.find("█"), 0) :] for line in lines]
-    assert sum(bar.count("█") for bar in bars) == cli.BAR_WIDTH and {line[60] for line in lines} == {"%"}
-    assert max(map(len, lines)) == len(lines[-1]) == 61 + 2 + cli.BAR_WIDTH
+    assert sum(bar.count("█") for bar in bars) == commands.BAR_WIDTH and {line[60] for line in lines} == {"%"}
+    assert max(map(len, lines)) == len(lines[-1]) == 61 + 2 + commands.BAR_WIDTH
 
 
 def test_info_anatomy_of_a_jpeg(capsys: pytest.CaptureFixture[str]) -> None:

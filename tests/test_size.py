@@ -126,7 +126,7 @@ def test_the_counting() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["color", "COLORS", "gray_levels", "centered", "quantize", "initialization", "Quantizer", "map_colors", "analyze"]
+    "name", ["color", "COLORS", "gray_levels", "centered", "quantise", "initialisation", "Quantiser", "map_colors", "analyze"]
 )
 def test_a_wrong_spelling_is_seen(name: str) -> None:
     assert misspelt(name)
