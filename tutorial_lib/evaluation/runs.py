@@ -24,7 +24,7 @@ from torch import Tensor
 
 from tutorial_lib import codecs, images, metrics
 from tutorial_lib.codecs.classical import SUFFIXES, ClassicalCodec
-from tutorial_lib.runtime import choose_device
+from tutorial_lib.runtime import choose_device, require_writable
 
 PACKAGES = ("torch", "numpy", "pillow", "constriction", "pytorch-optimizer")
 
@@ -46,6 +46,7 @@ class Job:
         iterations: of the fit; None for what the budget affords.
         lmbda: λ in D + λR, D being the loss as it is; latent grids only.
         steer: False for latent grids whose λ is not to move: a rate near ``bpp``, in less time.
+        content: `content_of` the picture, so that another one under its name is another job; `sweep` finds it out.
     """
 
     picture: str
@@ -58,15 +59,35 @@ class Job:
     iterations: int | None = None
     lmbda: float | None = None
     steer: bool = True
+    content: str | None = None
 
     @property
     def key(self) -> str:
         """Equal for equal jobs, in one process or another."""
-        return json.dumps(asdict(self), sort_keys=True)
+        fields = asdict(self)
+        if self.content is None:  # as in the rows of earlier releases
+            del fields["content"]
+        return json.dumps(fields, sort_keys=True)
 
     def __str__(self) -> str:
         aim = f"λ = {self.lmbda:g}" if self.bpp is None else f"{self.bpp:g} bpp"
         return " ".join(filter(None, (self.picture, self.codec, self.loss, aim)))
+
+
+def content_of(picture: str) -> str | None:
+    """What tells a picture from others that its file has held or will hold: the beginning of its pixels' SHA-256.
+
+    None for a picture that the course knows by name, whose file is checked already, and for one that can't be opened here.
+    """
+    if picture in images.SAMPLES or re.fullmatch(r"kodak:\d+|kodim\d\d", picture):
+        return None
+    with contextlib.suppress(ValueError, OSError):
+        return _content(images.open_picture(picture))
+    return None
+
+
+def _content(picture: Tensor) -> str:
+    return hashlib.sha256(repr(tuple(picture.shape)).encode() + picture.numpy().tobytes()).hexdigest()[:16]
 
 
 class Results:
@@ -80,24 +101,50 @@ class Results:
         self.file = self.folder / "runs.jsonl"
 
     def rows(self) -> list[dict[str, Any]]:
-        """One row for each job: the last one that ran."""
+        """One row for each job: the last one that ran. `read` says what was passed over."""
+        return self.read()[0]
+
+    def read(self) -> tuple[list[dict[str, Any]], list[str]]:
+        """`rows`, and remarks: lines that are no rows, and names under which several pictures were measured."""
         latest: dict[str, dict[str, Any]] = {}
-        if self.file.exists():
-            for line in self.file.read_text(encoding="utf-8").splitlines():
-                try:
-                    row = json.loads(line)
-                except json.JSONDecodeError:
-                    continue
+        remarks: list[str] = []
+        lines = self.file.read_bytes().split(b"\n") if self.file.exists() else []
+        for number, line in enumerate(lines, 1):
+            try:
+                row = json.loads(line or "{}", parse_constant=lambda _: None)
+                problem = _row_problem(row) if line else None
+            except (ValueError, RecursionError):
+                row, problem = {}, "it is cut off, or no JSON"
+            if problem:
+                remarks.append(f"{self.file}, line {number} is passed over: {problem}")
+            elif row:
                 latest[row["key"]] = row
-        return list(latest.values())
+        rows = list(latest.values())
+        return rows, remarks + _tell_apart(rows)
+
+    def require_writable(self) -> None:
+        """Find out before the first run whether its row can be written.
+
+        Raises:
+            OSError: it can't.
+        """
+        there = next(path for path in (self.folder, *self.folder.absolute().parents) if path.exists())
+        if self.file.exists():
+            self.file.open("ab").close()
+        # the files beside the rows, too, are new
+        for folder in (self.folder / "files",) if (self.folder / "files").exists() else (there,):
+            require_writable(folder / "runs.jsonl")
 
     def append(self, row: dict[str, Any], data: bytes | None = None) -> dict[str, Any]:
         """Add a row, and its file, so that they survive whatever comes next; returns the row with the file's name."""
         row = row | {"file": None}
         if data is not None:
-            row["file"] = _file_name(row)
-            (self.folder / "files").mkdir(parents=True, exist_ok=True)
-            images.write_atomically(self.folder / "files" / row["file"], data)
+            try:
+                (self.folder / "files").mkdir(parents=True, exist_ok=True)
+                images.write_atomically(self.folder / "files" / _file_name(row), data)
+                row["file"] = _file_name(row)
+            except OSError as error:  # the numbers are worth more than the file
+                row["file_error"] = str(error)
         self.folder.mkdir(parents=True, exist_ok=True)
         torn = self.file.exists() and not self.file.read_bytes().endswith(b"\n") and self.file.stat().st_size > 0
         with self.file.open("ab") as file:
@@ -112,6 +159,45 @@ class Results:
         path = self.folder / "files" / name
         # a folder from elsewhere may name anything: only what lies in its own files is read
         return path.read_bytes() if name and Path(name).name == name and path.is_file() else None
+
+
+_MEASURED = ("bytes", "bpp_real", "height", "width")
+_NUMBERS = ("bpp", "lmbda", "mse", "psnr", "ssim", "ms_ssim_db", "lpips_alex", "lpips_squeeze", "ssimulacra2", "encode_seconds",
+            "decode_seconds", "encode_peak_mb", "decode_peak_mb", "device_peak_mb", "operations_per_pixel")  # fmt: skip
+
+
+def _row_problem(row: Any) -> str | None:
+    """Why a line's content is no row of a sweep; None where it is one."""
+    if not isinstance(row, dict) or not all(isinstance(row.get(field), str) for field in ("key", "picture", "codec")):
+        return "it is no run of a sweep"
+    if not isinstance(row.get("error"), str | None) or not isinstance(row.get("loss"), str | None):
+        return "its error or its loss is no text"
+    if not row.get("error") and not all(isinstance(row.get(name), int | float) and row[name] > 0 for name in _MEASURED):
+        return f"it lacks one of {', '.join(_MEASURED)}"
+    if wrong := [name for name in _NUMBERS if not isinstance(row.get(name), int | float | None)]:
+        return f"its {wrong[0]} is no number"
+    return None
+
+
+def _tell_apart(rows: list[dict[str, Any]]) -> list[str]:
+    """Give a "name" to the rows whose picture's name doesn't say which it is; and say so.
+
+    A picture under several names is called by the first; several pictures under one name by their contents, too.
+    """
+    names: dict[str, str] = {}
+    found: dict[str, set[str]] = {}
+    for row in rows:
+        if content := row.get("content"):
+            found.setdefault(names.setdefault(content, row["picture"]), set()).add(content)
+    for row in rows:
+        if content := row.get("content"):
+            name = names[content] if len(found[names[content]]) == 1 else f"{names[content]} [{content[:6]}]"
+            row |= {"name": name} if name != row["picture"] else {}
+    several = {name: contents for name, contents in found.items() if len(contents) > 1}
+    return [
+        f"{name} has been {len(contents)} pictures, told apart here by their pixels' SHA-256"
+        for name, contents in several.items()
+    ]
 
 
 def _file_name(row: Mapping[str, Any]) -> str:
@@ -146,7 +232,7 @@ def failure(job: Job, error: str) -> Run:
 
 
 def measure(job: Job, lpips: bool = False) -> Run:
-    """Encode, decode from the bytes, compare.
+    """Encode, decode from the bytes, compare. Ctrl-C ends it: the file of a fit cut short is no measurement.
 
     Returns:
         the file, and a row of the job's fields and ``key``; ``height``, ``width``, ``bytes``, ``bpp_real``; ``mse`` and
@@ -179,13 +265,22 @@ def _encoded(job: Job, picture: Tensor) -> bytes:
     wishes: dict[str, Any] = {"bpp": job.bpp, "budget": job.budget, "iterations": job.iterations, "loss": job.loss}
     wishes |= {} if job.lmbda is None else {"lmbda": job.lmbda}
     wishes |= {} if job.steer else {"steer": False}
-    return codec.encode(picture, seed=job.seed, progress=False, **wishes)
+    encoding = codec.execute(codec.plan(picture, device=choose_device(), **wishes), picture, seed=job.seed, progress=False)
+    if encoding.report.interrupted:
+        raise KeyboardInterrupt  # half a fit is no measurement
+    return encoding.data
 
 
 def original(row: Mapping[str, Any]) -> Tensor:
-    """The picture of a row or job's fields, as it was encoded: opened, and reduced to ``size``."""
+    """The picture of a row or job's fields, as it was encoded: opened, and reduced to ``size``.
+
+    Raises:
+        ValueError: it can't be opened, or has other pixels now.
+    """
     picture = images.open_picture(row["picture"])
-    return images.reduce(picture, size=tuple(row["size"])) if row["size"] is not None else picture
+    if row.get("content") not in (None, _content(picture)):
+        raise ValueError(f"{row['picture']} has other pixels now than when it was first looked at")
+    return images.reduce(picture, size=tuple(row["size"])) if row.get("size") else picture
 
 
 def watched(work: Callable[[], T], role: str) -> tuple[T, dict[str, float]]:

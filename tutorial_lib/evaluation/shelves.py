@@ -72,7 +72,7 @@ def decode(results: Results, found: Mapping[str, list[Row]]) -> tuple[list[Shelf
         for picture, bpp, some in chosen:
             try:
                 first = original(next(iter(some.values())))
-            except (ValueError, OSError) as error:
+            except (ValueError, OSError, TypeError) as error:  # the last of rows from elsewhere
                 problems.append(f"{picture}: the original can't be opened here, so its files aren't shown ({error})")
                 bar.update(len(some))
                 continue
