@@ -27,7 +27,7 @@ from tutorial_lib.evaluation.curves import (
     published_points,
     shared_pictures,
 )
-from tutorial_lib.evaluation.runs import Results
+from tutorial_lib.evaluation.results import Results
 from tutorial_lib.evaluation.shelves import crops, decode, pictures_of, swipe
 from tutorial_lib.plots import loss_curves
 

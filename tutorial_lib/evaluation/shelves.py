@@ -11,7 +11,8 @@ from tqdm.auto import tqdm
 
 from tutorial_lib import codecs, images, metrics, widgets
 from tutorial_lib.evaluation.curves import Row, name_of
-from tutorial_lib.evaluation.runs import Results, original
+from tutorial_lib.evaluation.results import Results
+from tutorial_lib.evaluation.runs import original
 
 CROP = (120, 160)
 """Height and width of the crops, in pixels."""

@@ -13,7 +13,8 @@ from typing import Any
 from tqdm.auto import tqdm
 
 from tutorial_lib import codecs, images
-from tutorial_lib.evaluation.runs import Job, Results, content_of
+from tutorial_lib.evaluation.results import Results
+from tutorial_lib.evaluation.runs import Job, content_of, key_of
 from tutorial_lib.evaluation.workers import finished
 from tutorial_lib.losses import LOSSES
 from tutorial_lib.runtime import choose_budget
@@ -147,7 +148,8 @@ def sweep(
 def _looked_at(wanted: Sequence[Job], there: Mapping[str, Mapping[str, Any]], say: Callable[[str], None]) -> Iterator[Job]:
     """The jobs with their pictures' contents, without those of a picture that came before under another name.
 
-    A row that doesn't know its picture's content, as of earlier releases, counts for a job that does.
+    A row that doesn't know its picture's content, as of earlier releases, counts for a job that does, and the other way round
+    where a picture can't be opened any more.
     """
     contents = {picture: content_of(picture) for picture in dict.fromkeys(job.picture for job in wanted)}
     first: dict[str, str] = {}
@@ -155,16 +157,18 @@ def _looked_at(wanted: Sequence[Job], there: Mapping[str, Mapping[str, Any]], sa
         if content and first.setdefault(content, picture) != picture:
             say(f"{picture} is the same picture as {first[content]}: counted once")
     measured: dict[str, set[str]] = {}
+    known: dict[str, str] = {}
     for row in there.values():
         if row.get("content"):
             measured.setdefault(row["picture"], set()).add(row["content"])
+            known[key_of(row)] = row["content"]
     for picture, content in contents.items():
         if content and content not in measured.get(picture, {content}):
             say(f"{picture} is another picture than when it was measured: measured anew")
     for job in wanted:
         content = contents[job.picture]
         if not content or first[content] == job.picture:
-            yield job if job.key in there else replace(job, content=content)
+            yield job if job.key in there else replace(job, content=content or known.get(job.key))
 
 
 def _note(row: Mapping[str, Any], seconds: dict[str, list[float]]) -> None:
