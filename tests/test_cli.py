@@ -173,6 +173,11 @@ def test_encode_refuses(capsys: pytest.CaptureFixture[str]) -> None:
         (["in/cup.png", "-o", "none/there.inr"], "there is no folder none"),
         (["in/cup.png", "-o", "folder.inr"], "folder.inr is a folder"),
         (["in/cup.png", "-o", "in/cup.png"], "in/cup.png is the picture itself"),
+        (["in/cup.png", "-o", "b.png"], "b.png would be an .inr file; name it b.inr"),
+        (["in/cup.png", "-o", "b\0.inr"], "this can't be the name of a file"),
+        (["in/cup.png", "-o", 300 * "b"], "File name too long"),
+        (["in/cup.png", "--device", "meta"], "device 'meta' is not available here"),
+        (["in/cup.png", "--device", "privateuseone"], "device 'privateuseone' is not available here"),
         (["in/cup.png", "-o", "in/../in/cup.png"], "is the picture itself"),
         ([], "the following arguments are required: picture"),
         (["in/cup.png", "another.png"], "unrecognized arguments: another.png"),
@@ -199,8 +204,23 @@ def test_a_failed_write_leaves_the_old_file(
     monkeypatch.setattr(os, "replace", fail)
     assert run("encode", "in/cup.png", "--bpp", "1", "--json") == 2
     captured = capsys.readouterr()
-    assert os.strerror(code) in captured.err and len(captured.err.splitlines()) == 1 and captured.out == ""
+    assert captured.err == f"inr: cup.inr: {os.strerror(code)}\n" and len(captured.err.splitlines()) == 1 and captured.out == ""
     assert Path("cup.inr").read_bytes() == b"old" and files() == {"cup.inr"}
+
+
+@pytest.mark.parametrize("command", ["encode", "decode"])
+def test_what_cannot_be_written_is_found_out_before_the_work(
+    command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def denied(path: Path, *_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    monkeypatch.setattr(Path, "touch", denied)  # as in a folder that is read-only, which for root none is
+    monkeypatch.setattr(codecs.Codec, "execute", pytest.fail)
+    monkeypatch.setattr(codecs.Codec, "decode", pytest.fail)
+    file = {"encode": "in/cup.png", "decode": "in/siren.inr"}[command]
+    output = {"encode": "in/x.inr", "decode": "in/x.png"}[command]
+    assert refused(capsys, command, file, "-o", output) == f"inr: {output}: {os.strerror(errno.EACCES)}"
 
 
 def test_a_failed_fit_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -479,6 +499,57 @@ def test_in_a_process_of_its_own(place: Path) -> None:
     assert bad.stderr.startswith("inr: this is not an .inr file")
 
 
+# ------------------------------------------------------------------------------------------ what can't be printed
+
+
+def test_a_code_page_without_arrows(place: Path) -> None:
+    """Windows' one, wherever output goes to a pipe; and the smallest."""
+    for command, encoding, says in (
+        (("encode", "in/cup.png", "--bpp", "2"), "cp1252", ("75×50 pixels", "-> cup.inr: siren")),
+        (("info", "in/siren.inr"), "ascii", ("75x50 pixels", "####")),
+        (("encode", "--help"), "ascii", ("kodak:1 ... kodak:24",)),
+    ):
+        environment = one_thread(PYTHONIOENCODING=f"{encoding}:strict", PYTHONUTF8="0", INR_BUDGET="quick")
+        done = subprocess.run(inr_command(*command), cwd=place, env=environment, capture_output=True, timeout=120)
+        out = " ".join(done.stdout.decode(encoding).split())
+        assert (done.returncode, done.stderr) == (0, b"") and all(each in out for each in says), out
+    assert codecs.decode((place / "cup.inr").read_bytes()).shape == (3, 50, 75)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+def test_a_name_that_is_no_text(place: Path) -> None:
+    name = os.fsdecode(b"caf\xe9")
+    (place / "in" / "cup.png").rename(place / f"{name}.png")
+    done = inr("encode", f"{name}.png", "--bpp", "2", cwd=place, PYTHONIOENCODING="utf-8:strict", INR_BUDGET="quick")
+    assert done.returncode == 0 and r"caf\udce9.inr" in done.stdout and (place / f"{name}.inr").is_file()
+    done = inr("info", f"{name}.inr", "--json", cwd=place)
+    assert json.loads(done.stdout)["file"] == r"caf\udce9.inr"
+    what = ("evaluate", "--images", f"{name}.png", "--codecs", "jpeg", "--rates", "4", "--workers", "0", "-o", "out")
+    assert inr(*what, cwd=place).returncode == 0 and inr("report", "out", cwd=place).returncode == 0
+
+
+@pytest.mark.parametrize("command", [["encode", "in/cup.png", "--bpp", "2", "-o", "x.inr"], ["info", "in/nif.inr"], ["--help"]])
+def test_a_reader_who_goes_away(command: list[str], place: Path) -> None:
+    ours, theirs = os.pipe()
+    os.close(ours)  # before the first line
+    environment = one_thread(INR_BUDGET="quick")
+    done = subprocess.run(inr_command(*command), cwd=place, env=environment, stdout=theirs, stderr=subprocess.PIPE, timeout=120)
+    os.close(theirs)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert command[0] != "encode" or codecs.decode((place / "x.inr").read_bytes()).shape == (3, 50, 75)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no disk that is always full")
+def test_a_full_disk_is_said_and_costs_no_work(place: Path) -> None:
+    with open("/dev/full", "wb") as full:
+        command = inr_command("encode", "in/cup.png", "--bpp", "2", "-o", "x.inr")
+        done = subprocess.run(
+            command, cwd=place, env=one_thread(INR_BUDGET="quick"), stdout=full, stderr=subprocess.PIPE, timeout=120
+        )
+    assert done.returncode == 2 and b"No space left" in done.stderr and done.stderr.count(b"\n") == 1
+    assert (place / "x.inr").is_file()
+
+
 # ------------------------------------------------------------------------------------------ evaluate, report
 
 
@@ -505,7 +576,10 @@ def test_evaluate_names_failures_and_ends_with_1(capsys: pytest.CaptureFixture[s
     "arguments, says",
     [
         (["--codecs", "gif", "--rates", "1"], "gif"),
-        (["--codecs", "jpeg"], "--rates"),
+        (["--codecs", "png"], "--rates"),
+        (["--codecs", "jpeg", "--rates", ","], "--rates takes numbers"),
+        (["--codecs", "jpeg", "--rates", "1", "--size", "0x10"], "has no pixels"),
+        (["--codecs", "jpeg", "--rates", "1", "--size", "99999x99999"], "are the limit"),
         (["--codecs", "jpeg", "--rates", "fast"], "fast"),
         (["--codecs", "jpeg", "--rates", "-1"], "positive"),
         (["--codecs", "nif", "--rates", "1", "--losses", "l3"], "l3"),
@@ -516,6 +590,45 @@ def test_evaluate_names_failures_and_ends_with_1(capsys: pytest.CaptureFixture[s
 def test_evaluate_refuses(arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert says in refused(capsys, "evaluate", "--images", "in", *arguments, "-o", "out")
     assert "out" not in files()
+
+
+def test_evaluate_has_rates_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    assert (
+        run("evaluate", "--images", "in", "--codecs", "jpeg", "--workers", "0", "-o", "out", "--json") == 1
+    )  # too small for 0.3
+    assert [row["bpp"] for row in json.loads(capsys.readouterr().out)] == [0.3, 0.6, 1.2]
+
+
+def test_evaluate_answers_in_json_alone(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever libraries print meanwhile; and a lossless file has no PSNR that JSON could say."""
+
+    def talkative(*_: object, **__: object) -> float:
+        print('Downloading: "https://example.org/alexnet.pth"')
+        return float("nan")
+
+    monkeypatch.setattr(metrics, "lpips", talkative)
+    what = ("--images", "in", "--codecs", "png", "--rates", "40", "--workers", "0", "--lpips", "-o", "out", "--json")
+    assert run("evaluate", *what) == 0
+    captured = capsys.readouterr()
+    (row,) = json.loads(captured.out, parse_constant=pytest.fail)
+    assert row["psnr"] is None and row["lpips_alex"] is None and "Downloading" in captured.err
+
+
+def test_encode_without_loss_answers_in_json(capsys: pytest.CaptureFixture[str]) -> None:
+    images.save(torch.zeros(3, 8, 8), "black.png")
+    assert run("encode", "black.png", "--json") == 0
+    assert json.loads(capsys.readouterr().out, parse_constant=pytest.fail)["psnr"] is None
+
+
+def test_foreign_rows_are_named(capsys: pytest.CaptureFixture[str]) -> None:
+    what = ("evaluate", "--images", "in", "--codecs", "jpeg", "--rates", "8", "--workers", "0", "-o", "out")
+    assert run(*what) == 0
+    file = Path("out") / "runs.jsonl"
+    file.write_bytes(b"{}\n" + file.read_bytes())
+    capsys.readouterr()
+    assert run(*what) == 0 and "line 1 is passed over: it is no run of a sweep" in capsys.readouterr().out
+    assert run("report", "out") == 0 and "line 1 is passed over" in capsys.readouterr().out
+    assert "line 1 is passed over" in (Path("out") / "report.html").read_text(encoding="utf-8")
 
 
 def test_evaluate_asks_for_lpips_only_when_told(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import math
+import os
+import signal
+import socket
+import subprocess
 import sys
 import threading
+import time
 import types
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 
 import cloudpickle
 import psutil
 import pytest
 import torch
+from codec_files import inr_command, one_thread
 
 from tutorial_lib import codecs, evaluation, images, losses, metrics
 from tutorial_lib.evaluation import (
@@ -33,8 +41,11 @@ from tutorial_lib.evaluation import (
 JOBS = [Job("coffee", codec, bpp, (64, 96)) for codec in ("jpeg", "webp") for bpp in (1.0, 2.0)]
 
 
+MEASURED = {"error": None, "bytes": 100, "bpp_real": 0.13, "height": 64, "width": 96}
+
+
 def done(job: Job, lpips: bool = False) -> Run:
-    return Run({"codec": job.codec, "key": job.key, "error": None, "encode_seconds": 1.0, "decode_seconds": 0.0}, None)
+    return Run(asdict(job) | {"key": job.key, "encode_seconds": 1.0, "decode_seconds": 0.0} | MEASURED, None)
 
 
 def test_a_row_says_what_the_file_gives() -> None:
@@ -55,15 +66,22 @@ def test_a_row_says_what_the_file_gives() -> None:
 def test_a_learned_run_takes_loss_budget_and_seed(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = {}
     codec = codecs.LEARNED["siren"]
+    plan, execute = type(codec).plan, type(codec).execute
 
-    def encode(self, picture, **options):
+    def spied_plan(self, picture, **options):
         seen.update(options)
-        return codec.execute(codec.plan(picture, bpp=2.0, budget="quick"), picture, progress=False).data
+        return plan(self, picture, **options)
 
-    monkeypatch.setattr(type(codec), "encode", encode)
+    def spied_execute(self, plan, picture, **options):
+        seen.update(options)
+        return execute(self, plan, picture, **options)
+
+    monkeypatch.setattr(type(codec), "plan", spied_plan)
+    monkeypatch.setattr(type(codec), "execute", spied_execute)
     run = runs.measure(Job("coffee", "siren", 2.0, (32, 48), "l1", "quick", 7))
     row = run.row
-    assert seen == {"bpp": 2.0, "budget": "quick", "seed": 7, "progress": False, "loss": "l1", "iterations": None}
+    wanted = {"bpp": 2.0, "budget": "quick", "loss": "l1", "iterations": None, "device": runs.choose_device()}
+    assert seen == wanted | {"seed": 7, "progress": False}
     assert row["loss"] == "l1" and 0 < row["bpp_real"] <= 2.0
     assert row["operations_per_pixel"] == codec.config_of(run.data).weights
 
@@ -102,14 +120,115 @@ def test_a_killed_sweep_goes_on(tmp_path, monkeypatch: pytest.MonkeyPatch) -> No
     assert ran == JOBS and {row["key"] for row in rows} == {job.key for job in JOBS}
 
 
+def test_an_interrupted_fit_is_no_row(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C within a fit, which keeps its best state for whoever asked for a file, ends the sweep before there is a row."""
+    execute = codecs.Codec.execute
+
+    def stop(_: object) -> None:
+        raise KeyboardInterrupt
+
+    def cut(self, plan, picture, **options):
+        return execute(self, plan, picture, **options | {"callback": stop})
+
+    monkeypatch.setattr(codecs.Codec, "execute", cut)
+    fitted = Job("coffee", "siren", 3.0, (40, 60), budget="quick")
+    with pytest.raises(KeyboardInterrupt):
+        sweep([JOBS[0], fitted, JOBS[1]], Results(tmp_path), progress=False)
+    assert [row["key"] for row in Results(tmp_path).rows()] == [JOBS[0].key]
+    assert len(list((tmp_path / "files").iterdir())) == 1
+
+
+def changed(path, shade: float) -> str:
+    images.save(torch.full((3, 40, 60), shade), path)
+    return str(path)
+
+
+def test_an_edited_picture_is_measured_anew(tmp_path, capsys: pytest.CaptureFixture[str]) -> None:
+    job, results = Job(changed(tmp_path / "x.png", 0.2), "jpeg", 3.0), Results(tmp_path / "results")
+    (first,) = sweep([job], results, progress=False)
+    assert sweep([job], results, progress=False) == [first] and len(results.rows()) == 1
+    changed(tmp_path / "x.png", 0.7)
+    (second,) = sweep([job], results)
+    assert "is another picture than when it was measured: measured anew" in capsys.readouterr().out
+    assert second["content"] != first["content"] and second["file"] != first["file"] and len(results.rows()) == 2
+    rows, (remark,) = results.read()
+    assert "has been 2 pictures" in remark
+    assert len({evaluation.name_of(row) for row in rows}) == 2  # no mean takes them for one
+    with pytest.raises(ValueError, match="other pixels now"):
+        runs.original(first)
+    assert sweep([job], results, progress=False) == [row for row in rows if row["key"] == second["key"]]
+    (tmp_path / "x.png").unlink()  # what it held last is what counts
+    assert sweep([job], results, progress=False) == [row for row in rows if row["key"] == second["key"]]
+
+
+def test_a_picture_edited_while_the_sweep_runs_is_a_failure(tmp_path) -> None:
+    job = Job(changed(tmp_path / "x.png", 0.2), "jpeg", 3.0, content="0123456789abcdef")
+    assert "other pixels now" in runs.run(job).row["error"]
+
+
+def test_rows_that_do_not_know_their_picture_still_count(tmp_path) -> None:
+    job, results = Job(changed(tmp_path / "x.png", 0.2), "jpeg", 3.0), Results(tmp_path / "results")
+    assert '"content"' not in job.key
+    results.append({key: value for key, value in done(job).row.items() if key != "content"})
+    (row,) = sweep([job], results, progress=False)
+    assert row["bytes"] == MEASURED["bytes"] and len(results.rows()) == 1
+
+
+def test_a_picture_under_two_names_counts_once(tmp_path, capsys: pytest.CaptureFixture[str]) -> None:
+    names = [
+        changed(tmp_path / "a.png", 0.2),
+        changed(tmp_path / "b.png", 0.2),
+        str(tmp_path / "." / ".." / tmp_path.name / "a.png"),
+    ]
+    rows = sweep([Job(name, "jpeg", 3.0) for name in names], Results(tmp_path / "results"))
+    assert [row["picture"] for row in rows] == names[:1] and capsys.readouterr().out.count("counted once") == 2
+    # and in rows of two sweeps
+    sweep([Job(names[1], "webp", 3.0)], Results(tmp_path / "results"), progress=False)
+    found, remarks = Results(tmp_path / "results").read()
+    assert len({evaluation.name_of(row) for row in found}) == 1 and not remarks
+    assert evaluation.expand(["kodak:3", "kodim03", "kodak:03"]) == ["kodak:3"]
+
+
+def test_lines_that_are_no_rows_are_named_and_passed_over(tmp_path) -> None:
+    results = Results(tmp_path)
+    good = done(JOBS[0]).row
+    foreign = [{}, [], 3, {"key": 1}, good | {"bytes": None}, good | {"psnr": "high"}, good | {"loss": 1}, "\ufeff"]
+    lines = [json.dumps(each).encode() for each in foreign] + [b"\xff\xfe", b"[" * 100_000, b"", b'{"key": "cut']
+    results.file.write_bytes(b"\n".join([*lines, json.dumps(good | {"psnr": float("nan")}).encode(), b""]))
+    rows, remarks = results.read()
+    assert [row["key"] for row in rows] == [JOBS[0].key] and rows[0]["psnr"] is None
+    assert len(remarks) == len(lines) - 1 and all(f"{results.file}, line " in remark for remark in remarks)
+    assert sweep(JOBS[:1], results, progress=False) == rows
+
+
+def test_a_sweep_that_cannot_be_kept_does_not_begin(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ran = []
+    monkeypatch.setattr(runs, "measure", lambda job, lpips: ran.append(job) or done(job))
+    (tmp_path / "file").write_text("no folder")
+    (tmp_path / "folder" / "runs.jsonl").mkdir(parents=True)
+    for folder in ("file", "file/below", "folder"):
+        with pytest.raises(OSError, match="runs.jsonl|file"):
+            sweep(JOBS[:1], Results(tmp_path / folder), progress=False)
+    assert not ran
+
+
+def test_a_file_that_cannot_be_kept_costs_no_row(tmp_path) -> None:
+    (tmp_path / "files").write_text("no folder")
+    results = Results(tmp_path)
+    results.append(done(JOBS[0]).row, b"data")
+    (row,) = results.rows()
+    assert row["file"] is None and "files" in row["file_error"] and row["bytes"] == MEASURED["bytes"]
+
+
 def test_a_torn_line_costs_one_run(tmp_path) -> None:
     results = Results(tmp_path)
     for job in JOBS:
-        results.append({"key": job.key, "error": None})
+        results.append(done(job).row)
     whole = results.file.read_bytes()
     results.file.write_bytes(whole[:-10])
-    assert len(results.rows()) == 3
-    results.append({"key": JOBS[3].key, "error": None})
+    rows, (remark,) = results.read()
+    assert len(rows) == 3 and "line 4 is passed over: it is cut off" in remark
+    results.append(done(JOBS[3]).row)
     assert [row["key"] for row in results.rows()] == [job.key for job in JOBS]
 
 
@@ -236,6 +355,14 @@ def test_bd_rate_is_refused_with_a_reason() -> None:
         bd_rate(CURVE, [(0.5, 30.0), (1.0, 29.0), (2.0, 37.0)])  # the middle one is dominated
 
 
+@pytest.mark.parametrize(
+    ("curves_", "role"), [((CURVE, [*CURVE, (9.0, math.inf)]), "tested"), (([*CURVE, (9.0, math.inf)], CURVE), "anchor's")]
+)
+def test_a_curve_of_infinite_quality_is_refused_by_name(curves_, role: str) -> None:
+    with pytest.raises(EvaluationError, match=f"the {role} curve has a point without finite quality"):
+        bd_rate(*curves_)
+
+
 def test_two_averages_of_the_same_rows() -> None:
     rows = [row(p, "jpeg", b, q + d) for p, d in (("a", 0), ("b", 10)) for b, q in CURVE]
     (mean,), (pooled,) = (curves(rows, average=average).values() for average in AVERAGES)
@@ -287,7 +414,10 @@ def test_a_worker_killed_in_the_middle_costs_no_run(tmp_path) -> None:
 
     def kill_one() -> None:
         while not stop.wait(0.2):
-            workers = [p for p in psutil.Process().children(recursive=True) if "spawn_main" in " ".join(p.cmdline())]
+            workers = []
+            for process in psutil.Process().children(recursive=True):
+                with contextlib.suppress(psutil.Error):  # it may have ended in between
+                    workers += [process] if "spawn_main" in " ".join(process.cmdline()) else []
             if Results(tmp_path).rows() and workers:
                 workers[-1].kill()
                 killed.append(workers[-1].pid)
@@ -308,6 +438,10 @@ def test_a_worker_killed_in_the_middle_costs_no_run(tmp_path) -> None:
 READERS = """
 import dataclasses
 import torch
+from tutorial_lib import codecs
+
+class NeverStopped:
+    interrupted = False
 
 def mine(prediction, target):
     return (prediction - target).abs().mean() + OFFSET
@@ -317,9 +451,11 @@ OFFSET = 0.5
 class Grey:
     name, number, takes_lambda = "grey", 200, False
 
-    def encode(self, picture, **options):
-        assert options["bpp"] == 1.0
-        return bytes([round(255 * float(picture.mean()))])
+    def plan(self, picture, **wishes):
+        assert wishes["bpp"] == 1.0
+
+    def execute(self, plan, picture, **options):
+        return codecs.Encoding(bytes([round(255 * float(picture.mean()))]), NeverStopped())
 
     def decode(self, data, size=None, *, device=None):
         return torch.full((3, 32, 48), data[0] / 255)
@@ -373,6 +509,59 @@ def test_workers_know_what_the_reader_added(readers: types.ModuleType, tmp_path)
     assert [row["error"] for row in rows] == [None] * 3
     grey = next(row for row in rows if row["codec"] == "grey")
     assert grey["bytes"] == 1 and 5 < grey["psnr"] < 20
+
+
+@pytest.mark.parametrize("threads", ["", " ", "4,2", "many", "0"])
+def test_any_number_of_threads_in_the_environment(threads: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    import distributed
+
+    monkeypatch.setenv("OMP_NUM_THREADS", threads)
+    set_to = []
+    monkeypatch.setattr(torch, "set_num_threads", set_to.append)
+    monkeypatch.setattr(distributed, "get_worker", lambda: types.SimpleNamespace(name="0"))
+    monkeypatch.setattr(runs, "measure", done)
+    assert workers._on_worker(JOBS[0], False, workers.packed()).row["error"] is None
+    assert set_to == [4 if threads == "4,2" else 1]
+
+
+def test_a_scheduler_that_is_silent_is_given_up(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "SCHEDULER_SECONDS", 1)
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # it accepts: the kernel does
+        address = f"tcp://127.0.0.1:{silent.getsockname()[1]}"
+        with pytest.raises(ValueError, match=f"no Dask scheduler answers at {address} .for 1 s"):
+            sweep(JOBS, Results(tmp_path), scheduler=address, progress=False)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows sends no SIGINT to a group")
+@pytest.mark.parametrize("count", ["0", "2"])
+def test_ctrl_c_ends_a_sweep_in_one_line(count: str, tmp_path) -> None:
+    """A terminal sends it to all processes; those finished are rows, and nobody shows a traceback."""
+    what = [
+        "evaluate",
+        "--images",
+        "coffee",
+        "--size",
+        "60x40",
+        "--codecs",
+        "jpeg,siren",
+        "--rates",
+        "3",
+        "--iterations",
+        "50000",
+    ]
+    command = inr_command(*what, "--workers", count, "-o", tmp_path / "out")
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    process = subprocess.Popen(command, env=one_thread(), start_new_session=True, **pipes)
+    while not Results(tmp_path / "out").rows():
+        assert process.poll() is None
+        time.sleep(0.1)
+    time.sleep(2)  # the fit is under way
+    os.killpg(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=120)
+    said = [line for line in errors.splitlines() if line and "%|" not in line]
+    assert process.returncode == 130 and said == ["inr: stopped"]
+    assert [row["codec"] for row in Results(tmp_path / "out").rows()] == ["jpeg"]
 
 
 @pytest.mark.slow

@@ -7,10 +7,15 @@ Errors are one line on stderr. What the commands do stands in `tutorial_lib.comm
 from __future__ import annotations
 
 import argparse
+import codecs
+import contextlib
+import errno
 import json
+import math
+import os
 import sys
-from collections.abc import Sequence
-from typing import Any, NoReturn
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn, TextIO, cast
 
 # written out, since --help must not wait for torch
 BUDGET_NAMES = ("quick", "laptop", "gpu")
@@ -24,17 +29,81 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {message} (--help shows what there is)\n")
 
 
+class _Patient:
+    """A stream to print to that never ends the work: what it can't spell is spelled otherwise, and a reader may go away."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream, self.problem = stream, None
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="tutorial_lib.spelled")
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        self._try(lambda: self._stream.write(text))
+        return len(text)
+
+    def flush(self) -> None:
+        self._try(self._stream.flush)
+
+    def _try(self, action: Callable[[], Any]) -> None:
+        try:
+            action()
+        except OSError as error:
+            # a pipe that nobody reads any more is no problem; Windows calls it an invalid argument
+            self.problem = None if isinstance(error, BrokenPipeError) or error.errno == errno.EINVAL else error
+            # so that what is left in the buffer, too, goes somewhere
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
+
+
+_SPELLED = {
+    "→": "->",
+    "−": "-",
+    "–": "-",
+    "…": "...",
+    "×": "x",
+    "±": "+-",
+    "█": "#",
+    "▏": "|",
+    "▌": "#",
+    "∞": "inf",
+    "λ": "lambda",
+}
+
+
+def _spelled(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    wrong = error.object[error.start : error.end]
+    return "".join(
+        _SPELLED.get(c, c if c.isascii() else c.encode("ascii", "backslashreplace").decode()) for c in wrong
+    ), error.end
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
-    options = _parser().parse_args(arguments)
-    try:
-        return _run(options)
-    except KeyboardInterrupt:
-        print("inr: stopped", file=sys.stderr)
-        return 130
-    except (ValueError, OSError) as error:
-        print(f"inr: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
+    codecs.register_error("tutorial_lib.spelled", _spelled)
+    out, err = _Patient(sys.stdout), _Patient(sys.stderr)
+    with contextlib.redirect_stdout(cast("TextIO", out)), contextlib.redirect_stderr(cast("TextIO", err)):
+        try:
+            status = _run(_parser().parse_args(arguments))
+            out.flush()
+            if out.problem:
+                raise out.problem
+            return status
+        except KeyboardInterrupt:
+            print("inr: stopped", file=sys.stderr)
+            return 130
+        except (ValueError, OSError) as error:
+            print(f"inr: {_sentence(error)}", file=sys.stderr)
+            return 2
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        return f"{os.fsdecode(error.filename)}: {error.strerror}"
+    return " ".join(str(error).split())
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -44,11 +113,24 @@ def _run(options: argparse.Namespace) -> int:
         return {"task": challenge.run_task, "score": challenge.run_score, "board": challenge.run_board}[options.part](options)
     if options.command == "doctor":  # runs where torch is missing, too
         return _doctor(options)
-    from tutorial_lib import commands
+    # what libraries print meanwhile, as of downloads, is no part of the JSON
+    with contextlib.redirect_stdout(sys.stderr if options.json else sys.stdout):
+        from tutorial_lib import commands
 
-    answer = getattr(commands, options.command)(options)
-    print(json.dumps(answer.facts) if options.json else answer.text)
+        answer = getattr(commands, options.command)(options)
+    print(json.dumps(_finite(answer.facts), allow_nan=False) if options.json else answer.text)
     return answer.status
+
+
+def _finite(facts: Any) -> Any:
+    """JSON has no infinity and no NaN: null stands in their place; and a name that is no text is spelled out."""
+    if isinstance(facts, dict):
+        return {name: _finite(fact) for name, fact in facts.items()}
+    if isinstance(facts, list | tuple):
+        return [_finite(fact) for fact in facts]
+    if isinstance(facts, str):
+        return facts.encode(errors="backslashreplace").decode()
+    return None if isinstance(facts, float) and not math.isfinite(facts) else facts
 
 
 def _doctor(options: argparse.Namespace) -> int:

@@ -17,9 +17,15 @@ from tutorial_lib import codecs, images, metrics
 from tutorial_lib.codecs.anatomy import parts
 from tutorial_lib.codecs.classical import SUFFIXES
 from tutorial_lib.coding import bitstream
-from tutorial_lib.runtime import choose_device
+from tutorial_lib.runtime import choose_device, require_writable
 
 BAR_WIDTH = 40
+OTHER_SUFFIXES = {".png", ".bmp", ".gif", ".ppm", ".tif", ".tiff", *SUFFIXES}
+"""Names of files that are no .inr files."""
+
+
+DEFAULT_RATES = (0.3, 0.6, 1.2)
+"""Bits per pixel that ``evaluate`` aims at unless told otherwise."""
 
 
 class UsageError(ValueError):
@@ -81,6 +87,7 @@ def decode(options: argparse.Namespace) -> Answer:
     """Render a file as a picture, at any size."""
     data = _read(options.file)
     output = images.check_writable(options.output or _beside(options.file, ".decoded.png"))
+    require_writable(output)
     container = bitstream.read(data)
     picture = codecs.decode(data, _size(options, container.height, container.width), device=options.device).cpu()
     images.save(picture, output)
@@ -188,15 +195,18 @@ def evaluate(options: argparse.Namespace) -> Answer:
 
     if options.workers is not None and options.workers < 0:
         raise UsageError(f"--workers is 0 or more, not {options.workers}")
-    if not options.rates and not options.lambdas:
-        raise UsageError("nothing to do without --rates (or --lambdas, for latent grids)")
+    names, rates, lambdas = _several(options.codecs), _numbers("--rates", options.rates), _numbers("--lambdas", options.lambdas)
+    if not rates and not lambdas:
+        rates = DEFAULT_RATES
+        if lossless := [name for name in names if name in codecs.CLASSICAL and codecs.CLASSICAL[name].qualities is None]:
+            raise UsageError(f"{lossless[0]} is lossless and aims at no rate: say with --rates how much it may take")
     wanted = jobs(
         expand(options.images),
-        _several(options.codecs),
-        _numbers("--rates", options.rates),
+        names,
+        rates,
         losses=_several(options.losses),
-        lambdas=_numbers("--lambdas", options.lambdas),
-        size=None if options.size is None else _pair(options.size),
+        lambdas=lambdas,
+        size=None if options.size is None else images.check_size(_pair(options.size)),
         budget=options.budget,
         iterations=options.iterations,
         seed=options.seed,
@@ -205,11 +215,13 @@ def evaluate(options: argparse.Namespace) -> Answer:
     workers = default_workers() if options.workers is None else options.workers
     how = {"retry": options.retry, "workers": workers, "scheduler": options.scheduler, "lpips": options.lpips}
     rows = sweep(wanted, Results(options.output), progress=not options.json, **how)
-    failed = [row for row in rows if row["error"]]
+    failed = [row for row in rows if row.get("error")]
     again = " (--retry runs them again)" if failed else ""
     lines = [f"{len(rows)} runs in {options.output}, {len(failed)} of them failed{again}"]
     lines += [f"  {row['picture']} {row['codec']} {row['loss'] or ''} {row['bpp']} bpp: {row['error']}" for row in failed[:5]]
     lines += ["  …"] if len(failed) > 5 else []
+    if unkept := [row["file_error"] for row in rows if row.get("file_error")]:
+        lines.append(f"{len(unkept)} encoded files could not be kept ({unkept[0]}): the report can't show them")
     lines.append(f"inr report {options.output}: curves, tables and crops")
     return Answer(rows, "\n".join(lines), status=1 if failed else 0)
 
@@ -223,8 +235,9 @@ def report(options: argparse.Namespace) -> Answer:
     results = Results(options.results)
     if not results.file.is_file():
         raise UsageError(f"there is no {results.file}: inr evaluate writes it")
+    remarks = results.read()[1]
     page = write_page(results, title=options.title, anchor=options.anchor, crop=crop, draw_published=options.published or None)
-    return Answer(None, f"→ {page}\n→ {page.with_name('runs.csv')}")
+    return Answer(None, "\n".join([*remarks, f"→ {page}", f"→ {page.with_name('runs.csv')}"]))
 
 
 # ------------------------------------------------------------------------------------------ what was typed
@@ -253,9 +266,12 @@ def _several(values: Sequence[str]) -> list[str]:
     return [part for value in values for part in value.split(",") if part]
 
 
-def _numbers(option: str, values: Sequence[str]) -> list[float]:
-    numbers = []
-    for part in _several(values):
+def _numbers(option: str, values: Sequence[str]) -> Sequence[float]:
+    numbers: list[float] = []
+    parts = _several(values)
+    if values and not parts:
+        raise UsageError(f"{option} takes numbers, not {' '.join(values)!r}")
+    for part in parts:
         try:
             numbers.append(float(part))
         except ValueError:
@@ -278,6 +294,11 @@ def _check_output(path: Path, picture: str) -> None:
         raise UsageError(f"{path} is a folder; name a file to write")
     if path.exists() and Path(picture).exists() and path.samefile(picture):
         raise UsageError(f"{path} is the picture itself; name another file to write")
+    if path.suffix.lower() in OTHER_SUFFIXES:
+        raise UsageError(
+            f"{path} would be an .inr file; name it {path.with_suffix('.inr')}, and inr decode makes a picture of it"
+        )
+    require_writable(path)
 
 
 def _read(name: str) -> bytes:

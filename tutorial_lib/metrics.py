@@ -17,10 +17,12 @@ Example:
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import io
 import math
 import socket
+import sys
 from pathlib import Path
 from typing import Literal
 
@@ -223,7 +225,8 @@ def _lpips_or_reason(network: str, device: str) -> nn.Module | str:
     timeout = socket.getdefaulttimeout()
     socket.setdefaulttimeout(10)
     try:
-        module = import_lpips().LPIPS(net=network, verbose=False)
+        with contextlib.redirect_stdout(sys.stderr):  # where torch says what it downloads
+            module = import_lpips().LPIPS(net=network, verbose=False)
     except (OSError, RuntimeError) as error:
         folder = f"{torch.hub.get_dir()}/checkpoints"
         return f"LPIPS is unavailable: its {network} weights are not in {folder} and can't be downloaded ({error})."

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import os
 import secrets
+import stat
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -43,8 +45,8 @@ def choose_device(name: str | None = None) -> torch.device:
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     try:
         device = torch.device(name)
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError) as error:
+        torch.zeros(1, device=device).item()  # read back: "meta" has no numbers
+    except Exception as error:  # each of torch's backends that is not there raises something else
         raise ValueError(f"device {name!r} is not available here; try 'cpu'") from error
     return device
 
@@ -148,22 +150,62 @@ def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
     followed; something that is no regular file (such as ``/dev/null``) is written to directly.
 
     Raises:
-        OSError: the folder is missing, the disk is full, no permission, …
+        OSError: the folder is missing, the disk is full, no permission, …; it names ``path``.
     """
-    target = Path(os.path.realpath(path))
-    if target.exists() and not target.is_file():
-        target.write_bytes(data)
-        return
-    temporary = target.with_name(f".{secrets.token_hex(8)}.tmp")
+    with _naming(path):
+        target = Path(os.path.realpath(path))
+        if _special(target):
+            target.write_bytes(data)
+            return
+        temporary = _beside(target)
+        try:
+            with open(temporary, "xb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, target)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+
+
+def require_writable(path: str | os.PathLike[str]) -> None:
+    """Find out before the work whether `write_atomically` can begin, by beginning; leaves nothing behind.
+
+    Raises:
+        OSError: as `write_atomically`, or ``path`` is a folder.
+    """
+    with _naming(path):
+        target = Path(os.path.realpath(path))
+        if _special(target):
+            if target.is_dir():
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+            return
+        temporary = _beside(target)
+        temporary.touch(exist_ok=False)
+        temporary.unlink()
+
+
+@contextlib.contextmanager
+def _naming(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Errors name ``path``, not a temporary file that the reader has never heard of."""
     try:
-        with open(temporary, "xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, target)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+        yield
+    except OSError as error:
+        raise type(error)(error.errno, error.strerror, os.fspath(path)) from error
+    except ValueError as error:  # a null character, or one that this system's names can't hold
+        raise OSError(errno.EINVAL, "this can't be the name of a file", os.fspath(path)) from error
+
+
+def _special(target: Path) -> bool:
+    try:
+        return not stat.S_ISREG(os.stat(target).st_mode)
+    except FileNotFoundError:
+        return False
+
+
+def _beside(target: Path) -> Path:
+    return target.with_name(f".{secrets.token_hex(8)}.tmp")
 
 
 def insist(action: Callable[[], T]) -> T:

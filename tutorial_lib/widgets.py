@@ -185,7 +185,7 @@ def hover_curves(
         for (rate, value, caption, crop), place in zip(line.points, places, strict=True):
             hint = "\n".join(filter(None, [line.name, f"{rate:.3f} bpp, {value:.{digits}f}{_after(y)}", caption]))
             points.append((index, place, hint, crop))
-    source = f"data:image/svg+xml,{urllib.parse.quote(drawing, safe=' =:/,;()')}"
+    source = f"data:image/svg+xml,{urllib.parse.quote(drawing, ' =:/,;()', errors='backslashreplace')}"
     return Shown(render("hover_curves.html.jinja", points=points, text=text, source=source, **layout), text)
 
 

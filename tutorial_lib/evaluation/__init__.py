@@ -24,7 +24,8 @@ from tutorial_lib.evaluation.curves import (
     published_points,
     shared_pictures,
 )
-from tutorial_lib.evaluation.runs import Job, Results, Run, measure
+from tutorial_lib.evaluation.results import Results
+from tutorial_lib.evaluation.runs import Job, Run, measure
 from tutorial_lib.evaluation.sweeps import expand, jobs, sweep
 from tutorial_lib.evaluation.workers import default_workers
 

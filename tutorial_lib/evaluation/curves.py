@@ -83,7 +83,8 @@ def shared_pictures(rows: Sequence[Row], *, rates: int = 2) -> list[str]:
 
 def name_of(row: Row) -> str:
     """A row's picture and its size: "kodak:3 384×256". Without a size (a failed run) the picture alone."""
-    return f"{row['picture']} {row['width']}×{row['height']}" if row.get("width") else row["picture"]
+    name = row.get("name") or row["picture"]  # the first where `Results.read` saw that the picture's doesn't say which it is
+    return f"{name} {row['width']}×{row['height']}" if row.get("width") else name
 
 
 def complete(rows: Sequence[Row], pictures: Sequence[str]) -> dict[float, list[Row]]:
@@ -165,10 +166,13 @@ def bd_rate(anchor: Sequence[tuple[float, float]], test: Sequence[tuple[float, f
         Per cent; −50 is half the rate at equal quality.
 
     Raises:
-        EvaluationError: fewer than three points on a curve, or less than `MINIMUM_OVERLAP` in common.
+        EvaluationError: fewer than three points on a curve, one that is not finite, or less than `MINIMUM_OVERLAP` in common.
     """
     import bjontegaard
 
+    for role, points in (("anchor's", anchor), ("tested", test)):
+        if not all(math.isfinite(value) for point in points for value in point):
+            raise EvaluationError(f"the {role} curve has a point without finite quality, as of a lossless file: leave it out")
     curves_ = [_rising(points) for points in (anchor, test)]
     for role, points in zip(("anchor's", "tested"), curves_, strict=True):
         if len(points) < 3:

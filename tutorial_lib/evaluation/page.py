@@ -27,7 +27,7 @@ from tutorial_lib.evaluation.curves import (
     published_points,
     shared_pictures,
 )
-from tutorial_lib.evaluation.runs import Results
+from tutorial_lib.evaluation.results import Results
 from tutorial_lib.evaluation.shelves import crops, decode, pictures_of, swipe
 from tutorial_lib.plots import loss_curves
 
@@ -91,9 +91,11 @@ def write_page(
         EvaluationError: no row in the folder.
         ImageError: a crop that reaches outside a picture.
     """
-    rows = results.rows()
+    rows, remarks = results.read()
     if not rows:
-        raise EvaluationError(f"there are no runs in {results.folder}: sweep first")
+        raise EvaluationError(
+            f"there are no runs in {results.folder}: sweep first" + "".join(f" ({each})" for each in remarks[:1])
+        )
     found, shared = lines(rows), shared_pictures(rows)
     shelves, problems = decode(results, found)
     beside, anchors = crops(shelves, crop)
@@ -120,11 +122,12 @@ def write_page(
         published=published,
         crops=beside,
         problems=problems,
+        remarks=remarks,
         count=_count,
     )
     images.write_atomically(results.folder / "runs.csv", _csv(rows))
     path = results.folder / "report.html"
-    images.write_atomically(path, page.encode())
+    images.write_atomically(path, page.encode(errors="backslashreplace"))  # a name may be no text
     return path
 
 
@@ -310,7 +313,7 @@ def _csv(rows: Sequence[Row]) -> bytes:
     writer.writeheader()
     for row in rows:
         writer.writerow({k: json.dumps(v, ensure_ascii=False) if isinstance(v, dict | list) else v for k, v in row.items()})
-    return buffer.getvalue().encode()
+    return buffer.getvalue().encode(errors="backslashreplace")
 
 
 def _fields(rows: Sequence[Row]) -> list[str]:

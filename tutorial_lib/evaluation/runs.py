@@ -1,4 +1,4 @@
-"""One run: encode, decode from the bytes, compare; and the rows of many, kept so that a crash loses none."""
+"""One run: encode, decode from the bytes, compare."""
 
 from __future__ import annotations
 
@@ -12,18 +12,17 @@ import re
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from functools import partial
 from importlib import metadata
-from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
 from tutorial_lib import codecs, images, metrics
-from tutorial_lib.codecs.classical import SUFFIXES, ClassicalCodec
+from tutorial_lib.codecs.classical import ClassicalCodec
 from tutorial_lib.runtime import choose_device
 
 PACKAGES = ("torch", "numpy", "pillow", "constriction", "pytorch-optimizer")
@@ -46,6 +45,7 @@ class Job:
         iterations: of the fit; None for what the budget affords.
         lmbda: λ in D + λR, D being the loss as it is; latent grids only.
         steer: False for latent grids whose λ is not to move: a rate near ``bpp``, in less time.
+        content: `content_of` the picture, so that another one under its name is another job; `sweep` finds it out.
     """
 
     picture: str
@@ -58,70 +58,38 @@ class Job:
     iterations: int | None = None
     lmbda: float | None = None
     steer: bool = True
+    content: str | None = None
 
     @property
     def key(self) -> str:
         """Equal for equal jobs, in one process or another."""
-        return json.dumps(asdict(self), sort_keys=True)
+        return key_of(asdict(self), self.content)
 
     def __str__(self) -> str:
         aim = f"λ = {self.lmbda:g}" if self.bpp is None else f"{self.bpp:g} bpp"
         return " ".join(filter(None, (self.picture, self.codec, self.loss, aim)))
 
 
-class Results:
-    """The rows of a sweep, in a folder's ``runs.jsonl``, and the encoded files beside it, in ``files``.
+def key_of(row: Mapping[str, Any], content: str | None = None) -> str:
+    """The `Job.key` of a row or job's fields and a content; without one as in the rows of earlier releases."""
+    asked = {field.name: row.get(field.name) for field in fields(Job) if field.name != "content"}
+    return json.dumps(asked | ({} if content is None else {"content": content}), sort_keys=True)
 
-    A line torn by a crash is dropped and its run repeated. Nothing is created before the first row.
+
+def content_of(picture: str) -> str | None:
+    """What tells a picture from others that its file has held or will hold: the beginning of its pixels' SHA-256.
+
+    None for a picture that the course knows by name, whose file is checked already, and for one that can't be opened here.
     """
-
-    def __init__(self, folder: str | os.PathLike[str]) -> None:
-        self.folder = Path(folder)
-        self.file = self.folder / "runs.jsonl"
-
-    def rows(self) -> list[dict[str, Any]]:
-        """One row for each job: the last one that ran."""
-        latest: dict[str, dict[str, Any]] = {}
-        if self.file.exists():
-            for line in self.file.read_text(encoding="utf-8").splitlines():
-                try:
-                    row = json.loads(line)
-                except json.JSONDecodeError:
-                    continue
-                latest[row["key"]] = row
-        return list(latest.values())
-
-    def append(self, row: dict[str, Any], data: bytes | None = None) -> dict[str, Any]:
-        """Add a row, and its file, so that they survive whatever comes next; returns the row with the file's name."""
-        row = row | {"file": None}
-        if data is not None:
-            row["file"] = _file_name(row)
-            (self.folder / "files").mkdir(parents=True, exist_ok=True)
-            images.write_atomically(self.folder / "files" / row["file"], data)
-        self.folder.mkdir(parents=True, exist_ok=True)
-        torn = self.file.exists() and not self.file.read_bytes().endswith(b"\n") and self.file.stat().st_size > 0
-        with self.file.open("ab") as file:
-            file.write(b"\n" * torn + json.dumps(row).encode() + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-        return row
-
-    def data(self, row: Mapping[str, Any]) -> bytes | None:
-        """The file of a run; None where the folder came without it."""
-        name = row.get("file") or ""
-        path = self.folder / "files" / name
-        # a folder from elsewhere may name anything: only what lies in its own files is read
-        return path.read_bytes() if name and Path(name).name == name and path.is_file() else None
+    if picture in images.SAMPLES or re.fullmatch(r"kodak:\d+|kodim\d\d", picture):
+        return None
+    with contextlib.suppress(ValueError, OSError):
+        return _content(images.open_picture(picture))
+    return None
 
 
-def _file_name(row: Mapping[str, Any]) -> str:
-    """What ran, readable, and a hash of all that tells it from other runs: "kodak3-jpeg-0.5-1f2e3d4c.jpg"."""
-    suffixes = {"png": ".png", "jpeg-444": ".jpg"} | {codec: suffix for suffix, codec in list(SUFFIXES.items())[::-1]}
-    suffix = suffixes.get(row["codec"], ".inr")
-    aim = f"lambda{row['lmbda']:g}" if row.get("bpp") is None else f"{row['bpp']:g}"
-    picture = Path(str(row["picture"]).replace(":", "")).stem
-    name = "-".join(filter(None, (picture, row["codec"], row.get("loss"), aim)))
-    return f"{re.sub(r'[^a-zA-Z0-9.+-]', '_', name)}-{hashlib.sha256(row['key'].encode()).hexdigest()[:8]}{suffix}"
+def _content(picture: Tensor) -> str:
+    return hashlib.sha256(repr(tuple(picture.shape)).encode() + picture.numpy().tobytes()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
@@ -146,7 +114,7 @@ def failure(job: Job, error: str) -> Run:
 
 
 def measure(job: Job, lpips: bool = False) -> Run:
-    """Encode, decode from the bytes, compare.
+    """Encode, decode from the bytes, compare. Ctrl-C ends it: the file of a fit cut short is no measurement.
 
     Returns:
         the file, and a row of the job's fields and ``key``; ``height``, ``width``, ``bytes``, ``bpp_real``; ``mse`` and
@@ -179,13 +147,22 @@ def _encoded(job: Job, picture: Tensor) -> bytes:
     wishes: dict[str, Any] = {"bpp": job.bpp, "budget": job.budget, "iterations": job.iterations, "loss": job.loss}
     wishes |= {} if job.lmbda is None else {"lmbda": job.lmbda}
     wishes |= {} if job.steer else {"steer": False}
-    return codec.encode(picture, seed=job.seed, progress=False, **wishes)
+    encoding = codec.execute(codec.plan(picture, device=choose_device(), **wishes), picture, seed=job.seed, progress=False)
+    if encoding.report.interrupted:
+        raise KeyboardInterrupt  # half a fit is no measurement
+    return encoding.data
 
 
 def original(row: Mapping[str, Any]) -> Tensor:
-    """The picture of a row or job's fields, as it was encoded: opened, and reduced to ``size``."""
+    """The picture of a row or job's fields, as it was encoded: opened, and reduced to ``size``.
+
+    Raises:
+        ValueError: it can't be opened, or has other pixels now.
+    """
     picture = images.open_picture(row["picture"])
-    return images.reduce(picture, size=tuple(row["size"])) if row["size"] is not None else picture
+    if row.get("content") not in (None, _content(picture)):
+        raise ValueError(f"{row['picture']} has other pixels now than when it was first looked at")
+    return images.reduce(picture, size=tuple(row["size"])) if row.get("size") else picture
 
 
 def watched(work: Callable[[], T], role: str) -> tuple[T, dict[str, float]]:

@@ -11,7 +11,8 @@ from tqdm.auto import tqdm
 
 from tutorial_lib import codecs, images, metrics, widgets
 from tutorial_lib.evaluation.curves import Row, name_of
-from tutorial_lib.evaluation.runs import Results, original
+from tutorial_lib.evaluation.results import Results
+from tutorial_lib.evaluation.runs import original
 
 CROP = (120, 160)
 """Height and width of the crops, in pixels."""
@@ -72,7 +73,7 @@ def decode(results: Results, found: Mapping[str, list[Row]]) -> tuple[list[Shelf
         for picture, bpp, some in chosen:
             try:
                 first = original(next(iter(some.values())))
-            except (ValueError, OSError) as error:
+            except (ValueError, OSError, TypeError) as error:  # the last of rows from elsewhere
                 problems.append(f"{picture}: the original can't be opened here, so its files aren't shown ({error})")
                 bar.update(len(some))
                 continue

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -11,7 +13,8 @@ from typing import Any
 from tqdm.auto import tqdm
 
 from tutorial_lib import codecs, images
-from tutorial_lib.evaluation.runs import Job, Results
+from tutorial_lib.evaluation.results import Results
+from tutorial_lib.evaluation.runs import Job, content_of, key_of
 from tutorial_lib.evaluation.workers import finished
 from tutorial_lib.losses import LOSSES
 from tutorial_lib.runtime import choose_budget
@@ -27,7 +30,9 @@ def expand(pictures: Sequence[str]) -> list[str]:
     """
     found: list[str] = []
     for name in pictures:
-        if name == "kodak":
+        if match := re.fullmatch(r"kodak:0*(\d+)|kodim(\d\d)", name):
+            found.append(f"kodak:{int(match[1] or match[2])}")
+        elif name == "kodak":
             found += [f"kodak:{number}" for number in range(1, 25)]
         elif name == "samples":
             found += images.SAMPLES
@@ -116,11 +121,16 @@ def sweep(
     Returns:
         the rows of all ``wanted`` that are done or failed.
     """
-    unique = {job.key: job for job in wanted}
-    there = {row["key"]: row for row in results.rows()}
-    missing = [job for key, job in unique.items() if key not in there or (retry and there[key]["error"])]
+    say = print if progress else lambda _: None
+    rows, remarks = results.read()
+    for remark in remarks:
+        say(remark)
+    there = {row["key"]: row for row in rows}
+    unique = {job.key: job for job in _looked_at(list(wanted), there, say)}
+    missing = [job for key, job in unique.items() if key not in there or (retry and there[key].get("error"))]
     if missing:
-        with finished(missing, lpips, workers, scheduler, print if progress else lambda _: None) as (ended, parallel):
+        results.require_writable()
+        with finished(missing, lpips, workers, scheduler, say) as (ended, parallel):
             seconds: dict[str, list[float]] = {}
             for row in there.values():
                 _note(row, seconds)
@@ -135,10 +145,36 @@ def sweep(
     return [row for row in results.rows() if row["key"] in unique]
 
 
+def _looked_at(wanted: Sequence[Job], there: Mapping[str, Mapping[str, Any]], say: Callable[[str], None]) -> Iterator[Job]:
+    """The jobs with their pictures' contents, without those of a picture that came before under another name.
+
+    A row that doesn't know its picture's content, as of earlier releases, counts for a job that does, and the other way round
+    where a picture can't be opened any more.
+    """
+    contents = {picture: content_of(picture) for picture in dict.fromkeys(job.picture for job in wanted)}
+    first: dict[str, str] = {}
+    for picture, content in contents.items():
+        if content and first.setdefault(content, picture) != picture:
+            say(f"{picture} is the same picture as {first[content]}: counted once")
+    measured: dict[str, set[str]] = {}
+    known: dict[str, str] = {}
+    for row in there.values():
+        if row.get("content"):
+            measured.setdefault(row["picture"], set()).add(row["content"])
+            known[key_of(row)] = row["content"]
+    for picture, content in contents.items():
+        if content and content not in measured.get(picture, {content}):
+            say(f"{picture} is another picture than when it was measured: measured anew")
+    for job in wanted:
+        content = contents[job.picture]
+        if not content or first[content] == job.picture:
+            yield job if job.key in there else replace(job, content=content or known.get(job.key))
+
+
 def _note(row: Mapping[str, Any], seconds: dict[str, list[float]]) -> None:
     """Enter what a run took by its codec: JPEG's milliseconds say nothing about a fit."""
-    if not row["error"]:
-        seconds.setdefault(row["codec"], []).append(row["encode_seconds"] + row["decode_seconds"])
+    if not row.get("error") and row.get("encode_seconds") is not None:
+        seconds.setdefault(row["codec"], []).append(row["encode_seconds"] + (row.get("decode_seconds") or 0))
 
 
 def _time_left(left: Sequence[Job], seconds: Mapping[str, Sequence[float]], parallel: int) -> str:

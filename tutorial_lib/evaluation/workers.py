@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from tqdm import tqdm
 
 from tutorial_lib import codecs, losses
 from tutorial_lib.evaluation import runs
@@ -23,6 +28,12 @@ if TYPE_CHECKING:
 
 WORKER_MEMORY = 2_000_000_000
 """Bytes to allow for each worker: COOL-CHIC v2 takes 1.2 GB at 768×512, Python and PyTorch included."""
+
+DEAF = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"
+"""What a worker runs first. A terminal sends Ctrl-C to all its processes; this one hears it and ends the others."""
+
+SCHEDULER_SECONDS = 30
+"""How long a scheduler may take to answer."""
 
 DEATHS_ALLOWED = 3
 """Workers that may die over one run before it counts as failed: the run itself may be what kills them."""
@@ -53,18 +64,51 @@ def finished(
     quiet = {"distributed.scheduler.allowed-failures": DEATHS_ALLOWED, "distributed.comm.timeouts.connect": "60s"}
     with config.set(quiet):
         if scheduler is not None:
-            with Client(scheduler) as client:
+            with _client(scheduler) as client:
                 threads: Any = client.nthreads()  # its types allow for an asynchronous client
                 say(f"scheduler {scheduler}: {len(threads)} workers, dashboard at {client.dashboard_link}")
                 yield _computed(client, missing, lpips, added), max(1, len(threads))
             return
         count = min(workers, len(missing))
         # a worker that ends late or is replaced is no news; its run starts again
-        options: dict[str, Any] = {"memory_limit": 0, "dashboard_address": ":0", "silence_logs": logging.ERROR}
-        with LocalCluster(n_workers=count, threads_per_worker=1, **options) as cluster:
+        options: dict[str, Any] = {"memory_limit": 0, "dashboard_address": ":0", "silence_logs": logging.ERROR, "preload": [DEAF]}
+        with _children_deaf():
+            cluster = LocalCluster(n_workers=count, threads_per_worker=1, **options)
+        with cluster:
             with Client(cluster) as client:
                 say(f"{count} workers, dashboard at {client.dashboard_link}")
                 yield _computed(client, missing, lpips, added), count
+
+
+def _client(scheduler: str) -> Client:
+    """A client of a scheduler that answers; Dask's own waits for ever for one that accepts and is silent."""
+    from distributed import Client
+    from distributed.core import rpc
+
+    async def ask() -> None:
+        async with rpc(scheduler) as found:
+            await asyncio.wait_for(found.identity(), SCHEDULER_SECONDS)
+
+    try:
+        with ThreadPoolExecutor(1) as beside:  # a notebook has a loop of its own here
+            beside.submit(asyncio.run, ask()).result()
+        return Client(scheduler)
+    except (OSError, ValueError) as error:  # a time-out is one of the former, without a word
+        why = " ".join(str(error).split()) or f"for {SCHEDULER_SECONDS} s"
+        raise ValueError(f"no Dask scheduler answers at {scheduler} ({why})") from error
+
+
+@contextmanager
+def _children_deaf() -> Iterator[None]:
+    """Processes started in here don't hear Ctrl-C from their first moment on, before they come to `DEAF`; nor does this one."""
+    if threading.current_thread() is not threading.main_thread():  # only the main one may ask
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _computed(client: Client, missing: Sequence[Job], lpips: bool, added: bytes) -> Iterator[tuple[Job, Run]]:
@@ -89,7 +133,10 @@ def _on_worker(job: Job, lpips: bool, added: bytes) -> Run:
     if torch.cuda.is_available():
         name = str(get_worker().name)
         torch.cuda.set_device(int(name) % torch.cuda.device_count() if name.isdecimal() else 0)
-    torch.set_num_threads(max(1, int(os.environ.get("OMP_NUM_THREADS", "1"))))
+    # a number, or one for each level of nesting; whatever else stands there, OpenMP passes over it too
+    threads = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    torch.set_num_threads(max(1, int(threads)) if threads.isdecimal() else 1)
+    tqdm.set_lock(threading.RLock())  # its own is the system's, which warns about it when a worker is ended
     unpack(added)
     return runs.run(job, lpips)
 
