@@ -24,7 +24,7 @@ from picture_files import (
     swapped_profile,
     tiff,
 )
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, TiffImagePlugin
 
 from tutorial_lib import images
 from tutorial_lib.codecs.anatomy import parts
@@ -304,7 +304,16 @@ def test_orientation_in_xmp() -> None:
     assert levels(saved("JPEG", xmp=xmp)).shape == (16, 8, 3)
     assert levels(saved("WEBP", xmp=xmp)).shape == (16, 8, 3)
     assert levels(saved("JPEG", xmp=xmp, exif=exif(1))).shape == (8, 16, 3)
-    assert levels(png(3, 1, 8, 0, bytes(3), {b"iTXt": b"XML:com.adobe.xmp\0\0\0\0\0" + xmp})).shape == (3, 1, 3)
+    data = png(3, 1, 8, 0, bytes(3), {b"iTXt": b"XML:com.adobe.xmp\0\0\0\0\0" + xmp})
+    assert levels(data[:33] + png_chunk(b"iTXt", b"another") + data[33:]).shape == (3, 1, 3)
+
+
+@pytest.mark.parametrize("digits", [exif(6).hex().encode(), b"no digits", exif(6).hex().encode()[:-1]])
+def test_orientation_as_imagemagick_6_wrote_it(digits: bytes) -> None:
+    text = b"\nexif\n    %d\n" % (len(digits) // 2) + b"\n".join([digits[:36], digits[36:]])
+    for kind, content in [(b"tEXt", text), (b"zTXt", b"\0" + zlib.compress(text))]:
+        made = png(3, 1, 8, 0, bytes(3), {kind: b"Raw profile type exif\0" + content})
+        assert levels(made).shape == ((3, 1, 3) if digits == exif(6).hex().encode() else (1, 3, 3))
 
 
 @pytest.mark.parametrize("order", "<>")
@@ -342,6 +351,9 @@ def test_anatomy_of_a_jpeg_with_fill_bytes() -> None:
     assert [part.name for part in parts(filled)] == names
     assert sum(part.bytes for part in parts(filled)) == len(filled)
     assert (levels(filled) == levels(data)).all()
+    behind = data.index(b"\xff\xdb")
+    stray = data[:behind] + b"stray \xff\0" + data[behind:]
+    assert [part.name for part in parts(stray)] == names and (levels(stray) == levels(data)).all()
     assert parts(filled)[1].bytes == parts(data)[1].bytes + 3
 
 
@@ -388,6 +400,15 @@ def test_libtiff_prints_nothing(capfd: pytest.CaptureFixture[str]) -> None:
     refused(bytes(data), "damaged")
     os.write(2, b"still there")
     assert capfd.readouterr().err == "still there"
+
+
+def test_a_compression_that_libtiff_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
+    def load(_: object) -> None:
+        os.write(2, b"a.tif: WEBP compression support is not configured.\n")
+        raise OSError(-2)
+
+    monkeypatch.setattr(TiffImagePlugin.TiffImageFile, "load", load)
+    refused(saved("TIFF"), "a kind of TIFF file that is not supported .WEBP compression support is not configured")
 
 
 def test_too_large(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -73,9 +73,7 @@ def to_srgb(image: Image.Image, claims: Iterable[Claim], name: str) -> Image.Ima
             raise ImageError(f"{name} is an HDR picture ({claim[1]}): export it with standard range (SDR) first.")
         try:
             transform = _transform(claim if isinstance(claim, bytes) else _profile(*claim, image.mode in _GREY), image.mode)
-            probe = _probe(image.mode)
-            moved = np.asarray(transform.apply(probe)).astype(int) - np.asarray(probe.convert(transform.output_mode))
-            if np.abs(moved).max() <= (257 if image.mode == "I;16" else 1):
+            if image.mode != "CMYK" and _says_srgb(transform, image.mode):
                 break
             return transform.apply(image)
         except Exception:  # LittleCMS, or a Pillow without it; numbers that make no colours
@@ -94,12 +92,13 @@ def _transform(profile: bytes, mode: str) -> Any:
     return ImageCms.buildTransform(io.BytesIO(profile), target, mode, shown, ImageCms.Intent.PERCEPTUAL, flags)
 
 
-def _probe(mode: str) -> Image.Image:
-    """Samples that tell whether a conversion does anything: a ramp, or a cube of colours."""
-    ramp = np.arange(256, dtype=np.uint8)
-    if mode == "RGB":
-        return Image.fromarray(np.stack(np.meshgrid(*[ramp[::17]] * 3), -1).reshape(16, -1, 3))
-    return Image.fromarray(ramp[None].astype(np.uint16) * 257) if mode == "I;16" else Image.fromarray(ramp[None]).convert(mode)
+def _says_srgb(transform: Any, mode: str) -> bool:
+    """Whether a conversion moves no sample by more than a level, of a ramp or a cube of colours."""
+    ramp = np.arange(256, dtype=np.uint16 if mode == "I;16" else np.uint8)[None] * (257 if mode == "I;16" else 1)
+    cube = np.stack(np.meshgrid(*[np.arange(0, 256, 17, dtype=np.uint8)] * 3), -1).reshape(16, -1, 3)
+    probe = Image.fromarray(cube if mode == "RGB" else ramp)
+    moved = np.asarray(transform.apply(probe)).astype(int) - np.asarray(probe.convert(transform.output_mode))
+    return bool(np.abs(moved).max() <= (257 if mode == "I;16" else 1))
 
 
 def _profile(points: tuple[float, ...], curve: Any, grey: bool) -> bytes:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import errno
 import io
+import logging
 import os
 import re
+import tempfile
 import threading
 import warnings
 from collections.abc import Iterator
@@ -45,13 +47,14 @@ _WRITABLE: dict[str, tuple[str, dict[str, Any]]] = {
 
 _TIFF_BITS_PER_SAMPLE, _TIFF_PHOTOMETRIC, _TIFF_PLANAR = 258, 262, 284
 _MAX_BYTES = 9 * MAX_PIXELS  # the largest picture with four channels of 16 bits, and room for what stands beside it
-_UNKNOWN_KIND = re.compile(r"support|cannot handle|unknown (?:code|pixel mode|raw mode|data org)|not available", re.I)
+_UNKNOWN_KIND = re.compile(r"support|cannot handle|unable to determine|unknown (?:code|pixel|raw|data)|not available", re.I)
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
     5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE, 8: Image.Transpose.ROTATE_90,
 }  # fmt: skip
 """What undoes each orientation of EXIF."""
 _SILENCE = threading.Lock()
+logging.getLogger("PIL").addHandler(logging.NullHandler())  # or Python prints Pillow's remarks where nobody logs
 
 
 def load(path: str | os.PathLike[str]) -> Tensor:
@@ -221,7 +224,7 @@ def _refusal(name: str, format_: str | None, error: Exception) -> ImageError:
     if isinstance(error, MemoryError):
         return ImageError(f"{name} is too large for the memory of this machine.")
     reason = _reason(error)
-    if format_ == "TIFF" and reason.isdigit():  # the key that its table of compressions lacks
+    if error.args and isinstance(error.args[0], KeyError):  # a reader's table of what it takes lacks it
         reason = f"unknown code {reason}"
     if _UNKNOWN_KIND.search(reason):
         return ImageError(f"{name} is a kind of {format_} file that is not supported ({reason}): convert it to PNG.")
@@ -241,15 +244,20 @@ def _too_large(name: str) -> ImageError:
 
 @contextlib.contextmanager
 def _silent() -> Iterator[None]:
-    """Without what C code prints: libtiff writes its errors, which Pillow raises too, to the standard error of the process."""
-    with _SILENCE, contextlib.ExitStack() as undo:
+    """Without what C code prints: libtiff writes to the standard error of the process (only there, that it lacks a codec)."""
+    with _SILENCE, tempfile.TemporaryFile() as said, contextlib.ExitStack() as undo:
         with contextlib.suppress(OSError):  # a process without a standard error
             kept = os.dup(2)
             undo.callback(os.close, kept)
             undo.callback(os.dup2, kept, 2)
-            with open(os.devnull, "wb") as nowhere:
-                os.dup2(nowhere.fileno(), 2)
-        yield
+            os.dup2(said.fileno(), 2)
+        try:
+            yield
+        except OSError as error:
+            said.seek(0)
+            if lacking := re.search(rb"\w+ compression support is not configured", said.read()):
+                raise NotImplementedError(lacking[0].decode()) from error
+            raise
 
 
 def _name_samples(image: ImageFile.ImageFile) -> None:
