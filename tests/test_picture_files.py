@@ -374,6 +374,11 @@ def test_kinds_that_are_not_supported() -> None:
     refused(bytes(jpeg), "a kind of JPEG file that is not supported")
 
 
+def test_texts_are_no_damaged_pictures() -> None:
+    for text in (b"Python is a language", b"P6nothing", b"GIF is a format", b"8BPS are bits"):
+        assert "damaged or" not in refused(text * 20, "no picture"), text
+
+
 @pytest.mark.parametrize("order", "<>")
 @pytest.mark.parametrize("channels", [3, 4])
 def test_planes_of_16_bits(order: str, channels: int) -> None:

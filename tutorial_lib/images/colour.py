@@ -71,6 +71,8 @@ def to_srgb(image: Image.Image, claims: Iterable[Claim], name: str) -> Image.Ima
     for claim in claims:
         if isinstance(claim, tuple) and isinstance(claim[1], str):
             raise ImageError(f"{name} is an HDR picture ({claim[1]}): export it with standard range (SDR) first.")
+        if claim == (_POINTS[1], _SRGB):
+            break
         try:
             transform = _transform(claim if isinstance(claim, bytes) else _profile(*claim, image.mode in _GREY), image.mode)
             if image.mode != "CMYK" and _says_srgb(transform, image.mode):

@@ -13,7 +13,7 @@ import threading
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 import numpy as np
 import torch
@@ -164,7 +164,7 @@ def _why_unreadable(path: str | os.PathLike[str], error: Exception) -> str:
     return f"{os.fspath(path)!r} can't be read: {_reason(error)}."
 
 
-def _content(file: BinaryIO, name: str) -> bytes:
+def _content(file: IO[bytes], name: str) -> bytes:
     """All of a file, or of a pipe, which says nothing of its length."""
     pieces, length = [], 0
     while piece := file.read(2**24):
@@ -184,13 +184,13 @@ def _read(data: bytes, name: str, formats: tuple[str, ...]) -> Tensor:
         warnings.simplefilter("ignore")
         image = _open(bare, name, formats)
         try:
-            _require_size(image, name)
+            _require_size(image)
             _rescale_colour_key(image)
             _name_samples(image)
             frame = image.tile[0].extents if image.format == "GIF" and image.tile else None
             with _silent() if image.format == "TIFF" else contextlib.nullcontext():
                 image.load()
-            _require_size(image, name)  # of an icon: only now it is known
+            _require_size(image)  # of an icon: only now it is known
             return _to_picture(image, beside, frame, name)
         except ImageError:
             raise
@@ -211,7 +211,8 @@ def _open(data: bytes, name: str, formats: tuple[str, ...]) -> ImageFile.ImageFi
             try:
                 return factory(io.BytesIO(data), name)
             except Exception as error:
-                refusal = _refusal(name, format_, error)
+                if not str(error).lower().startswith("not a "):  # "not a PPM file": this reader looked at two letters
+                    refusal = _refusal(name, format_, error)
     if data[4:8] == b"ftyp" and data[8:12] in (b"heic", b"heix", b"hevc", b"mif1", b"msf1") and "HEIF" not in Image.OPEN:
         raise ImageError(f"{name} is a HEIC picture, which Pillow can't read by itself: export it as JPEG or PNG.")
     raise refusal or ImageError(f"{name} is no picture in a format that this library reads, or its start is damaged.")
@@ -220,7 +221,7 @@ def _open(data: bytes, name: str, formats: tuple[str, ...]) -> ImageFile.ImageFi
 def _refusal(name: str, format_: str | None, error: Exception) -> ImageError:
     """What to say of a file that a reader of Pillow's gave up: too large, of a kind that it doesn't know, or damaged."""
     if isinstance(error, Image.DecompressionBombError):
-        return _too_large(name)
+        return ImageError(f"{name} is too large: more than {MAX_PIXELS:,} pixels, the most that this library opens.")
     if isinstance(error, MemoryError):
         return ImageError(f"{name} is too large for the memory of this machine.")
     reason = _reason(error)
@@ -231,22 +232,20 @@ def _refusal(name: str, format_: str | None, error: Exception) -> ImageError:
     return ImageError(f"{name} is damaged or cut short ({reason}).")
 
 
-def _require_size(image: Image.Image, name: str) -> None:
+def _require_size(image: Image.Image) -> None:
     if image.width * image.height > MAX_PIXELS:
-        raise _too_large(name)
+        raise Image.DecompressionBombError
     if image.width < 1 or image.height < 1:
-        raise ImageError(f"{name} is {image.width}x{image.height} pixels: there is nothing to see.")
-
-
-def _too_large(name: str) -> ImageError:
-    return ImageError(f"{name} is too large: more than {MAX_PIXELS:,} pixels, the most that this library opens.")
+        raise ValueError(f"{image.width}x{image.height} pixels")
 
 
 @contextlib.contextmanager
 def _silent() -> Iterator[None]:
     """Without what C code prints: libtiff writes to the standard error of the process (only there, that it lacks a codec)."""
-    with _SILENCE, tempfile.TemporaryFile() as said, contextlib.ExitStack() as undo:
-        with contextlib.suppress(OSError):  # a process without a standard error
+    said: IO[bytes] = io.BytesIO()
+    with _SILENCE, contextlib.ExitStack() as undo:
+        with contextlib.suppress(OSError):  # a process without a standard error, or nowhere to write
+            said = undo.enter_context(tempfile.TemporaryFile())
             kept = os.dup(2)
             undo.callback(os.close, kept)
             undo.callback(os.dup2, kept, 2)
