@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from picture_files import (
     box,
+    cmyk_profile,
     exif,
     grown,
     linear_grey_profile,
@@ -138,6 +139,13 @@ def test_a_profile_counts_by_what_it_holds() -> None:
     assert np.abs(levels(saved("AVIF", flat, icc_profile=linear, quality=100)) - 128).max() <= 2
 
 
+def test_a_profile_of_inks() -> None:
+    ink = np.array([[[0, 0, 0, 0], [255, 0, 0, 0], [0, 255, 255, 0], [0, 0, 0, 255]]], np.uint8)
+    image, buffer = Image.fromarray(ink, "CMYK"), io.BytesIO()
+    image.save(buffer, "TIFF", icc_profile=cmyk_profile())
+    assert np.abs(levels(buffer.getvalue())[0] - [[255] * 3, [119] * 3, [119] * 3, [0] * 3]).max() <= 2
+
+
 def test_dark_grey_is_exact() -> None:
     deep = np.array([[0, 3, 10, 100, 1000, 10_000, 65535]], np.uint16)
     read = images.load_bytes(png(7, 1, 16, 0, deep.astype(">u2").tobytes(), LINEAR)).numpy()
@@ -163,7 +171,9 @@ def test_code_points_of_avif() -> None:
 
 @pytest.mark.parametrize("transfer", [16, 18])
 def test_hdr_is_refused(transfer: int) -> None:
-    for data in (nclx(9, transfer), png(1, 1, 16, 2, bytes(6), {b"cICP": bytes([9, transfer, 0, 1])} | LINEAR)):
+    numbers = [(9, transfer, 0, 1), (9, transfer, 0, 0), (2, transfer, 0, 1), (200, transfer, 9, 1)]
+    pictures = [png(1, 1, 16, 2, bytes(6), {b"cICP": bytes(code)} | LINEAR) for code in numbers]
+    for data in (nclx(9, transfer), *pictures):
         assert {16: "PQ", 18: "HLG"}[transfer] in refused(data, "HDR")
 
 

@@ -18,7 +18,7 @@ from tutorial_lib.images.arrays import ImageError
 
 Claim = bytes | tuple[tuple[float, ...], tuple[float, ...] | str]
 """An ICC profile; or x and y of white, red, green and blue, and the curve from sample to light: g, or g, a, b, c, d
-(ICC.1, 10.18), or the name of one for HDR."""
+(ICC.1:2022, 10.18), or the name of one for HDR."""
 
 _GREY = ("L", "I;16")
 _D50 = np.array([0.9642, 1.0, 0.8249])
@@ -39,9 +39,13 @@ _CURVES = dict.fromkeys((1, 2, 6, 11, 13, 14, 15), _SRGB) | {4: (2.2,), 5: (2.8,
 
 
 def code_points(primaries: int, transfer: int, matrix: int = 0, full_range: int = 1) -> list[Claim]:
-    """What the numbers of ITU-T H.273 (tables 2 to 4) claim: nothing where unknown, unspecified, or of no full-range R, G, B."""
-    known = primaries in _POINTS and transfer in _CURVES and (primaries, transfer) != (2, 2) and (matrix, full_range) == (0, 1)
-    return [(_POINTS[primaries], _CURVES[transfer])] if known else []
+    """What the numbers of ITU-T H.273 (tables 2 to 4) claim: nothing where unknown, unspecified, or of no full-range R, G, B.
+
+    HDR stays HDR in any of them.
+    """
+    curve, points = _CURVES.get(transfer), _POINTS.get(primaries, _POINTS[1] if transfer in (16, 18) else None)
+    plain = (matrix, full_range) == (0, 1) and (primaries, transfer) != (2, 2)
+    return [(points, curve)] if points and curve and (plain or isinstance(curve, str)) else []
 
 
 def measured(gamma: float | None, points: tuple[float, ...] | None) -> Claim:
@@ -104,7 +108,7 @@ def _says_srgb(transform: Any, mode: str) -> bool:
 
 
 def _profile(points: tuple[float, ...], curve: Any, grey: bool) -> bytes:
-    """The claim of these numbers as an ICC profile (ICC.1:2010, 7 and 10), its colours adapted to D50 as Bradford has it."""
+    """The claim of these numbers as an ICC profile (ICC.1:2022, 7 and 10), its colours adapted to D50 as Bradford has it."""
     white, *primaries = (np.array([x, y, 1 - x - y]) / y for x, y in zip(points[::2], points[1::2], strict=True))
     columns = np.stack(primaries, 1)
     adaptation = np.linalg.inv(_BRADFORD) @ np.diag((_BRADFORD @ _D50) / (_BRADFORD @ white)) @ _BRADFORD
