@@ -128,3 +128,18 @@ def grown(data: bytes, path: tuple[bytes, ...], more: bytes) -> bytes:
     for place in sizes:
         struct.pack_into(">I", new, place, struct.unpack_from(">I", new, place)[0] + len(more))
     return bytes(new)
+
+
+def cmyk_profile() -> bytes:
+    """A CMYK profile in which the first three inks are grey, L* = 50, alone or together, and the fourth is black."""
+    corners = [
+        (0 if k else 128 if c or m or y else 255, 128, 128) for c in (0, 1) for m in (0, 1) for y in (0, 1) for k in (0, 1)
+    ]
+    identity = struct.pack(">9I", *[65536 if i % 4 == 0 else 0 for i in range(9)])
+    table = struct.pack(">4s4xBBBx", b"mft1", 4, 3, 2) + identity + bytes(range(256)) * 4
+    table += b"".join(map(bytes, corners)) + bytes(range(256)) * 3
+    table += bytes(-len(table) % 4)
+    white = struct.pack(">4s4xiii", b"XYZ ", 63190, 65536, 54061)
+    entries = struct.pack(">I4sII4sII", 2, b"A2B0", 156, len(table), b"wtpt", 156 + len(table), 20)
+    head = struct.pack(">I4xI4s4s4s12x4s28x", 176 + len(table), 0x02400000, b"prtr", b"CMYK", b"Lab ", b"acsp") + white[8:]
+    return head.ljust(128, b"\0") + entries + table + white

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from picture_files import (
     box,
+    cmyk_profile,
     exif,
     grown,
     linear_grey_profile,
@@ -24,7 +25,7 @@ from picture_files import (
     swapped_profile,
     tiff,
 )
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, TiffImagePlugin
 
 from tutorial_lib import images
 from tutorial_lib.codecs.anatomy import parts
@@ -138,6 +139,13 @@ def test_a_profile_counts_by_what_it_holds() -> None:
     assert np.abs(levels(saved("AVIF", flat, icc_profile=linear, quality=100)) - 128).max() <= 2
 
 
+def test_a_profile_of_inks() -> None:
+    ink = np.array([[[0, 0, 0, 0], [255, 0, 0, 0], [0, 255, 255, 0], [0, 0, 0, 255]]], np.uint8)
+    image, buffer = Image.fromarray(ink, "CMYK"), io.BytesIO()
+    image.save(buffer, "TIFF", icc_profile=cmyk_profile())
+    assert np.abs(levels(buffer.getvalue())[0] - [[255] * 3, [119] * 3, [119] * 3, [0] * 3]).max() <= 2
+
+
 def test_dark_grey_is_exact() -> None:
     deep = np.array([[0, 3, 10, 100, 1000, 10_000, 65535]], np.uint16)
     read = images.load_bytes(png(7, 1, 16, 0, deep.astype(">u2").tobytes(), LINEAR)).numpy()
@@ -163,7 +171,9 @@ def test_code_points_of_avif() -> None:
 
 @pytest.mark.parametrize("transfer", [16, 18])
 def test_hdr_is_refused(transfer: int) -> None:
-    for data in (nclx(9, transfer), png(1, 1, 16, 2, bytes(6), {b"cICP": bytes([9, transfer, 0, 1])} | LINEAR)):
+    numbers = [(9, transfer, 0, 1), (9, transfer, 0, 0), (2, transfer, 0, 1), (200, transfer, 9, 1)]
+    pictures = [png(1, 1, 16, 2, bytes(6), {b"cICP": bytes(code)} | LINEAR) for code in numbers]
+    for data in (nclx(9, transfer), *pictures):
         assert {16: "PQ", 18: "HLG"}[transfer] in refused(data, "HDR")
 
 
@@ -304,7 +314,16 @@ def test_orientation_in_xmp() -> None:
     assert levels(saved("JPEG", xmp=xmp)).shape == (16, 8, 3)
     assert levels(saved("WEBP", xmp=xmp)).shape == (16, 8, 3)
     assert levels(saved("JPEG", xmp=xmp, exif=exif(1))).shape == (8, 16, 3)
-    assert levels(png(3, 1, 8, 0, bytes(3), {b"iTXt": b"XML:com.adobe.xmp\0\0\0\0\0" + xmp})).shape == (3, 1, 3)
+    data = png(3, 1, 8, 0, bytes(3), {b"iTXt": b"XML:com.adobe.xmp\0\0\0\0\0" + xmp})
+    assert levels(data[:33] + png_chunk(b"iTXt", b"another") + data[33:]).shape == (3, 1, 3)
+
+
+@pytest.mark.parametrize("digits", [exif(6).hex().encode(), b"no digits", exif(6).hex().encode()[:-1]])
+def test_orientation_as_imagemagick_6_wrote_it(digits: bytes) -> None:
+    text = b"\nexif\n    %d\n" % (len(digits) // 2) + b"\n".join([digits[:36], digits[36:]])
+    for kind, content in [(b"tEXt", text), (b"zTXt", b"\0" + zlib.compress(text))]:
+        made = png(3, 1, 8, 0, bytes(3), {kind: b"Raw profile type exif\0" + content})
+        assert levels(made).shape == ((3, 1, 3) if digits == exif(6).hex().encode() else (1, 3, 3))
 
 
 @pytest.mark.parametrize("order", "<>")
@@ -342,6 +361,9 @@ def test_anatomy_of_a_jpeg_with_fill_bytes() -> None:
     assert [part.name for part in parts(filled)] == names
     assert sum(part.bytes for part in parts(filled)) == len(filled)
     assert (levels(filled) == levels(data)).all()
+    behind = data.index(b"\xff\xdb")
+    stray = data[:behind] + b"stray \xff\0" + data[behind:]
+    assert [part.name for part in parts(stray)] == names and (levels(stray) == levels(data)).all()
     assert parts(filled)[1].bytes == parts(data)[1].bytes + 3
 
 
@@ -360,6 +382,11 @@ def test_kinds_that_are_not_supported() -> None:
     jpeg = bytearray(saved("JPEG"))
     jpeg[jpeg.index(b"\xff\xc0") + 4] = 12
     refused(bytes(jpeg), "a kind of JPEG file that is not supported")
+
+
+def test_texts_are_no_damaged_pictures() -> None:
+    for text in (b"Python is a language", b"P6nothing", b"GIF is a format", b"8BPS are bits"):
+        assert "damaged or" not in refused(text * 20, "no picture"), text
 
 
 @pytest.mark.parametrize("order", "<>")
@@ -388,6 +415,15 @@ def test_libtiff_prints_nothing(capfd: pytest.CaptureFixture[str]) -> None:
     refused(bytes(data), "damaged")
     os.write(2, b"still there")
     assert capfd.readouterr().err == "still there"
+
+
+def test_a_compression_that_libtiff_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
+    def load(_: object) -> None:
+        os.write(2, b"a.tif: WEBP compression support is not configured.\n")
+        raise OSError(-2)
+
+    monkeypatch.setattr(TiffImagePlugin.TiffImageFile, "load", load)
+    refused(saved("TIFF"), "a kind of TIFF file that is not supported .WEBP compression support is not configured")
 
 
 def test_too_large(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,7 @@ from tutorial_lib.images.arrays import ImageError
 
 Claim = bytes | tuple[tuple[float, ...], tuple[float, ...] | str]
 """An ICC profile; or x and y of white, red, green and blue, and the curve from sample to light: g, or g, a, b, c, d
-(ICC.1, 10.18), or the name of one for HDR."""
+(ICC.1:2022, 10.18), or the name of one for HDR."""
 
 _GREY = ("L", "I;16")
 _D50 = np.array([0.9642, 1.0, 0.8249])
@@ -39,9 +39,13 @@ _CURVES = dict.fromkeys((1, 2, 6, 11, 13, 14, 15), _SRGB) | {4: (2.2,), 5: (2.8,
 
 
 def code_points(primaries: int, transfer: int, matrix: int = 0, full_range: int = 1) -> list[Claim]:
-    """What the numbers of ITU-T H.273 (tables 2 to 4) claim: nothing where unknown, unspecified, or of no full-range R, G, B."""
-    known = primaries in _POINTS and transfer in _CURVES and (primaries, transfer) != (2, 2) and (matrix, full_range) == (0, 1)
-    return [(_POINTS[primaries], _CURVES[transfer])] if known else []
+    """What the numbers of ITU-T H.273 (tables 2 to 4) claim: nothing where unknown, unspecified, or of no full-range R, G, B.
+
+    HDR stays HDR in any of them.
+    """
+    curve, points = _CURVES.get(transfer), _POINTS.get(primaries, _POINTS[1] if transfer in (16, 18) else None)
+    plain = (matrix, full_range) == (0, 1) and (primaries, transfer) != (2, 2)
+    return [(points, curve)] if points and curve and (plain or isinstance(curve, str)) else []
 
 
 def measured(gamma: float | None, points: tuple[float, ...] | None) -> Claim:
@@ -71,11 +75,11 @@ def to_srgb(image: Image.Image, claims: Iterable[Claim], name: str) -> Image.Ima
     for claim in claims:
         if isinstance(claim, tuple) and isinstance(claim[1], str):
             raise ImageError(f"{name} is an HDR picture ({claim[1]}): export it with standard range (SDR) first.")
+        if claim == (_POINTS[1], _SRGB):
+            break
         try:
             transform = _transform(claim if isinstance(claim, bytes) else _profile(*claim, image.mode in _GREY), image.mode)
-            probe = _probe(image.mode)
-            moved = np.asarray(transform.apply(probe)).astype(int) - np.asarray(probe.convert(transform.output_mode))
-            if np.abs(moved).max() <= (257 if image.mode == "I;16" else 1):
+            if image.mode != "CMYK" and _says_srgb(transform, image.mode):
                 break
             return transform.apply(image)
         except Exception:  # LittleCMS, or a Pillow without it; numbers that make no colours
@@ -94,16 +98,17 @@ def _transform(profile: bytes, mode: str) -> Any:
     return ImageCms.buildTransform(io.BytesIO(profile), target, mode, shown, ImageCms.Intent.PERCEPTUAL, flags)
 
 
-def _probe(mode: str) -> Image.Image:
-    """Samples that tell whether a conversion does anything: a ramp, or a cube of colours."""
-    ramp = np.arange(256, dtype=np.uint8)
-    if mode == "RGB":
-        return Image.fromarray(np.stack(np.meshgrid(*[ramp[::17]] * 3), -1).reshape(16, -1, 3))
-    return Image.fromarray(ramp[None].astype(np.uint16) * 257) if mode == "I;16" else Image.fromarray(ramp[None]).convert(mode)
+def _says_srgb(transform: Any, mode: str) -> bool:
+    """Whether a conversion moves no sample by more than a level, of a ramp or a cube of colours."""
+    ramp = np.arange(256, dtype=np.uint16 if mode == "I;16" else np.uint8)[None] * (257 if mode == "I;16" else 1)
+    cube = np.stack(np.meshgrid(*[np.arange(0, 256, 17, dtype=np.uint8)] * 3), -1).reshape(16, -1, 3)
+    probe = Image.fromarray(cube if mode == "RGB" else ramp)
+    moved = np.asarray(transform.apply(probe)).astype(int) - np.asarray(probe.convert(transform.output_mode))
+    return bool(np.abs(moved).max() <= (257 if mode == "I;16" else 1))
 
 
 def _profile(points: tuple[float, ...], curve: Any, grey: bool) -> bytes:
-    """The claim of these numbers as an ICC profile (ICC.1:2010, 7 and 10), its colours adapted to D50 as Bradford has it."""
+    """The claim of these numbers as an ICC profile (ICC.1:2022, 7 and 10), its colours adapted to D50 as Bradford has it."""
     white, *primaries = (np.array([x, y, 1 - x - y]) / y for x, y in zip(points[::2], points[1::2], strict=True))
     columns = np.stack(primaries, 1)
     adaptation = np.linalg.inv(_BRADFORD) @ np.diag((_BRADFORD @ _D50) / (_BRADFORD @ white)) @ _BRADFORD

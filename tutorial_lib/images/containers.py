@@ -85,14 +85,14 @@ def orientation(exif: bytes, xmp: bytes = b"") -> int | None:
 def jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int, int]]:
     """The marker segments of a JPEG file (ITU-T T.81, annex B) up to EOI: marker, start, start of the content, end.
 
-    Fill bytes (B.1.1.2) belong to the segment behind them; a scan runs to the next marker that is no restart.
+    Fill bytes (B.1.1.2), and others that libjpeg passes over, belong to the segment behind; restarts belong to their scan.
 
     Raises:
-        ValueError: something else stands where a marker should, or a segment is longer than the file.
+        ValueError: no marker follows, or a segment is longer than the file.
     """
     end, marker = 0, 0
     while end < len(data) and marker != 0xD9:
-        start, found = end, _JPEG_MARKER.match(data, end)
+        start, found = end, _JPEG_MARKER.search(data, end)
         if not found:
             raise ValueError(f"no marker at byte {start}")
         marker, content, end = found[1][0], found.end(), found.end()
@@ -117,14 +117,24 @@ def _png(data: bytes) -> tuple[bytes, Beside]:
         if not kind[0] & 0x20:
             kept.append(chunk)
             colours = length // 3 if kind == b"PLTE" else colours
-        elif kind not in found and chunk[-4:] == zlib.crc32(chunk[4:-4]).to_bytes(4, "big"):
-            found[kind] = chunk[8:-4]
+        elif chunk[-4:] == zlib.crc32(chunk[4:-4]).to_bytes(4, "big"):
+            texts = kind in (b"iTXt", b"tEXt", b"zTXt")  # of which there may be many
+            found.setdefault(chunk[4:-4].partition(b"\0")[0] if texts else kind, chunk[8:-4])
             if kind == b"tRNS" and length in {0: [2], 2: [6], 3: range(1, colours + 1)}.get(data[25], []):
                 kept.append(chunk)
     if not head:
         kept.append(data[end:])
-    turn = orientation(found.get(b"eXIf", b""), found.get(b"iTXt", b""))
+    turn = orientation(found.get(b"eXIf") or _raw_exif(found), found.get(b"iTXtXML:com.adobe.xmp", b""))
     return b"".join(kept), Beside(tuple(_png_claims(found)), turn, grey=data[25] in (0, 4))
+
+
+def _raw_exif(found: dict[bytes, bytes]) -> bytes:
+    """EXIF as ImageMagick 6 writes it: a text chunk with a title, the length, and hexadecimal digits."""
+    packed, text = (found.get(kind + b"Raw profile type exif", b"").partition(b"\0")[2] for kind in (b"zTXt", b"tEXt"))
+    with contextlib.suppress(zlib.error, ValueError):
+        text = zlib.decompressobj().decompress(packed[1:], _MAX_PROFILE) if packed else text
+        return bytes.fromhex(b"".join(text.split()[2:]).decode("ascii"))
+    return b""
 
 
 def _png_claims(found: dict[bytes, bytes]) -> Iterator[Claim]:

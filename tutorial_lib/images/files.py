@@ -5,13 +5,15 @@ from __future__ import annotations
 import contextlib
 import errno
 import io
+import logging
 import os
 import re
+import tempfile
 import threading
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 import numpy as np
 import torch
@@ -45,13 +47,14 @@ _WRITABLE: dict[str, tuple[str, dict[str, Any]]] = {
 
 _TIFF_BITS_PER_SAMPLE, _TIFF_PHOTOMETRIC, _TIFF_PLANAR = 258, 262, 284
 _MAX_BYTES = 9 * MAX_PIXELS  # the largest picture with four channels of 16 bits, and room for what stands beside it
-_UNKNOWN_KIND = re.compile(r"support|cannot handle|unknown (?:code|pixel mode|raw mode|data org)|not available", re.I)
+_UNKNOWN_KIND = re.compile(r"support|cannot handle|unable to determine|unknown (?:code|pixel|raw|data)|not available", re.I)
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
     5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE, 8: Image.Transpose.ROTATE_90,
 }  # fmt: skip
 """What undoes each orientation of EXIF."""
 _SILENCE = threading.Lock()
+logging.getLogger("PIL").addHandler(logging.NullHandler())  # or Python prints Pillow's remarks where nobody logs
 
 
 def load(path: str | os.PathLike[str]) -> Tensor:
@@ -161,7 +164,7 @@ def _why_unreadable(path: str | os.PathLike[str], error: Exception) -> str:
     return f"{os.fspath(path)!r} can't be read: {_reason(error)}."
 
 
-def _content(file: BinaryIO, name: str) -> bytes:
+def _content(file: IO[bytes], name: str) -> bytes:
     """All of a file, or of a pipe, which says nothing of its length."""
     pieces, length = [], 0
     while piece := file.read(2**24):
@@ -181,13 +184,13 @@ def _read(data: bytes, name: str, formats: tuple[str, ...]) -> Tensor:
         warnings.simplefilter("ignore")
         image = _open(bare, name, formats)
         try:
-            _require_size(image, name)
+            _require_size(image)
             _rescale_colour_key(image)
             _name_samples(image)
             frame = image.tile[0].extents if image.format == "GIF" and image.tile else None
             with _silent() if image.format == "TIFF" else contextlib.nullcontext():
                 image.load()
-            _require_size(image, name)  # of an icon: only now it is known
+            _require_size(image)  # of an icon: only now it is known
             return _to_picture(image, beside, frame, name)
         except ImageError:
             raise
@@ -208,7 +211,8 @@ def _open(data: bytes, name: str, formats: tuple[str, ...]) -> ImageFile.ImageFi
             try:
                 return factory(io.BytesIO(data), name)
             except Exception as error:
-                refusal = _refusal(name, format_, error)
+                if not str(error).lower().startswith("not a "):  # "not a PPM file": this reader looked at two letters
+                    refusal = _refusal(name, format_, error)
     if data[4:8] == b"ftyp" and data[8:12] in (b"heic", b"heix", b"hevc", b"mif1", b"msf1") and "HEIF" not in Image.OPEN:
         raise ImageError(f"{name} is a HEIC picture, which Pillow can't read by itself: export it as JPEG or PNG.")
     raise refusal or ImageError(f"{name} is no picture in a format that this library reads, or its start is damaged.")
@@ -217,39 +221,42 @@ def _open(data: bytes, name: str, formats: tuple[str, ...]) -> ImageFile.ImageFi
 def _refusal(name: str, format_: str | None, error: Exception) -> ImageError:
     """What to say of a file that a reader of Pillow's gave up: too large, of a kind that it doesn't know, or damaged."""
     if isinstance(error, Image.DecompressionBombError):
-        return _too_large(name)
+        return ImageError(f"{name} is too large: more than {MAX_PIXELS:,} pixels, the most that this library opens.")
     if isinstance(error, MemoryError):
         return ImageError(f"{name} is too large for the memory of this machine.")
     reason = _reason(error)
-    if format_ == "TIFF" and reason.isdigit():  # the key that its table of compressions lacks
+    if error.args and isinstance(error.args[0], KeyError):  # a reader's table of what it takes lacks it
         reason = f"unknown code {reason}"
     if _UNKNOWN_KIND.search(reason):
         return ImageError(f"{name} is a kind of {format_} file that is not supported ({reason}): convert it to PNG.")
     return ImageError(f"{name} is damaged or cut short ({reason}).")
 
 
-def _require_size(image: Image.Image, name: str) -> None:
+def _require_size(image: Image.Image) -> None:
     if image.width * image.height > MAX_PIXELS:
-        raise _too_large(name)
+        raise Image.DecompressionBombError
     if image.width < 1 or image.height < 1:
-        raise ImageError(f"{name} is {image.width}x{image.height} pixels: there is nothing to see.")
-
-
-def _too_large(name: str) -> ImageError:
-    return ImageError(f"{name} is too large: more than {MAX_PIXELS:,} pixels, the most that this library opens.")
+        raise ValueError(f"{image.width}x{image.height} pixels")
 
 
 @contextlib.contextmanager
 def _silent() -> Iterator[None]:
-    """Without what C code prints: libtiff writes its errors, which Pillow raises too, to the standard error of the process."""
+    """Without what C code prints: libtiff writes to the standard error of the process (only there, that it lacks a codec)."""
+    said: IO[bytes] = io.BytesIO()
     with _SILENCE, contextlib.ExitStack() as undo:
-        with contextlib.suppress(OSError):  # a process without a standard error
+        with contextlib.suppress(OSError):  # a process without a standard error, or nowhere to write
+            said = undo.enter_context(tempfile.TemporaryFile())
             kept = os.dup(2)
             undo.callback(os.close, kept)
             undo.callback(os.dup2, kept, 2)
-            with open(os.devnull, "wb") as nowhere:
-                os.dup2(nowhere.fileno(), 2)
-        yield
+            os.dup2(said.fileno(), 2)
+        try:
+            yield
+        except OSError as error:
+            said.seek(0)
+            if lacking := re.search(rb"\w+ compression support is not configured", said.read()):
+                raise NotImplementedError(lacking[0].decode()) from error
+            raise
 
 
 def _name_samples(image: ImageFile.ImageFile) -> None:
