@@ -166,6 +166,10 @@ UNPACK = Exercise(
             call=_refusals,
             mistakes=(
                 Mistake(
+                    "it refuses with another exception: a program that calls this waits for a BitstreamError alone.",
+                    when=lambda yours, target, *_: "ValueError" in yours.values(),
+                ),
+                Mistake(
                     "a PNG is read as if it were one of ours: if the first three bytes aren't b\"INR\", raise a BitstreamError.",
                     when=_taken("foreign"),
                 ),

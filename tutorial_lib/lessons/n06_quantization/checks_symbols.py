@@ -19,10 +19,24 @@ from tutorial_lib.lessons.n06_quantization.answers import entropy, laplace_table
 
 
 def _weights_and_bits(random: Random) -> tuple[Any, ...]:
-    """Weights whose largest one is negative."""
-    weights = random.normal(*random.size(6, 12), std=0.1)
-    weights[-1, -1] = -random.uniform(0.4, 0.7)
-    return weights, random.randint(3, 8)
+    """Weights whose largest one is negative, and none of which is so near to a tie that its last digit decides.
+
+    Some of them get another symbol if they are divided by the step as it was before it was stored.
+    """
+    bits = random.randint(3, 8)
+    while True:
+        weights = random.normal(*random.size(6, 12), std=0.15)
+        weights[-1, -1] = -random.uniform(0.5, 0.7)
+        exact = weights.abs().max().item() / (2 ** (bits - 1) - 1)
+        scaled = weights / storable_step(exact)
+        ties = bool(((scaled - scaled.floor() - 0.5).abs() < 1e-4).any())
+        if not ties and not torch.equal(scaled.round(), (weights / exact).round()):
+            return weights, bits
+
+
+def _divided_by_the_exact_step(weights: Tensor, bits: int) -> tuple[Tensor, float]:
+    step = weights.abs().max().item() / (2 ** (bits - 1) - 1)
+    return torch.round(weights / step).int(), storable_step(step)
 
 
 def _quantize_like(
@@ -76,6 +90,11 @@ QUANTIZE = Exercise(
                 Mistake(
                     "the step isn't a number that the file can hold: `storable_step(…)` makes it one, before you divide by it.",
                     like=_quantize_like(stored=lambda step: step),
+                ),
+                Mistake(
+                    "the step is stored, but the weights are divided by the one from before: the decoder multiplies with what "
+                    "the file holds. First `storable_step(…)`, then divide by that.",
+                    like=_divided_by_the_exact_step,
                 ),
                 Mistake(
                     "these are the weights after rounding, q·Δ. The file holds the integers q: don't multiply yet.",

@@ -39,6 +39,11 @@ def exact_step(weights, bits):
     return torch.round(weights / step).int(), step
 
 
+def divided_by_the_exact_step(weights, bits):
+    step = weights.abs().max().item() / (2 ** (bits - 1) - 1)
+    return torch.round(weights / step).int(), storable_step(step)
+
+
 def weights_again(weights, bits):
     step = storable_step(weights.abs().max().item() / (2 ** (bits - 1) - 1))
     return torch.round(weights / step) * step, step
@@ -205,6 +210,12 @@ def unpacker(*, swapped=False, interleaved=False, magic=True, version=True, slic
     return unpack
 
 
+def value_error(data):
+    if data[:3] != b"INR" or data[3] != 1:
+        raise ValueError("none of ours")
+    return unpacker()(data)
+
+
 # ------------------------------------------------------------------------------------------------ 06.6
 
 
@@ -239,6 +250,7 @@ MUTANTS = {
         "sign forgotten": (unsigned, "sign takes a bit"),
         "largest without magnitude": (largest_positive, "magnitude"),
         "step not stored": (exact_step, "storable_step"),
+        "divided by the exact step": (divided_by_the_exact_step, "from before"),
         "weights for symbols": (weights_again, "integers q"),
     },
     "06.2": {
@@ -277,6 +289,7 @@ MUTANTS = {
         "width first": (unpacker(swapped=True), "swapped"),
         "bodies in the table": (unpacker(interleaved=True), "wrong places"),
         "magic not looked at": (unpacker(magic=False), "PNG"),
+        "another exception": (value_error, "a BitstreamError alone"),
         "version not looked at": (unpacker(version=False), "version 7"),
         "slices": (unpacker(sliced=True), "silently short"),
         "rest not looked at": (unpacker(end=False), "left over"),

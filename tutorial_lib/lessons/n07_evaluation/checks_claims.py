@@ -81,13 +81,13 @@ def _two_pictures(random: Random) -> tuple[Any, ...]:
     """Two decoded pictures that differ in planted places: one for the right answer, one for each wrong one."""
     side = random.randint(6, 8)
     cell = side + 3
-    height, width = 3 * cell + random.randint(0, 3), 3 * cell + random.randint(4, 9)
+    height, width = 3 * cell + random.randint(0, 3), 4 * cell + random.randint(4, 9)
     original = random.tensor(3, height, width, low=0.3, high=0.7)
     ours, theirs = (original + random.normal(3, height, width, std=0.01) for _ in range(2))
-    # off the diagonal, and nothing planted in its mirror image, so that swapped coordinates show
-    cells = [(row, column) for row in range(3) for column in range(3)]
+    # off the diagonal, and nothing planted in its mirror image, so that swapped coordinates show; (2, 2) may be aligned
+    cells = [(row, column) for row in range(3) for column in range(4) if (row, column) != (2, 2)]
     target = random.choice([each for each in cells if each[0] != each[1]])
-    others = random.sample([each for each in cells if each not in (target, target[::-1])], 5)
+    others = random.sample([each for each in cells if each not in (target, target[::-1])], 8)
     shift = random.randint(1, 2)  # never in the first row or column
 
     def window(place: tuple[int, int]) -> tuple[slice, slice, slice]:
@@ -95,13 +95,18 @@ def _two_pictures(random: Random) -> tuple[Any, ...]:
         return slice(None), slice(top, top + side), slice(left, left + side)
 
     steps = torch.arange(side, device=original.device)
-    theirs[window(target)] += 0.4 * ((steps[:, None] + steps) % 2)  # every second pixel, far off
+    signs = torch.tensor([1.0, -1.0, 1.0], device=original.device)[:, None, None]
+    theirs[window(target)] += 0.4 * signs * ((steps[:, None] + steps) % 2)  # every second pixel, far off, its colours apart
     theirs[window(others[0])] += 0.25  # more in absolute values, less in squares
     ours[window(others[1])] += 0.5  # where theirs is better
     ours[window(others[2])] -= 0.5  # the largest difference between the two, both equally wrong
     theirs[window(others[2])] += 0.5
     ours[window(others[3])] += 0.7  # the worst of theirs, but ours is as bad
     theirs[window(others[3])] += 0.7
+    theirs[0][window(others[5])[1:]] += 0.45  # more in red, less in all colours
+    ours[window(others[6])] = original[window(others[6])]  # the largest ratio: ours is perfect, theirs nearly so
+    theirs[window(others[6])] += 0.1
+    theirs[window(others[7])] += 0.38 * ((steps[:, None] + steps) % 2)  # less in squares, unless colours cancel before
     _, rows, columns = window(others[4])
     theirs[:, rows.start + side // 2, columns.start + side // 2] += 0.9  # the worst pixel
     return ours, theirs, original, side
@@ -128,6 +133,16 @@ def _on_a_grid(ours: Tensor, theirs: Tensor, original: Tensor, side: int) -> tup
 def _on_a_grid_scaled(ours: Tensor, theirs: Tensor, original: Tensor, side: int) -> tuple[int, int]:
     row, column = _on_a_grid(ours, theirs, original, side)
     return row * side, column * side
+
+
+def _in_colours(of: Callable[[Tensor], Tensor]) -> Callable[..., tuple[int, int]]:
+    """The best crop by another measure of a pixel's three errors."""
+    return lambda ours, theirs, original, side: best_window(of(theirs - original) - of(ours - original), side)
+
+
+def _largest_ratio(ours: Tensor, theirs: Tensor, original: Tensor, side: int) -> tuple[int, int]:
+    first, second = (F.avg_pool2d(squared_error(each, original)[None, None], side, stride=1)[0, 0] for each in (theirs, ours))
+    return divmod(int((first / second).argmax()), first.shape[1])
 
 
 _STRIDE = "crops on a grid of their own size are tried only: give `stride=1`, so that a crop may begin at any pixel."
@@ -162,13 +177,6 @@ CROP = Exercise(
                     like=_wrong_width,
                 ),
                 Mistake(
-                    _STRIDE,
-                    like=(
-                        _on_a_grid,
-                        _on_a_grid_scaled,
-                    ),
-                ),
-                Mistake(
                     "this is where theirs is worst, but yours is as bad there: subtract your own error.",
                     like=lambda ours, theirs, original, side: best_window(squared_error(theirs, original), side),
                 ),
@@ -180,6 +188,26 @@ CROP = Exercise(
                     "these are absolute errors: square them, as the PSNR does.",
                     like=lambda ours, theirs, original, side: best_window(
                         (theirs - original).abs().mean(0) - (ours - original).abs().mean(0), side
+                    ),
+                ),
+                Mistake(
+                    "one colour alone is looked at: take the mean of the squared errors over all three, `.mean(0)`.",
+                    like=tuple(_in_colours(lambda error, number=number: error[number].square()) for number in range(3)),
+                ),
+                Mistake(
+                    "the colours are averaged before they are squared, so that errors of different signs cancel: first "
+                    "`.square()`, then `.mean(0)`.",
+                    like=_in_colours(lambda error: error.mean(0).square()),
+                ),
+                Mistake(
+                    "this is the largest ratio of both errors, and it is large where both are tiny: take the difference.",
+                    like=_largest_ratio,
+                ),
+                Mistake(
+                    _STRIDE,
+                    like=(
+                        _on_a_grid,
+                        _on_a_grid_scaled,
                     ),
                 ),
                 Mistake(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import zlib
 from collections.abc import Callable, Sequence
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,7 @@ class Levels:
     def encode(self, picture: Tensor, *, bpp: float) -> bytes:
         """The file of the most levels that fits; of the fewest where none does."""
         height, width = picture.shape[1:]
-        for levels in (110, 80, 60, 45, 30, 20):
+        for levels in (111, 81, 61, 45, 31, 21):  # odd: no value lies half way between two grey levels
             symbols = (picture * levels).round().to(torch.uint8).numpy()
             sides = height.to_bytes(2, "little") + width.to_bytes(2, "little")
             data = b"LVL" + bytes([levels]) + sides + zlib.compress(symbols.tobytes(), 9)
@@ -145,20 +146,27 @@ CURVE = Exercise(
 
 
 def _two_curves(random: Random) -> tuple[Any, ...]:
-    """Curves that are straight in (PSNR, log rate), so that any sound interpolation gives the same; they share 5 dB or more.
+    """Bent curves of so many points that any sound interpolation gives the same; they share 5 dB or more.
 
-    Their slopes and ranges differ so much that each wrong answer gives a number of its own.
+    Their slopes, bends and ranges differ so much that each wrong answer gives a number of its own: so does a gap that is read
+    at one PSNR instead of integrated.
     """
 
-    def line(low: float, high: float, slope: float, start: float) -> list[tuple[float, float]]:
-        count = random.randint(4, 6)
+    def line(low: float, high: float, slope: float, start: float, bend: float) -> list[tuple[float, float]]:
+        count = random.randint(90, 99)
         step = (high - low) / (count - 1)
         inner = [low + step * (index + random.uniform(-0.2, 0.2)) for index in range(1, count - 1)]
-        return [(start * math.exp(slope * (quality - 28)), quality) for quality in (low, *inner, high)]
+        exponents = [(slope * (quality - 28) + bend * (quality - 32) ** 2, quality) for quality in (low, *inner, high)]
+        return [(start * math.exp(exponent), quality) for exponent, quality in exponents]
 
-    anchor = line(random.uniform(26.5, 27), random.uniform(34.8, 35.3), random.uniform(0.12, 0.13), random.uniform(0.25, 0.3))
-    test = line(random.uniform(29, 29.3), random.uniform(39, 39.5), random.uniform(0.25, 0.26), random.uniform(0.06, 0.07))
-    return anchor, test
+    while True:
+        ends = random.uniform(26.5, 27), random.uniform(34.8, 35.3)
+        anchor = line(*ends, random.uniform(0.12, 0.13), random.uniform(0.25, 0.3), 0.0)
+        ends = random.uniform(29, 29.3), random.uniform(39, 39.5)
+        test = line(*ends, random.uniform(0.25, 0.26), random.uniform(0.05, 0.08), random.uniform(0.033, 0.037))
+        found = [0.0, bd_rate(anchor, test), bd_rate(test, anchor), *(wrong(anchor, test) for wrong in _NUMBERS)]
+        if min(abs(a - b) for a, b in combinations(found, 2)) > 0.8:
+            return anchor, test
 
 
 def _gap(
@@ -205,6 +213,16 @@ def _not_undone(anchor: Points, test: Points) -> float:
     return 100 * float((second - first).mean())
 
 
+def _at_one_place(place: Callable[[np.ndarray], float]) -> Callable[[Points, Points], float]:
+    """The gap at one PSNR."""
+
+    def wrong(anchor: Points, test: Points) -> float:
+        first, second = _gap(anchor, test)
+        return _percent(math.exp(place(second - first)))
+
+    return wrong
+
+
 def _bd_psnr(anchor: Points, test: Points) -> float:
     """The mean vertical gap instead of the horizontal one."""
     first, second = (np.transpose(points) for points in (anchor, test))
@@ -212,6 +230,16 @@ def _bd_psnr(anchor: Points, test: Points) -> float:
     grid = np.linspace(math.log(low), math.log(high), 1001)
     return float((np.interp(grid, np.log(second[0]), second[1]) - np.interp(grid, np.log(first[0]), first[1])).mean())
 
+
+def _middle(gap: np.ndarray) -> float:
+    return float(gap[len(gap) // 2])
+
+
+_NUMBERS = (
+    *(_plain_rates, _mean_of_ratios, _wrong_base, _everywhere, _not_undone, _bd_psnr),
+    _at_one_place(_middle),
+)
+"""Wrong answers of which each shall give a number of its own."""
 
 BD_RATE = Exercise(
     id="07.2",
@@ -237,6 +265,11 @@ BD_RATE = Exercise(
                 Mistake(
                     "the ratios are averaged after `exp`: half and double don't cancel that way. Average the logarithms first.",
                     when=_near(_mean_of_ratios),
+                ),
+                Mistake(
+                    "this is the gap at one PSNR (or the median gap): the curves come nearer and drift apart, so take the "
+                    "mean over all PSNRs that both have.",
+                    when=_near(_at_one_place(_middle)),
                 ),
                 Mistake("`np.log10` needs `10 ** …`, and `np.exp` needs `np.log`: take one pair.", when=_near(_wrong_base)),
                 Mistake(

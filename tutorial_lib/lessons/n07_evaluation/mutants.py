@@ -101,6 +101,15 @@ def vertical(anchor, test):
     return float((np.interp(r, np.log(r2), q2) - np.interp(r, np.log(r1), q1)).mean())
 
 
+def at_one_place(place):
+    def bd_rate(anchor, test):
+        (r1, q1), (r2, q2) = np.transpose(anchor), np.transpose(test)
+        q = np.linspace(max(q1[0], q2[0]), min(q1[-1], q2[-1]), 501)
+        return 100 * (math.exp(place(np.interp(q, q2, np.log(r2)) - np.interp(q, q1, np.log(r1)))) - 1)
+
+    return bd_rate
+
+
 # ------------------------------------------------------------------------------------------------ 07.3
 
 
@@ -135,6 +144,15 @@ def grey_levels(errors):
 # ------------------------------------------------------------------------------------------------ 07.4
 
 
+def of_colours(measure):
+    def flattering_crop(ours, theirs, original, side):
+        gain = measure(theirs - original) - measure(ours - original)
+        windows = F.avg_pool2d(gain[None, None], side, stride=1)[0, 0]
+        return divmod(windows.argmax().item(), windows.shape[1])
+
+    return flattering_crop
+
+
 def cropper(*, sign=1, stride=1, window=True, own=True, picture_width=False, turned=False):
     def flattering_crop(ours, theirs, original, side):
         gain = (theirs - original).square().mean(0)
@@ -163,6 +181,7 @@ MUTANTS = {
         "exp before the mean": (delta(after=True), "half and double"),
         "two bases": (delta(scale=np.log10), "one pair"),
         "union of the ranges": (delta(union=True), "only one curve has"),
+        "gap in the middle": (at_one_place(lambda gap: gap[250]), "at one PSNR"),
         "BD-PSNR": (vertical, "vertical"),
     },
     "07.3": {
@@ -179,6 +198,8 @@ MUTANTS = {
         "pixel": (cropper(window=False), "best pixel"),
         "width of the picture": (cropper(picture_width=True), "fewer windows"),
         "grid": (cropper(stride=0), "stride=1"),
+        "red alone": (of_colours(lambda error: error[0] ** 2), "one colour alone"),
+        "averaged, then squared": (of_colours(lambda error: error.mean(0) ** 2), "before they are squared"),
         "own error forgotten": (cropper(own=False), "your own error"),
     },
 }
