@@ -204,7 +204,7 @@ def _open(data: bytes, name: str, formats: tuple[str, ...]) -> ImageFile.ImageFi
     refusal = None
     for format_ in formats:
         factory, accept = Image.OPEN.get(format_, (None, None))
-        accepted = accept(data[:16]) if accept else True
+        accepted = accept(data[:16].ljust(16, b"\0")) if accept else True  # some readers take a length for granted
         if isinstance(accepted, str):  # Pillow was built without what it takes
             refusal = _refusal(name, format_, NotImplementedError(accepted))
         elif factory and accepted:
