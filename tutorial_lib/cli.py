@@ -95,7 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except KeyboardInterrupt:
             print("inr: stopped", file=sys.stderr)
             return 130
-        except (ValueError, OSError) as error:
+        except (ValueError, OSError, MemoryError) as error:
             print(f"inr: {_sentence(error)}", file=sys.stderr)
             return 2
 
@@ -103,7 +103,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _sentence(error: Exception) -> str:
     if isinstance(error, OSError) and error.filename and error.strerror:
         return f"{os.fsdecode(error.filename)}: {error.strerror}"
-    return " ".join(str(error).split())
+    return " ".join(str(error).split()) or "not enough memory"
 
 
 def _run(options: argparse.Namespace) -> int:
