@@ -87,8 +87,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     out, err = _Patient(sys.stdout), _Patient(sys.stderr)
     with contextlib.redirect_stdout(cast("TextIO", out)), contextlib.redirect_stderr(cast("TextIO", err)):
         try:
-            status = _run(_parser().parse_args(arguments))
-            out.flush()
+            try:
+                status = _run(_parser().parse_args(arguments))
+            finally:
+                out.flush()  # here, where a reader's absence is nothing; after --help, too
             if out.problem:
                 raise out.problem
             return status
