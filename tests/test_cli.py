@@ -528,11 +528,12 @@ def test_a_name_that_is_no_text(place: Path) -> None:
     assert inr(*what, cwd=place).returncode == 0 and inr("report", "out", cwd=place).returncode == 0
 
 
+@pytest.mark.parametrize("buffered", [True, False])
 @pytest.mark.parametrize("command", [["encode", "in/cup.png", "--bpp", "2", "-o", "x.inr"], ["info", "in/nif.inr"], ["--help"]])
-def test_a_reader_who_goes_away(command: list[str], place: Path) -> None:
+def test_a_reader_who_goes_away(command: list[str], buffered: bool, place: Path) -> None:
     ours, theirs = os.pipe()
     os.close(ours)  # before the first line
-    environment = one_thread(INR_BUDGET="quick")
+    environment = one_thread(INR_BUDGET="quick", PYTHONUNBUFFERED="" if buffered else "1")
     done = subprocess.run(inr_command(*command), cwd=place, env=environment, stdout=theirs, stderr=subprocess.PIPE, timeout=120)
     os.close(theirs)
     assert (done.returncode, done.stderr) == (0, b"")

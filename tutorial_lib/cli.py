@@ -87,15 +87,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     out, err = _Patient(sys.stdout), _Patient(sys.stderr)
     with contextlib.redirect_stdout(cast("TextIO", out)), contextlib.redirect_stderr(cast("TextIO", err)):
         try:
-            status = _run(_parser().parse_args(arguments))
-            out.flush()
+            try:
+                status = _run(_parser().parse_args(arguments))
+            finally:
+                out.flush()  # here, where a reader's absence is nothing; after --help, too
             if out.problem:
                 raise out.problem
             return status
         except KeyboardInterrupt:
             print("inr: stopped", file=sys.stderr)
             return 130
-        except (ValueError, OSError) as error:
+        except (ValueError, OSError, MemoryError) as error:
             print(f"inr: {_sentence(error)}", file=sys.stderr)
             return 2
 
@@ -103,7 +105,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _sentence(error: Exception) -> str:
     if isinstance(error, OSError) and error.filename and error.strerror:
         return f"{os.fsdecode(error.filename)}: {error.strerror}"
-    return " ".join(str(error).split())
+    return " ".join(str(error).split()) or "not enough memory"
 
 
 def _run(options: argparse.Namespace) -> int:

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
 from torch import Tensor
 
 from tutorial_lib import codecs, images, metrics
@@ -20,9 +21,6 @@ from tutorial_lib.coding import bitstream
 from tutorial_lib.runtime import choose_device, require_writable
 
 BAR_WIDTH = 40
-OTHER_SUFFIXES = {".png", ".bmp", ".gif", ".ppm", ".tif", ".tiff", *SUFFIXES}
-"""Names of files that are no .inr files."""
-
 
 DEFAULT_RATES = (0.3, 0.6, 1.2)
 """Bits per pixel that ``evaluate`` aims at unless told otherwise."""
@@ -294,7 +292,7 @@ def _check_output(path: Path, picture: str) -> None:
         raise UsageError(f"{path} is a folder; name a file to write")
     if path.exists() and Path(picture).exists() and path.samefile(picture):
         raise UsageError(f"{path} is the picture itself; name another file to write")
-    if path.suffix.lower() in OTHER_SUFFIXES:
+    if path.suffix.lower() in {*SUFFIXES, *Image.registered_extensions()}:
         raise UsageError(
             f"{path} would be an .inr file; name it {path.with_suffix('.inr')}, and inr decode makes a picture of it"
         )

@@ -30,6 +30,7 @@ from tutorial_lib.evaluation.curves import (
 from tutorial_lib.evaluation.results import Results
 from tutorial_lib.evaluation.shelves import crops, decode, pictures_of, swipe
 from tutorial_lib.plots import loss_curves
+from tutorial_lib.runtime import require_writable
 
 MEASURES = {
     "psnr": "PSNR (dB)",
@@ -89,6 +90,7 @@ def write_page(
 
     Raises:
         EvaluationError: no row in the folder.
+        OSError: the folder can't be written; said before the files are decoded.
         ImageError: a crop that reaches outside a picture.
     """
     rows, remarks = results.read()
@@ -96,6 +98,8 @@ def write_page(
         raise EvaluationError(
             f"there are no runs in {results.folder}: sweep first" + "".join(f" ({each})" for each in remarks[:1])
         )
+    for path in (page_path := results.folder / "report.html", results.folder / "runs.csv"):
+        require_writable(path)
     found, shared = lines(rows), shared_pictures(rows)
     shelves, problems = decode(results, found)
     beside, anchors = crops(shelves, crop)
@@ -126,9 +130,8 @@ def write_page(
         count=_count,
     )
     images.write_atomically(results.folder / "runs.csv", _csv(rows))
-    path = results.folder / "report.html"
-    images.write_atomically(path, page.encode(errors="backslashreplace"))  # a name may be no text
-    return path
+    images.write_atomically(page_path, page.encode(errors="backslashreplace"))  # a name may be no text
+    return page_path
 
 
 def _facts(rows: Sequence[Row]) -> dict[str, str]:
