@@ -84,8 +84,9 @@ def _two_pictures(random: Random) -> tuple[Any, ...]:
     height, width = 3 * cell + random.randint(0, 3), 4 * cell + random.randint(4, 9)
     original = random.tensor(3, height, width, low=0.3, high=0.7)
     ours, theirs = (original + random.normal(3, height, width, std=0.01) for _ in range(2))
-    # off the diagonal, and nothing planted in its mirror image, so that swapped coordinates show; (2, 2) may be aligned
-    cells = [(row, column) for row in range(3) for column in range(4) if (row, column) != (2, 2)]
+    # off the diagonal, and nothing planted in its mirror image, so that swapped coordinates show; a crop at (0, 0) could
+    # be taken for the number of a window on a grid, one at (2, 2) may lie on that grid
+    cells = [(row, column) for row in range(3) for column in range(4) if (row, column) not in ((0, 0), (2, 2))]
     target = random.choice([each for each in cells if each[0] != each[1]])
     others = random.sample([each for each in cells if each not in (target, target[::-1])], 8)
     shift = random.randint(1, 2)  # never in the first row or column
