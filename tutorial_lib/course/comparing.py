@@ -86,7 +86,7 @@ def slope(function: Callable[..., Tensor], values: Tensor, *others: Any) -> Tens
     values = values.clone().requires_grad_()
     result = function(values, *others)
     if not isinstance(result, Tensor) or not result.requires_grad:
-        raise Wrong("no gradient comes back: is there a `detach()` or `no_grad()` in it?")
+        raise Wrong("no gradient comes back: is there a `detach()` or `torch.no_grad()` in it?")
     return torch.autograd.grad(result.sum(), values)[0]
 
 
@@ -97,12 +97,12 @@ def slopes(result: Any, sources: Mapping[str, Tensor]) -> dict[str, Tensor]:
         Wrong: no gradient comes back at all, none reaches one of the sources, or it isn't finite there.
     """
     if not isinstance(result, Tensor) or not result.requires_grad:
-        raise Wrong("no gradient comes back: is there a `detach()` or `no_grad()` in it?")
+        raise Wrong("no gradient comes back: is there a `detach()` or `torch.no_grad()` in it?")
     weights = torch.arange(result.numel(), device=result.device).cos().view_as(result)  # a plain sum would hide what cancels
     found = torch.autograd.grad((weights * result).sum(), list(sources.values()), allow_unused=True)
     for name, gradient in zip(sources, found, strict=True):
         if gradient is None:
-            raise Wrong(f"no gradient reaches {name}: is there a `detach()`, `.data` or `no_grad()` on the way?")
+            raise Wrong(f"no gradient reaches {name}: is there a `detach()`, `.data` or `torch.no_grad()` on the way?")
         if not gradient.isfinite().all():
             raise Wrong(
                 f"the value is right, but the gradient for {name} is NaN or infinite: the first step of a fit is its last"
@@ -180,7 +180,7 @@ def _tensor_difference(yours: Any, target: Tensor, tolerance: float) -> str | No
     if yours.dtype != target.dtype:
         return f"its dtype is {yours.dtype}, expected {target.dtype}"
     if target.requires_grad and not yours.requires_grad:
-        return "no gradient flows through it: is there a `.detach()`, `.item()` or `no_grad()` inside?"
+        return "no gradient flows through it: is there a `.detach()`, `.item()` or `torch.no_grad()` inside?"
     return _values(yours.detach().cpu(), target.detach().cpu(), tolerance)
 
 

@@ -123,7 +123,7 @@ ENCODING = Exercise(
             tolerance=1e-3,
             mistakes=(
                 Mistake(
-                    "the result has no slope along x and y: NumPy, `detach()` or `no_grad()` cut the gradient off, and a later "
+                    "the result has no slope along x and y: NumPy, `detach()` or `torch.no_grad()` cut the gradient off, and a later "
                     "cell asks for the picture's slopes.",
                     error="no gradient",
                 ),
@@ -278,7 +278,7 @@ SINE_LAYER = Exercise(
             mistakes=(
                 Mistake(
                     "the layer can't be trained: no gradient reaches its weights, its biases or what goes in. Is there a "
-                    "`.data`, `detach()` or `no_grad()` in `forward`?",
+                    "`.data`, `detach()` or `torch.no_grad()` in `forward`?",
                     error="no gradient",
                 ),
             ),

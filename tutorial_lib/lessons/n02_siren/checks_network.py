@@ -146,7 +146,7 @@ SIREN = Exercise(
             tolerance=2e-3,
             mistakes=(
                 Mistake(
-                    "a gradient stops on its way: nothing in `forward` may be under `no_grad()` or detached, the encoding "
+                    "a gradient stops on its way: nothing in `forward` may be under `torch.no_grad()` or detached, the encoding "
                     "included. The fit needs the slope of every weight, and a later cell those along x and y.",
                     error="no gradient",
                 ),

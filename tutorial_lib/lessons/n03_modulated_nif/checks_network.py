@@ -188,7 +188,7 @@ NIF = Exercise(
             mistakes=(
                 Mistake(
                     "one of the two networks gets no gradient, and would never learn: nothing here may be detached, or under "
-                    "`no_grad()`, the map f_m included.",
+                    "`torch.no_grad()`, the map f_m included.",
                     error="no gradient",
                 ),
             ),

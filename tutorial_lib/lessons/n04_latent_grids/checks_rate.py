@@ -143,7 +143,7 @@ BITS = Exercise(
             mistakes=(
                 Mistake(
                     "the bits have no slope for values, location or log2_scale: the fit makes R small by it. No `detach()`, "
-                    "`round()` or `no_grad()` here.",
+                    "`round()` or `torch.no_grad()` here.",
                     error="no gradient",
                 ),
             ),

@@ -221,7 +221,7 @@ def _compound(plain: Callable[[Tensor, Tensor], Tensor], weight: float, alpha: f
                     "no gradient comes back from the SSIM: it is detached, or made a plain number.",
                     like=_sum_like(plain, weight, alpha, lambda p, t: 1 - _similarity(p.detach(), t)),
                 ),
-                Mistake("no gradient comes back: is there a `detach()`, `.item()` or `no_grad()`?", error="no gradient"),
+                Mistake("no gradient comes back: is there a `detach()`, `.item()` or `torch.no_grad()`?", error="no gradient"),
                 _measured_one(plain, weight, alpha),
             ),
         ),

@@ -707,7 +707,7 @@ progress()
 #   [`coding/bitstream.py`](../tutorial_lib/coding/bitstream.py).
 # - **Try:** `inr encode phone.jpg`, then `inr info --anatomy` on the file.
 # - **Try:** your own quantizer with one step for each row of a matrix. What do the steps cost, what do they gain?
-#   (`from tutorial_lib.coding.quantizers import MaxAbsQuantizer`, then `MaxAbsQuantizer(bits, rows=True)`.)
+#   (`from tutorial_lib.coding.quantizers import MaxAbsQuantizer`, then `MaxAbsQuantizer(6, rows=True)`.)
 # - **Try:** `from tutorial_lib.coding import laws`, and `parameters.pack_parameters(tensors, laws=[laws.Histogram])`; then
 #   `laws.Gaussian`. Which is shortest?
 # - **Try:** put 2 into byte 3 of your file and seal it again. What does a decoder of today say about a file of tomorrow?
