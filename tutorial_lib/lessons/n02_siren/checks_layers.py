@@ -123,8 +123,8 @@ ENCODING = Exercise(
             tolerance=1e-3,
             mistakes=(
                 Mistake(
-                    "the result has no slope along x and y: NumPy, `detach()` or `torch.no_grad()` cut the gradient off, and a later "
-                    "cell asks for the picture's slopes.",
+                    "the result has no slope along x and y: NumPy, `detach()` or `torch.no_grad()` cut the gradient off, and a "
+                    "later cell asks for the picture's slopes.",
                     error="no gradient",
                 ),
             ),

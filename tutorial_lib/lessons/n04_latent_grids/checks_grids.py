@@ -149,7 +149,8 @@ FEATURES = Exercise(
             tolerance=1e-3,
             mistakes=(
                 Mistake(
-                    "no gradient comes back to one of the grids, and it would never move: no `detach()`, `.data` or `torch.no_grad()`.",
+                    "no gradient comes back to one of the grids, and it would never move: no `detach()`, `.data` or "
+                    "`torch.no_grad()`.",
                     error="no gradient",
                 ),
             ),
@@ -188,7 +189,8 @@ def _rounded_like(base=torch.floor, shift: float = 0.5, scale=lambda t: 2 * math
 
 
 _NO_SLOPE = Mistake(
-    "no gradient comes back: the latents are moved through this function. No `detach()` but around `floor`, no `torch.no_grad()`.",
+    "no gradient comes back: the latents are moved through this function. No `detach()` but around `floor`, no "
+    "`torch.no_grad()`.",
     error="no gradient comes back",
 )
 
