@@ -265,17 +265,13 @@ def _several(values: Sequence[str]) -> list[str]:
 
 
 def _numbers(option: str, values: Sequence[str]) -> Sequence[float]:
-    numbers: list[float] = []
-    parts = _several(values)
-    if values and not parts:
-        raise UsageError(f"{option} takes numbers, not {' '.join(values)!r}")
-    for part in parts:
-        try:
-            numbers.append(float(part))
-        except ValueError:
-            raise UsageError(f"{option} takes numbers, not {part!r}") from None
-        if not 0 < numbers[-1] < float("inf"):
-            raise UsageError(f"{option} takes positive numbers, not {part}")
+    parts = _several(values) or values  # so that commas alone are an error, too
+    try:
+        numbers = [float(part) for part in parts]
+    except ValueError:
+        raise UsageError(f"{option} takes numbers, not {' '.join(parts)!r}") from None
+    if not all(0 < number < float("inf") for number in numbers):
+        raise UsageError(f"{option} takes positive numbers, not {' '.join(parts)}")
     return numbers
 
 

@@ -10,7 +10,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,25 +59,23 @@ def finished(
     from dask import config
     from distributed import Client, LocalCluster
 
-    added = packed()
+    added, count = packed(), min(workers, len(missing))
     # a run may last longer than Dask's patience with a worker that computes without answering; the nanny ends those that died
     quiet = {"distributed.scheduler.allowed-failures": DEATHS_ALLOWED, "distributed.comm.timeouts.connect": "60s"}
-    with config.set(quiet):
+    # a worker that ends late or is replaced is no news; its run starts again
+    options: dict[str, Any] = {"memory_limit": 0, "dashboard_address": ":0", "silence_logs": logging.ERROR, "preload": [DEAF]}
+    with config.set(quiet), ExitStack() as open_:
         if scheduler is not None:
-            with _client(scheduler) as client:
-                threads: Any = client.nthreads()  # its types allow for an asynchronous client
-                say(f"scheduler {scheduler}: {len(threads)} workers, dashboard at {client.dashboard_link}")
-                yield _computed(client, missing, lpips, added), max(1, len(threads))
-            return
-        count = min(workers, len(missing))
-        # a worker that ends late or is replaced is no news; its run starts again
-        options: dict[str, Any] = {"memory_limit": 0, "dashboard_address": ":0", "silence_logs": logging.ERROR, "preload": [DEAF]}
-        with _children_deaf():
-            cluster = LocalCluster(n_workers=count, threads_per_worker=1, **options)
-        with cluster:
-            with Client(cluster) as client:
-                say(f"{count} workers, dashboard at {client.dashboard_link}")
-                yield _computed(client, missing, lpips, added), count
+            client = open_.enter_context(_client(scheduler))
+            threads: Any = client.nthreads()  # its types allow for an asynchronous client
+            count = len(threads)
+        else:
+            with _children_deaf():
+                cluster = open_.enter_context(LocalCluster(n_workers=count, threads_per_worker=1, **options))
+            client = open_.enter_context(Client(cluster))
+        where = "" if scheduler is None else f"scheduler {scheduler}: "
+        say(f"{where}{count} workers, dashboard at {client.dashboard_link}")
+        yield _computed(client, missing, lpips, added), max(1, count)
 
 
 def _client(scheduler: str) -> Client:
