@@ -22,15 +22,7 @@ from tutorial_lib.coding.laws import FRACTION_BITS, PRECISION, decay, tails
 from tutorial_lib.latents.contexts import IntegerContextModel, contexts_of
 from tutorial_lib.latents.grids import LatentGrids
 from tutorial_lib.latents.kernels import Offsets, reach
-from tutorial_lib.latents.shape import (
-    FRACTIONS,
-    GAIN,
-    LATENT_SPREADS,
-    MAX_LATENT,
-    GridsConfig,
-    grid_sizes,
-    operations_per_pixel,
-)
+from tutorial_lib.latents.shape import FRACTIONS, GAIN, LATENT_SPREADS, MAX_LATENT, GridsConfig, grid_sizes, operations_per_pixel
 
 PER_WAVE, PER_POSITION, PER_PROBABILITY = 1 << 23, 1 << 16, 1 << 8
 """What a wave, a position and an entry of a table take a decoder beside the products, in multiply-adds.
