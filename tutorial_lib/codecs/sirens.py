@@ -27,7 +27,7 @@ class SirenNetworks(CoordinateNetworks):
         template: the family's network; width and depth follow from the rate.
         depths: (largest number of weights, sine layers) in rising order.
         paper_width, paper_layers: the paper's own network, for "published" when no rate is asked for.
-        meta: files may start from a meta-learned initialization (`codecs.initialization`).
+        meta: files may start from a meta-learned initialization (`networks.differences`).
     """
 
     template: SirenConfig
