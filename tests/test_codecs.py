@@ -29,6 +29,7 @@ from tutorial_lib.coding.rounding import AdaRound, RateDistortionRounding
 from tutorial_lib.coding.steps import QuantizedTensor
 from tutorial_lib.images import ImageError
 from tutorial_lib.networks import differences
+from tutorial_lib.networks.nif import NifConfig
 from tutorial_lib.networks.siren import SirenConfig
 from tutorial_lib.training import Constant, Cosine, Phase
 
@@ -295,6 +296,8 @@ def test_every_codec_answers_the_same_calls(name: str) -> None:
         ("nif", {"steer": False}),
         ("coin", {"method": "meta"}),
         ("coolchic-small", {"config": SirenConfig(8)}),
+        ("siren", {"config": NifConfig((8,))}),
+        ("nif", {"config": SirenConfig(8)}),
         ("siren", {"method": "published", "iterations": 20}),
     ],
 )
@@ -302,6 +305,13 @@ def test_what_a_family_cannot_do_is_one_sentence(name: str, wish: dict[str, Any]
     with pytest.raises(CodecError) as caught:
         codecs.LEARNED[name].plan(picture(), budget="quick", **wish)
     assert "\n" not in str(caught.value)
+
+
+def test_another_codec_s_plan_is_refused() -> None:
+    plan = codecs.SIREN.plan(picture(), bpp=4.0, budget="quick", iterations=12)
+    for codec in (codecs.COIN, codecs.NIF, codecs.COOLCHIC_SMALL):
+        with pytest.raises(CodecError, match="a plan of siren, not of"):
+            codec.execute(plan, picture(), progress=False)
 
 
 def test_latent_grids_take_no_quantizer() -> None:
@@ -322,6 +332,8 @@ def test_a_codec_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     for taken in (replace(mine, number=201), replace(mine, name="other"), replace(mine, name="jpeg", number=202)):
         with pytest.raises(CodecError, match="already"):
             codecs.register(taken)
+    with pytest.raises(CodecError, match="0 to 255, not 300"):
+        codecs.register(replace(mine, name="large", number=300))
 
 
 # ------------------------------------------------------------------------------------------ what a file says

@@ -115,12 +115,12 @@ def info(options: argparse.Namespace) -> Answer:
     for part, count in facts["anatomy"].items():
         bar = "█" * round(BAR_WIDTH * count / len(data))
         lines.append(f"  {part:<14}{count:>9,} bytes  {100 * count / len(data):5.1f} %  {bar}".rstrip())
-    lines.append("  tensor            shape        step      symbols    bits/weight  law")
+    lines.append("  tensor                    shape        step      symbols    bits/weight  law")
     for row in facts["tensors"]:
         shape = "×".join(map(str, row["shape"]))
         kept = "float16" if row["step"] is None else f"{row['step']:.3g}"
         symbols, law = "" if row["bound"] is None else f"±{row['bound']}", row.get("law") or ""
-        lines.append(f"  {row['name']:<18}{shape:<11}{kept:>7}{symbols:>12}{row['bits_per_weight']:>13.2f}  {law}".rstrip())
+        lines.append(f"  {row['name']:<26}{shape:<11}{kept:>7}{symbols:>12}{row['bits_per_weight']:>13.2f}  {law}".rstrip())
     return Answer(facts, "\n".join(lines))
 
 

@@ -41,8 +41,10 @@ def register(codec: Codec) -> None:
     """Add a codec: `get`, `decode`, ``inr`` and sweeps then know it.
 
     Raises:
-        CodecError: its name or number is another codec's.
+        CodecError: its name or number is another codec's, or the number doesn't fit a file's byte.
     """
+    if not 0 <= codec.number <= 255:
+        raise CodecError(f"a codec's number is one byte of its files, 0 to 255, not {codec.number}")
     if codec.name in CLASSICAL or any(
         codec.name == other.name or codec.number == other.number for other in LEARNED.values() if other != codec
     ):

@@ -313,9 +313,11 @@ class Codec:
             quantizer: take this one instead of the plan's own, whose target in bytes it need not know.
 
         Raises:
-            CodecError: a quantizer where nothing asks for one.
+            CodecError: another codec's plan, or a quantizer where nothing asks for one.
             ValueError: a plan for another size.
         """
+        if plan.codec != self.name:
+            raise CodecError(f"this is a plan of {plan.codec}, not of {self.name}")
         if picture.shape != (3, plan.height, plan.width):
             raise ValueError(f"the plan is for {plan.width}×{plan.height} pixels, not for {tuple(picture.shape)}")
         quantizer = self.family.quantizer(plan, quantizer)

@@ -105,6 +105,8 @@ class CoordinateNetworks(abc.ABC):
             if wishes.method != "fast":
                 raise CodecError(f"only the method fast takes a number of iterations, not {wishes.method}")
             budget = replace(budget, operations=math.inf, iterations=wishes.iterations)
+        if config is not None and not isinstance(config, type(self.smallest())):
+            raise CodecError(f"{name}'s networks are described by a {type(self.smallest()).__name__}, not by {config}")
         target = None
         if wishes.bpp is not None:
             target = int(min(wishes.bpp * pixels / 8, bitstream.MAX_PIXELS))

@@ -4,7 +4,7 @@ Grids are coded coarsest first, each along anti-diagonal waves: position (r, c) 
 all its neighbours to earlier ones, so a wave is decoded at once. `latents.contexts.IntegerContextModel`
 gives each value an integer location in 1/32 steps, μ = m + f/32 with −16 ≤ f < 16, and the index of a scale. Coded is
 y − m, with one of 32 · 113 tables of integer probabilities: Laplace laws shifted by f/32, made like those of
-`entropy_coding` with multiplications, shifts and square roots of integers. One range-coder stream holds all grids.
+`coding.laws` with multiplications, shifts and square roots of integers. One range-coder stream holds all grids.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class LaplaceTables:
     """Integer probabilities of −bound … bound for every scale and every fraction of a step; made when first wanted.
 
     Row ``spread · FRACTIONS + f + FRACTIONS/2`` belongs to b = 2^(spread/8 − 4) and μ = f/32. In units of 2⁻²⁴ it adds up to
-    2²⁴ less one unit a symbol, which constriction gives to each (see `entropy_coding`). The tails are lumped on ±bound.
+    2²⁴ less one unit a symbol, which constriction gives to each (see `coding.laws`). The tails are lumped on ±bound.
     """
 
     def __init__(self, bound: int) -> None:

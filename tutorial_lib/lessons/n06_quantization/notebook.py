@@ -699,11 +699,13 @@ progress()
 # ## To read, to try
 #
 # - **Next:** notebook 07 compares codecs fairly, over many pictures and rates.
-# - **In the library:** `MaxAbsQuantizer` and the steps by sensitivity are in
-#   [`coding/quantizers.py`](../tutorial_lib/coding/quantizers.py), AdaRound in
+# - **In the library:** `quantize` in [`coding/steps.py`](../tutorial_lib/coding/steps.py), `MaxAbsQuantizer` and the
+#   steps by sensitivity in [`coding/quantizers.py`](../tutorial_lib/coding/quantizers.py), `straight_through` in
+#   [`training/stand_ins.py`](../tutorial_lib/training/stand_ins.py), AdaRound in
 #   [`coding/rounding.py`](../tutorial_lib/coding/rounding.py), the price in the loss in
 #   [`coding/rates.py`](../tutorial_lib/coding/rates.py), the laws in whole numbers in
-#   [`coding/laws.py`](../tutorial_lib/coding/laws.py), header and checksum in
+#   [`coding/laws.py`](../tutorial_lib/coding/laws.py), `pack_parameters` and `unpack_parameters` in
+#   [`coding/parameters.py`](../tutorial_lib/coding/parameters.py), header and checksum in
 #   [`coding/bitstream.py`](../tutorial_lib/coding/bitstream.py).
 # - **Try:** `inr encode phone.jpg`, then `inr info --anatomy` on the file.
 # - **Try:** your own quantizer with one step for each row of a matrix. What do the steps cost, what do they gain?
