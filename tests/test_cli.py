@@ -83,6 +83,16 @@ def test_encode_says_before_and_after(capsys: pytest.CaptureFixture[str]) -> Non
     assert files() == {"cup.inr"}
 
 
+def test_a_missed_rate_is_said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(commands, "RATE_TOLERANCE", 0.0)
+    assert run("encode", "in/cup.png", "--codec", "coolchic-small", "--bpp", "3", "--iterations", "20") == 0
+    bpp = 8 * len(Path("cup.inr").read_bytes()) / (75 * 50)
+    says = f"{bpp:.4g} bpp ({abs(bpp / 3 - 1):.0%} {'more' if bpp > 3 else 'less'} than asked for), PSNR"
+    assert says in capsys.readouterr().out.splitlines()[-1] and bpp == pytest.approx(3, rel=0.05)
+    assert run("encode", "in/cup.png", "--codec", "coolchic-small", "--bpp", "30") == 2
+    assert "30 bpp is more than coolchic-small can use for this picture: beyond about" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("name", NETWORKS)
 def test_encode_as_json(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("encode", "in/cup.png", "--codec", name, "--bpp", "2", "-o", "out.inr", "--json", "--seed", "0") == 0

@@ -53,6 +53,17 @@ def test_committed_constants() -> None:
             assert constant == round((-1 / (2 * sigma * sigma)).exp() * (1 << 48))
 
 
+@pytest.mark.parametrize("spread", [0, 9, 40, 100, 159])
+def test_tails_in_two_halves_are_those_of_whole_products(spread: int) -> None:
+    t, total, count = law_tables.decay(spread), (1 << PRECISION) - 2001, 1000
+    ratio = t * t >> law_tables.FRACTION_BITS
+    power, expected = t, []
+    for _ in range(count):
+        expected.append(total * power >> (law_tables.FRACTION_BITS + 1))
+        power = power * ratio >> law_tables.FRACTION_BITS
+    assert law_tables.tails(total, t, ratio, count).tolist() == expected
+
+
 @pytest.mark.parametrize(("spread", "bound"), [(0, 1), (5, 3), (17, 4), (32, 30), (50, 200), (90, 500), (159, 50)])
 def test_law_is_laplace(spread: int, bound: int) -> None:
     frequencies = Laplace(spread, bound).frequencies()

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from tutorial_lib.latents import layers
 from tutorial_lib.latents.contexts import FIXED_POINT_BITS, Band, IntegerContextModel, contexts_of
-from tutorial_lib.latents.grids import LatentGrids, start_from_pyramid
+from tutorial_lib.latents.grids import LatentGrids, scale_latents, start_from_pyramid
 from tutorial_lib.latents.kernels import laplace_bits
 from tutorial_lib.latents.layers import Convolution, Upsampling
 from tutorial_lib.latents.shape import (
@@ -303,3 +303,31 @@ def test_it_is_the_context_model(name: str) -> None:
     assert float((location / FRACTIONS - exact_location).abs().max()) < 0.5 / FRACTIONS + 0.01
     expected = (8 * (log2_scale - MIN_LOG2_SCALE)).clamp(0, LATENT_SPREADS - 1)
     assert float((spread - expected).abs().max()) < 0.5 + 0.1
+
+
+@pytest.mark.parametrize("config", [V1, V2, SMALL], ids=["v1", "v2", "small"])
+@pytest.mark.parametrize("factor", [0.3, 5.0])
+def test_scaled_latents_paint_and_predict_the_same(config: GridsConfig, factor: float) -> None:
+    """Bits stay too where steps are fine beside the law's scale: log2 of the factor for each latent apart."""
+    torch.manual_seed(0)
+    representation = LatentGrids(config, 20, 28)
+    with torch.no_grad():
+        for parameter in representation.networks().values():
+            parameter.add_(0.1 * torch.randn(parameter.shape))
+    values = 10 * torch.randn(representation.latents.shape)
+    with torch.no_grad():
+        representation.latents.copy_(values)
+
+    def outputs() -> tuple[Tensor, Tensor, Tensor]:
+        grids = representation.split(representation.latents.detach())
+        contexts = contexts_of(config, grids, [band for piece in representation.bands() for band in piece])
+        location, log2_scale = representation.context(contexts)
+        return representation.colours(grids[0], representation.coarse(grids)).detach(), location.detach(), log2_scale.detach()
+
+    colours, location, log2_scale = outputs()
+    scale_latents(representation, factor)
+    torch.testing.assert_close(representation.latents.detach(), factor * values)
+    scaled = outputs()
+    torch.testing.assert_close(scaled[0], colours, atol=1e-3, rtol=1e-3)
+    torch.testing.assert_close(scaled[1], factor * location, atol=1e-3, rtol=1e-3)
+    torch.testing.assert_close(scaled[2], log2_scale + math.log2(factor), atol=1e-3, rtol=1e-3)

@@ -146,11 +146,26 @@ def test_a_larger_lambda_is_a_smaller_file(small: Tensor) -> None:
 
 def test_the_target_rate_is_met(chelsea: Tensor) -> None:
     picture = chelsea[:, :80, :96].contiguous()
-    for bpp in (1.2, 3.0):
+    for bpp in (1.2, 3.0, 6.0):
         data = COOLCHIC_SMALL.execute(
             replace(COOLCHIC_SMALL.plan(picture, bpp=bpp), recipe=modern(200)), picture, progress=False, device="cpu"
         ).data
         assert bits_per_pixel(data, picture) == pytest.approx(bpp, rel=0.05)
+
+
+def test_a_rate_that_latents_have_no_use_for_is_refused_before_the_fit(chelsea: Tensor) -> None:
+    with pytest.raises(CodecError, match=r"20 bpp is more than coolchic-small can use .* beyond about \d"):
+        COOLCHIC_SMALL.plan(chelsea[:, :80, :96].contiguous(), bpp=20.0)
+
+
+def test_the_expected_rate_knows_lambda_iterations_and_picture(chelsea: Tensor) -> None:
+    picture, flat = chelsea[:, :80, :96].contiguous(), torch.full((3, 80, 96), 0.5)
+    expected = [COOLCHIC_SMALL.plan(picture, lmbda=lmbda, iterations=200).expected_bytes for lmbda in (1e-2, 1e-3, 1e-4)]
+    assert expected == sorted(expected)
+    long, short = (COOLCHIC_SMALL.plan(picture, iterations=iterations).expected_bytes for iterations in (1500, 100))
+    assert COOLCHIC_SMALL.plan(flat).expected_bytes < long < short
+    data, _ = encoding_of(COOLCHIC_SMALL, picture, modern(100))
+    assert len(data) == pytest.approx(short, rel=0.5)
 
 
 def test_lambda_falls_with_the_rate(chelsea: Tensor) -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import doctest
+import io
 import math
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -75,6 +78,46 @@ def test_similarities_fall_with_noise_and_with_size(chelsea: Tensor, noisy: Tens
 def test_similarities_of_a_negative_are_zero_not_nan(chelsea: Tensor) -> None:
     for metric in (metrics.ssim, metrics.ms_ssim):
         assert metric(1 - chelsea, chelsea) == pytest.approx(0, abs=1e-6)
+
+
+@pytest.mark.parametrize("size", [(161, 163), (200, 301)])
+def test_bands_of_rows_give_what_the_whole_picture_gives(size: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Even where the last band is one row: 13 pairs of rows at once, and both sides odd."""
+    from PIL import Image
+    from pytorch_msssim import ms_ssim, ssim
+    from ssimulacra2 import compute_ssimulacra2
+
+    generator = torch.Generator().manual_seed(1)
+    coarse = torch.rand(1, 3, 20, 20, generator=generator)
+    reference = images.quantize_8bit(torch.nn.functional.interpolate(coarse, size, mode="bicubic")[0])
+    picture = images.quantize_8bit(reference + 0.1 * torch.randn(3, *size, generator=generator))
+    monkeypatch.setattr(metrics, "BAND_PIXELS", 20 * size[1])
+    pair = [each[None].double() for each in (picture, reference)]
+    assert metrics.mse(picture, reference) == pytest.approx(float((pair[0] - pair[1]).square().mean()), rel=1e-6)
+    assert metrics.ssim(picture, reference) == pytest.approx(float(ssim(*pair, data_range=1.0)), rel=1e-6)
+    assert metrics.ms_ssim(picture, reference) == pytest.approx(float(ms_ssim(*pair, data_range=1.0)), rel=1e-6)
+    files = [io.BytesIO(), io.BytesIO()]
+    for file, each in zip(files, (reference, picture), strict=True):
+        Image.fromarray(images.to_uint8(each)).save(file, format="PNG")
+    assert metrics.ssimulacra2(picture, reference) == pytest.approx(compute_ssimulacra2(*files), rel=1e-9)
+
+
+def test_a_large_picture_is_compared_in_little_memory() -> None:
+    """Eight megapixels, 96 MB a picture: its maps would take gigabytes."""
+    lines = [
+        "import torch, psutil, threading",
+        "from tutorial_lib import metrics",
+        "a = torch.rand(3, 2000, 4000); b = (a + 0.01).clamp(0, 1)",
+        "metrics.mse(a[:, :9, :9], b[:, :9, :9]); metrics.ssimulacra2(a[:, :20, :20], b[:, :20, :20])",
+        "process = psutil.Process(); before = process.memory_info().rss; most = [before]; done = threading.Event()",
+        "def watch():",
+        "    while not done.wait(0.02): most[0] = max(most[0], process.memory_info().rss)",
+        "thread = threading.Thread(target=watch); thread.start()",
+        "metrics.mse(a, b); metrics.ssimulacra2(a[:, :1000], b[:, :1000])",
+        "done.set(); thread.join(); print((most[0] - before) // 2**20)",
+    ]
+    run = subprocess.run([sys.executable, "-c", "\n".join(lines)], capture_output=True, text=True, check=True)
+    assert int(run.stdout) < 700
 
 
 def test_smallest_sides() -> None:

@@ -22,6 +22,9 @@ from tutorial_lib.runtime import choose_device, require_writable
 
 BAR_WIDTH = 40
 
+RATE_TOLERANCE = 0.05
+"""How far a file may be from the rate that was asked for without a word about it, as a share of that rate."""
+
 DEFAULT_RATES = (0.3, 0.6, 1.2)
 """Bits per pixel that ``evaluate`` aims at unless told otherwise."""
 
@@ -78,7 +81,10 @@ def encode(options: argparse.Namespace) -> Answer:
         "anatomy": bitstream.anatomy(encoding.data),
     }
     took = _duration(seconds) + (", stopped early" if encoding.report.interrupted else "")
-    return Answer(facts, f"{output}: {facts['bytes']:,} bytes, {facts['bpp']:.4g} bpp, PSNR {facts['psnr']:.2f} dB ({took})")
+    rate = f"{facts['bpp']:.4g} bpp"
+    if options.bpp and abs(off := facts["bpp"] / options.bpp - 1) > RATE_TOLERANCE:
+        rate += f" ({abs(off):.0%} {'more' if off > 0 else 'less'} than asked for)"
+    return Answer(facts, f"{output}: {facts['bytes']:,} bytes, {rate}, PSNR {facts['psnr']:.2f} dB ({took})")
 
 
 def decode(options: argparse.Namespace) -> Answer:

@@ -19,17 +19,20 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import io
 import math
 import socket
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
+from tqdm import tqdm
 
-from tutorial_lib.images import ImageError, check_size, picture_problem, to_uint8
+from tutorial_lib.images import ImageError, check_size, picture_problem
 
 SSIM_WINDOW = 11
 """Side in pixels of the Gaussian window (σ = 1.5) of SSIM, hence the shortest side of a picture for it."""
@@ -41,6 +44,18 @@ LPIPS_MIN_SIDE = 32
 """Shortest side for LPIPS: below, the last layer of AlexNet or SqueezeNet has nothing left to look at."""
 
 SSIMULACRA2_MIN_SIDE = 8
+
+BAND_PIXELS = 1 << 18
+"""What is compared at once: memory for a picture of any size, and quicker, since a band's maps stay near the processor."""
+
+_LUMINANCE, _NO_LUMINANCE = (0.01, 0.03), (1e9, 0.03)
+"""SSIM's constants K₁ and K₂, with its term of luminance and without."""
+
+_SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
+"""MS-SSIM's exponents, finest scale first (Wang, Simoncelli, Bovik, 2003)."""
+
+_BLUR_RADIUS = 5
+"""Of SSIMULACRA 2's Gaussian window."""
 
 LPIPS_WEIGHTS = {"alex": "alexnet-owt-7be5be79.pth", "squeeze": "squeezenet1_1-b8a52dc0.pth"}
 """The networks of LPIPS and their files in torch.hub's folder ``checkpoints``: AlexNet (233 MB), as in the papers, and SqueezeNet
@@ -71,7 +86,9 @@ def mse(picture: Tensor, reference: Tensor, *, rounded: bool = True) -> float:
         1.0
     """
     first, second = _pair(picture, reference, rounded)
-    return float((first - second).square().mean()) / 255**2
+    # of whole grey levels every sum is exact
+    total = sum(float((a.double() - b.double()).square().sum()) for a, b in _bands("MSE", first, second))
+    return total / first.numel() / (255**2 if rounded else 1)
 
 
 def psnr(picture: Tensor, reference: Tensor, *, rounded: bool = True) -> float:
@@ -133,11 +150,9 @@ def ssim(picture: Tensor, reference: Tensor) -> float:
     Raises:
         MetricError: as `psnr`, or a side below 11 pixels.
     """
-    first, second = _batches(picture, reference, "SSIM", SSIM_WINDOW, "its window is 11x11 pixels")
-    import pytorch_msssim
-
-    value = pytorch_msssim.ssim(first, second, data_range=1.0, win_size=SSIM_WINDOW, nonnegative_ssim=True)
-    return float(value)
+    first, second = _pair(picture, reference)
+    _require_side(first, "SSIM", SSIM_WINDOW, "its window is 11x11 pixels")
+    return float(_similarity("SSIM", first, second, _LUMINANCE).relu().mean())
 
 
 def ms_ssim(picture: Tensor, reference: Tensor) -> float:
@@ -157,11 +172,36 @@ def ms_ssim(picture: Tensor, reference: Tensor) -> float:
     Raises:
         MetricError: as `psnr`, or a side of 160 pixels or less.
     """
-    why = "its window of 11 pixels must still fit after four halvings"
-    first, second = _batches(picture, reference, "MS-SSIM", MS_SSIM_MIN_SIDE, why)
+    first, second = _pair(picture, reference)
+    _require_side(first, "MS-SSIM", MS_SSIM_MIN_SIDE, "its window of 11 pixels must still fit after four halvings")
+    similarity = torch.ones(3, dtype=torch.float64)
+    for scale, weight in enumerate(_SCALE_WEIGHTS, start=1):
+        last = scale == len(_SCALE_WEIGHTS)
+        similarity *= (
+            _similarity(f"MS-SSIM, scale {scale}", first, second, _LUMINANCE if last else _NO_LUMINANCE).relu() ** weight
+        )
+        if not last:  # means of four grey levels, exact in float32
+            odd = [side % 2 for side in first.shape[1:]]
+            first, second = (F.avg_pool2d(each, 2, padding=odd) for each in (first, second))
+    return float(similarity.mean())
+
+
+def _similarity(metric: str, first: Tensor, second: Tensor, k: tuple[float, float]) -> Tensor:
+    """SSIM of each channel, (3,) float64, from bands of rows: variances cancel badly in float32.
+
+    Args:
+        first, second: (3, H, W) in grey levels.
+        k: SSIM's two constants. With a boundless first one its term of luminance is 1: what MS-SSIM wants of all scales but one.
+    """
     import pytorch_msssim
 
-    return float(pytorch_msssim.ms_ssim(first, second, data_range=1.0, win_size=SSIM_WINDOW))
+    total = torch.zeros(3, dtype=torch.float64)
+    for a, b in _bands(metric, first, second, halo=SSIM_WINDOW - 1):
+        means = pytorch_msssim.ssim(
+            a[:, None].double(), b[:, None].double(), data_range=255.0, size_average=False, win_size=SSIM_WINDOW, K=k
+        )
+        total += means * (a.shape[1] - SSIM_WINDOW + 1)
+    return total / (first.shape[1] - SSIM_WINDOW + 1)
 
 
 def ms_ssim_db(picture: Tensor, reference: Tensor) -> float:
@@ -192,9 +232,10 @@ def lpips(picture: Tensor, reference: Tensor, *, network: Literal["alex", "squee
             torchvision's, in torch's cache (``TORCH_HOME``), and downloaded on first use.
     """
     why = "the network halves it five times"
-    first, second = _batches(picture, reference, "LPIPS", LPIPS_MIN_SIDE, why)
+    first, second = _pair(picture, reference)
+    _require_side(first, "LPIPS", LPIPS_MIN_SIDE, why)
     with torch.no_grad():
-        distance = lpips_network(network, "cpu")(2 * first.float() - 1, 2 * second.float() - 1)
+        distance = lpips_network(network, "cpu")(first[None] / 127.5 - 1, second[None] / 127.5 - 1)
     return float(distance)
 
 
@@ -249,15 +290,45 @@ def ssimulacra2(picture: Tensor, reference: Tensor) -> float:
     Raises:
         MetricError: as `psnr`, or a side below 8 pixels.
     """
-    _batches(picture, reference, "SSIMULACRA 2", SSIMULACRA2_MIN_SIDE, "its smallest scale needs them")
-    from PIL import Image
-    from ssimulacra2 import compute_ssimulacra2
+    pair = _pair(reference, picture)
+    _require_side(pair[0], "SSIMULACRA 2", SSIMULACRA2_MIN_SIDE, "its smallest scale needs them")
+    from ssimulacra2 import ssimulacra2 as package
 
-    files = []
-    for each in (reference, picture):
-        files.append(io.BytesIO())
-        Image.fromarray(to_uint8(each)).save(files[-1], format="PNG", compress_level=0)
-    return float(compute_ssimulacra2(*files))
+    scales = package.Msssim()
+    planes, light = list(pair), package.srgb_to_linear
+    while len(scales.scales) < package.kNumScales and min(planes[0].shape[1:]) >= SSIMULACRA2_MIN_SIDE:
+        scale = package.MsssimScale()
+        smaller: list[list[Tensor]] = [[], []]
+        for top, bottom in _rows(f"SSIMULACRA 2, scale {len(scales.scales) + 1}", planes[0]):
+            above, below = max(top - _BLUR_RADIUS, 0), bottom + _BLUR_RADIUS
+            linear = [light(each[:, above:below].permute(1, 2, 0).double().numpy()) for each in planes]
+            inner = slice(top - above, bottom - above)
+            for halves, each in zip(smaller, linear, strict=True):
+                halves.append(torch.from_numpy(package.downsample(each[inner], 2, 2)).permute(2, 0, 1))
+            share = (bottom - top) / planes[0].shape[1]
+            similarity, edges = _ssimulacra2_means(package, linear[0], linear[1], inner)
+            scale.avg_ssim += share * similarity
+            scale.avg_edgediff += share * edges
+        for averages in (scale.avg_ssim, scale.avg_edgediff):
+            averages[1::2] **= 0.25
+        scales.scales.append(scale)
+        planes, light = [torch.cat(halves, 1) for halves in smaller], lambda linear: linear
+    return float(scales.score())
+
+
+def _ssimulacra2_means(package: Any, first: np.ndarray, second: np.ndarray, inner: slice) -> tuple[np.ndarray, np.ndarray]:
+    """SSIMULACRA 2's averages over the rows ``inner`` of a band of linear colours (rows, width, 3), of SSIM and of edges.
+
+    Every second one is a mean of fourth powers, without the root, so that those of several bands can be averaged.
+    """
+    # (width, rows, 3), as the package has it
+    first, second = (package.make_positive_xyb(package.linear_rgb_to_xyb(each)) for each in (first, second))
+    blurred = [package.blur_image(each)[:, inner] for each in (first, second, first * first, second * second, first * second)]
+    similarity = package.ssim_map(*blurred)
+    edges = package.edge_diff_map(first[:, inner], blurred[0], second[:, inner], blurred[1])
+    for averages in (similarity, edges):
+        averages[1::2] **= 4
+    return similarity, edges
 
 
 def bits_per_pixel(data: bytes | bytearray | memoryview, picture_or_size: Tensor | tuple[int, int]) -> float:
@@ -292,28 +363,39 @@ def bits_per_pixel(data: bytes | bytearray | memoryview, picture_or_size: Tensor
     return 8 * memoryview(data).nbytes / (height * width)
 
 
-def _pair(picture: Tensor, reference: Tensor, rounded: bool) -> tuple[Tensor, Tensor]:
-    """Both pictures in grey levels, 0 to 255, float64, on the CPU; whole numbers when rounded."""
+def _pair(picture: Tensor, reference: Tensor, rounded: bool = True) -> tuple[Tensor, Tensor]:
+    """Both pictures on the CPU, float32: rounded, in whole grey levels, 0 to 255, or as they are."""
     for role, tensor in (("picture", picture), ("reference", reference)):
         if problem := picture_problem(tensor):
             raise MetricError(f"the {role} can't be compared: {problem}.")
     if picture.shape != reference.shape:
         sizes = [f"{tensor.shape[1]}x{tensor.shape[2]}" for tensor in (picture, reference)]
         raise MetricError(f"the pictures differ in size (height x width): {sizes[0]} and {sizes[1]}.")
-    first, second = (tensor.detach().cpu() for tensor in (picture, reference))
+    first, second = (tensor.detach().cpu().float() for tensor in (picture, reference))
     if rounded:
         # In float32, as images.to_uint8 rounds, so that a tie goes the same way here as in a file.
-        return (first.clamp(0, 1) * 255).round().double(), (second.clamp(0, 1) * 255).round().double()
-    return first.double() * 255, second.double() * 255
+        return first.clamp(0, 1).mul_(255).round_(), second.clamp(0, 1).mul_(255).round_()
+    return first, second
 
 
-def _batches(picture: Tensor, reference: Tensor, metric: str, min_side: int, why: str) -> tuple[Tensor, Tensor]:
-    """Both pictures, rounded to 8 bits, as (1, 3, H, W), values in [0, 1], float64: variances cancel badly in float32."""
-    first, second = _pair(picture, reference, rounded=True)
-    height, width = first.shape[1:]
-    if min(height, width) < min_side:
+def _require_side(picture: Tensor, metric: str, least: int, why: str) -> None:
+    height, width = picture.shape[1:]
+    if min(height, width) < least:
         raise MetricError(
-            f"{metric} needs both sides to have at least {min_side} pixels ({why}), and this picture is "
+            f"{metric} needs both sides to have at least {least} pixels ({why}), and this picture is "
             f"{height}x{width} (height x width)."
         )
-    return first[None] / 255, second[None] / 255
+
+
+def _bands(metric: str, first: Tensor, second: Tensor, halo: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
+    """Bands of rows of two pictures, each with the first ``halo`` rows of the next, which the last of all must have, too."""
+    for top, bottom in _rows(metric, first[:, halo:]):
+        yield first[:, top : bottom + halo], second[:, top : bottom + halo]
+
+
+def _rows(metric: str, picture: Tensor) -> Iterator[tuple[int, int]]:
+    """(top, bottom) of bands of about `BAND_PIXELS`, from even rows; with a bar on a terminal when it takes long."""
+    height, width = picture.shape[1:]
+    step = max(BAND_PIXELS // width // 2 * 2, 2)
+    tops = tqdm(range(0, height, step), desc=metric, disable=None, delay=2, leave=False)
+    return ((top, min(top + step, height)) for top in tops)

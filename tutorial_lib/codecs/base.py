@@ -133,7 +133,7 @@ class Family(Protocol):
     @property
     def methods(self) -> Mapping[str, Any]: ...
 
-    def plan(self, name: str, height: int, width: int, wishes: Wishes, budget: Budget) -> Plan:
+    def plan(self, name: str, picture: Tensor, wishes: Wishes, budget: Budget) -> Plan:
         """Shape, recipe and aim for a codec of that name; a `CodecError` where the wishes can't be met."""
         ...
 
@@ -269,8 +269,7 @@ class Codec:
         if iterations is not None and iterations < MIN_ITERATIONS:
             raise CodecError(f"a fit takes {MIN_ITERATIONS} iterations or more, not {iterations}")
         wishes = Wishes(bpp, lmbda, loss, method, iterations, steer, config)
-        height, width = picture.shape[1:]
-        return self.family.plan(self.name, height, width, wishes, BUDGETS[choose_budget(budget, device)])
+        return self.family.plan(self.name, picture, wishes, BUDGETS[choose_budget(budget, device)])
 
     def encode(
         self,

@@ -32,7 +32,7 @@ from tutorial_lib.latents.shape import SMALL, V1, V2, GridsConfig, operations_pe
 from tutorial_lib.runtime import threads_for
 from tutorial_lib.training import GridRecipe, Report, grids
 from tutorial_lib.training.loop import median_seconds
-from tutorial_lib.training.tradeoff import RateTarget
+from tutorial_lib.training.tradeoff import DEFAULT_LAMBDA, RateTarget, expected_bpp, largest_bpp, mse_lambda
 
 MAX_GRIDS = 16
 HEADER_BYTES = 31
@@ -40,9 +40,6 @@ HEADER_BYTES = 31
 
 BITS_PER_WEIGHT = 7.0
 """What a weight of the networks costs, about: a guess that steering starts from."""
-
-DEFAULT_BPP = 0.5
-"""What the latents take at the default λ = 10⁻³, about: between 0.3 and 0.8 on photographs."""
 
 STEP_OVERHEAD = 5e7
 """What a step costs beside its arithmetic, in multiply-adds: a few hundred small operations."""
@@ -70,7 +67,8 @@ class Grids:
     sections: ClassVar[tuple[str, ...]] = ("networks", "latents")
     takes_lambda: ClassVar[bool] = True
 
-    def plan(self, name: str, height: int, width: int, wishes: Wishes, budget: Budget) -> Plan:
+    def plan(self, name: str, picture: Tensor, wishes: Wishes, budget: Budget) -> Plan:
+        height, width = picture.shape[1:]
         config, pixels = self.template if wishes.config is None else wishes.config, height * width
         if not isinstance(config, GridsConfig) or replace(config, grids=self.template.grids) != self.template:
             raise CodecError(f"{name} has its own networks and 1 to {MAX_GRIDS} grids, not {config}")
@@ -78,14 +76,6 @@ class Grids:
             raise CodecError(f"{name} has 1 to {MAX_GRIDS} grids, not {config.grids}")
         if problem := self.problem(config, height, width):
             raise CodecError(problem)
-        least = HEADER_BYTES + math.ceil(config.weights * BITS_PER_WEIGHT / 8)
-        expected = math.ceil(DEFAULT_BPP * pixels / 8) + least
-        if wishes.bpp is not None:
-            target = wishes.bpp * pixels / 8
-            if target < 1.1 * least:
-                rate = f"{wishes.bpp:g} bpp is {int(target):,} bytes for this picture"
-                raise CodecError(f"{rate}; {name}'s networks alone take about {least}")
-            expected = math.ceil(target)
         iterations = wishes.iterations
         if iterations is None:
             step = config.weights * pixels + STEP_OVERHEAD
@@ -93,8 +83,26 @@ class Grids:
             if wishes.method != "fast":
                 iterations = min(iterations, self.published_iterations)
         recipe = self.methods[wishes.method](iterations)
+        expected = self._expected_bytes(name, config, picture, recipe, wishes)
         aim: dict[str, Any] = {"target_bpp": wishes.bpp, "lmbda": wishes.lmbda, "steer": wishes.steer}
         return Plan(name, config, height, width, recipe, wishes.loss, expected, HEADER_BYTES, **aim)
+
+    def _expected_bytes(self, name: str, config: GridsConfig, picture: Tensor, recipe: GridRecipe, wishes: Wishes) -> int:
+        """Of the file, about; a `CodecError` for a rate that networks alone exceed, or that latents have no use for."""
+        pixels = picture[0].numel()
+        least = HEADER_BYTES + math.ceil(config.weights * BITS_PER_WEIGHT / 8)
+        if wishes.bpp is None:
+            lmbda = mse_lambda(wishes.loss or "mse", picture, wishes.lmbda) if wishes.lmbda else DEFAULT_LAMBDA
+            return math.ceil(expected_bpp(config, picture, lmbda, recipe.iterations) * pixels / 8) + least
+        target = wishes.bpp * pixels / 8
+        if target < 1.1 * least:
+            rate = f"{wishes.bpp:g} bpp is {int(target):,} bytes for this picture"
+            raise CodecError(f"{rate}; {name}'s networks alone take about {least}")
+        most = largest_bpp(config, picture) + 8 * least / pixels
+        if wishes.bpp > most:
+            finest = f"beyond about {most:.2g} bpp its latents would hold less than a grey level"
+            raise CodecError(f"{wishes.bpp:g} bpp is more than {name} can use for this picture: {finest}")
+        return math.ceil(target)
 
     def problem(self, config: GridsConfig, height: int, width: int) -> str | None:
         if operations(config, height, width) > MAX_OPERATIONS:
@@ -150,11 +158,13 @@ class Grids:
         return replace(report, steps=steps, best_psnr=psnr, bpp=rate)
 
     def estimate_seconds(self, representation: LatentGrids, picture: Tensor, plan: Plan) -> float:
-        fit = grids.estimate_seconds(representation, picture, plan.recipe)
+        steered = plan.target_bpp is not None and plan.steer
+        fit = grids.estimate_seconds(representation, picture, plan.recipe, corrections=3 if steered else 0)
         frozen = FrozenLatents(representation, picture.to(representation.latents.device), 1e-3, "mse")
         half = median_seconds(frozen.distortion, 1)
         weights = sum(parameter.numel() for parameter in representation.networks().values())
-        evaluations = 12 * len(groups_of(representation)) + (3 * weights if affordable(representation) else 0)
+        by_steps = 12 * len(groups_of(representation))
+        evaluations = (8 if steered else 1) * by_steps + (3 * weights if affordable(representation) else 0)
         return fit + half * evaluations
 
     def write_config(self, config: GridsConfig) -> bytes:

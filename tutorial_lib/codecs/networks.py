@@ -98,7 +98,8 @@ class CoordinateNetworks(abc.ABC):
     def impossible(self, config: Any) -> str | None:
         """What makes a shape none: a sentence, or None."""
 
-    def plan(self, name: str, height: int, width: int, wishes: Wishes, budget: Budget) -> Plan:
+    def plan(self, name: str, picture: Tensor, wishes: Wishes, budget: Budget) -> Plan:
+        height, width = picture.shape[1:]
         how, pixels = self.methods[wishes.method], height * width
         config: Any = wishes.config
         if wishes.iterations is not None:

@@ -245,15 +245,24 @@ def tails(total: int, first: int, ratio: int, count: int) -> np.ndarray:
     """What lies beyond each of ``count`` equidistant edges of a Laplace law: ½·total·first·ratioᵏ, rounded down; int64.
 
     Args:
-        first, ratio: over 2⁴⁸.
+        total: below 2²⁴.
+        first, ratio: over 2⁴⁸, at most 1.
     """
+    powers = _powers(first, ratio, 1 << (count - 1).bit_length())[:count] if count else np.zeros(0, dtype=np.int64)
+    high, low = powers >> PRECISION, powers & ((1 << PRECISION) - 1)  # a product of 72 bits in two of 48
     found = np.zeros(count, dtype=np.int64)
-    for k in range(count):
-        found[k] = total * first >> (FRACTION_BITS + 1)
-        if found[k] == 0:
-            break
-        first = first * ratio >> FRACTION_BITS
+    found[: powers.size] = (total * high + (total * low >> PRECISION)) >> (FRACTION_BITS + 1 - PRECISION)
     return found
+
+
+@functools.lru_cache(maxsize=1024)
+def _powers(first: int, ratio: int, count: int) -> np.ndarray:
+    """first·ratioᵏ over 2⁴⁸, each rounded down, while half of it is a unit of 2⁻²⁴ or more and k < ``count``; int64."""
+    powers = []
+    while len(powers) < count and first >> (FRACTION_BITS - PRECISION + 1):
+        powers.append(first)
+        first = first * ratio >> FRACTION_BITS
+    return np.array(powers, dtype=np.int64)
 
 
 @functools.lru_cache(maxsize=256)

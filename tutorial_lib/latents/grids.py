@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
 import torch
@@ -166,3 +167,24 @@ def start_from_pyramid(representation: LatentGrids, picture: Tensor, step: float
     for shape, matrix in zip(config.synthesis[1:], others, strict=True):
         if shape.kernel == 1 and not shape.residual:  # residual layers start as the identity
             matrix[:3, :3] = torch.eye(3, device=picture.device)
+
+
+@torch.no_grad()
+def scale_latents(representation: LatentGrids, factor: float) -> None:
+    """Make all latents ``factor`` times as large and the networks such that picture and predictions stay what they are.
+
+    Rounded, the latents then have steps of 1/``factor`` of their size before. Exact but for a residual layer at the synthesis's
+    begin: upsampling is linear, and ReLUs pass a positive factor on.
+    """
+    config, (*hidden, last) = representation.config, [layer.get_parameter("matrix") for layer in representation.context.layers]
+    representation.latents.mul_(factor)
+    for matrix in hidden:
+        matrix[:, -1] *= factor
+    location, log2_scale = last
+    location[-1] *= factor
+    log2_scale[:-1] /= factor
+    log2_scale[-1] += math.log2(factor)
+    matrices = [layer.get_parameter("matrix") for layer in representation.synthesis.layers]
+    matrices[0][:, :-1] /= factor
+    if config.synthesis_skip and config.skip_to:
+        matrices[config.skip_to][:, -1 - config.grids : -1] /= factor

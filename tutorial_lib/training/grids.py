@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tutorial_lib.latents.grids import LatentGrids, start_from_pyramid
+from tutorial_lib.latents.grids import LatentGrids, scale_latents, start_from_pyramid
 from tutorial_lib.latents.shape import GAIN, MAX_LATENT, operations_per_pixel
 from tutorial_lib.losses import LOSSES
 from tutorial_lib.runtime import keep_freed_memory, threads_for
@@ -25,7 +25,15 @@ from tutorial_lib.training.loop import Fit, Progress, Report, State, median_seco
 from tutorial_lib.training.phases import GridPhase, GridRecipe
 from tutorial_lib.training.schedules import Cosine
 from tutorial_lib.training.stand_ins import noisy_soft_round, straight_through
-from tutorial_lib.training.tradeoff import EXPECTED_ERROR, RateTarget, first_step, lambda_for, mse_lambda, worth_of_mse
+from tutorial_lib.training.tradeoff import (
+    DEFAULT_LAMBDA,
+    EXPECTED_ERROR,
+    RateTarget,
+    first_step,
+    lambda_for,
+    mse_lambda,
+    worth_of_mse,
+)
 
 EVALUATE_EVERY = 100
 STEER_FROM, STEER_UNTIL = 0.35, 0.95
@@ -73,7 +81,7 @@ def fit(
     if lmbda is not None:
         in_mse = mse_lambda(loss, picture, lmbda)
     else:
-        in_mse = 1e-3
+        in_mse = DEFAULT_LAMBDA
         if target is not None:
             aim = target.latents(picture[0].numel())
             in_mse = lambda_for(representation, picture.to(representation.latents.device), aim)
@@ -83,17 +91,33 @@ def fit(
     return run.report(interrupted, run.best.mse, steps={}, bpp=run.best.rate, lmbda=run.lmbda)
 
 
-def estimate_seconds(representation: LatentGrids, picture: Tensor, recipe: GridRecipe) -> float:
-    """About how long `fit` will take here, in seconds, from a few timed steps on a copy."""
+def estimate_seconds(representation: LatentGrids, picture: Tensor, recipe: GridRecipe, corrections: int = 0) -> float:
+    """About how long `fit` will take here, in seconds, from a few timed steps on a copy; with so many corrections of λ."""
     keep_freed_memory()
     run = GridFit(copy.deepcopy(representation), picture, recipe, 1e-3, "mse", 0)
-    phases, seconds = [*recipe.phases], 0.0
+    first, *_ = phases = [*recipe.phases]
+    seconds = 0.0
+    if corrections:
+        phases.append(replace(first, iterations=corrections * _correction(first).iterations))
     if recipe.warm_up:
         phases.append(replace(recipe.warm_up, iterations=sum(recipe.candidates) * recipe.warm_up.iterations))
     for phase in phases:
         with threads_for(run.begin(phase)):
             seconds += phase.iterations * median_seconds(lambda: run.step(0), 3)
     return seconds + recipe.iterations / EVALUATE_EVERY * median_seconds(lambda: run.measure(run.integers()), 1)
+
+
+def _correction(first: GridPhase) -> GridPhase:
+    """The short phase after a change of λ."""
+    return replace(
+        first,
+        name="steering",
+        mse_first=0.0,
+        iterations=max(first.iterations // 10, 30),
+        network_rate=first.network_rate / 3,
+        network_schedule=Cosine(floor=0.05),
+        latent_schedule=Cosine(floor=0.05),
+    )
 
 
 class GridFit(Fit):
@@ -186,33 +210,43 @@ class GridFit(Fit):
         self.meet_target()
 
     def meet_target(self) -> None:
-        """In a steered fit, before the latents freeze: short phases with a corrected λ until their rate is right.
+        """In a steered fit, before the latents freeze: steps that give the rate, and a short phase, until it is right after it.
 
-        They start from soft rounding at its softest: sharp rounding has no gradient that could move a latent to the next
-        integer. Only now are the networks' bytes known well. Rounding down or up instead costs quality and hardly moves the rate.
+        Adam would take hundreds of steps to make large latents smaller; `scale_latents` does it at once, and λ follows. The
+        phases start from soft rounding at its softest: sharp rounding has no gradient that could move a latent to the next
+        integer. Only now are the networks' bytes known well.
         """
         if self.target is None or self.frozen:
             return
-        first = self.recipe.phases[0]
-        short = replace(
-            first,
-            name="steering",
-            mse_first=0.0,
-            iterations=max(first.iterations // 10, 30),
-            network_rate=first.network_rate / 3,
-            network_schedule=Cosine(floor=0.05),
-            latent_schedule=Cosine(floor=0.05),
-        )
+        short = _correction(self.recipe.phases[0])
+        asked, drift = 0.0, 1.0  # a phase moves the rate that it begins with
         for _ in range(CORRECTIONS):
             self.price_networks()
             rate, aim = self.measure(self.integers())[1], self.target.latents(self.pixels)
             if abs(rate - aim) < 0.035 * self.target.bpp:
                 return
-            change = (max(rate, 1e-9) / aim) ** 1.5
-            self.lmbda = min(max(self.lmbda * min(max(change, 0.25), 4.0), 1e-7), 10.0)
+            if asked:
+                drift = min(max(rate / asked, 0.5), 2.0)
+            asked = aim / drift
+            self.lmbda = min(max(self.lmbda / self.rescale(asked), 1e-7), 10.0)
             steering, self.steering = self.steering, False
             self.run(short)
             self.steering = steering
+        self.rescale(self.target.latents(self.pixels))
+        self.evaluate()
+
+    def rescale(self, aim: float) -> float:
+        """Scale the latents by a factor from ¼ to 4 with which they take ``aim`` bits per pixel, about; the factor."""
+        low, high, scale = -2.0, 2.0, 1.0  # log2
+        for _ in range(8):
+            guess = 2.0 ** ((low + high) / 2)
+            scale_latents(self.representation, guess / scale)
+            scale = guess
+            if self.measure(self.integers())[1] > aim:
+                high = math.log2(scale)
+            else:
+                low = math.log2(scale)
+        return scale
 
     def price_networks(self) -> None:
         """Find out what the file holds beside its latents as the networks are now, and so what is left for the latents."""

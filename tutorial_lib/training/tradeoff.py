@@ -13,6 +13,7 @@ from torch import Tensor
 
 from tutorial_lib.coding.rates import laplace_entropy_bits
 from tutorial_lib.latents.grids import LatentGrids, start_from_pyramid
+from tutorial_lib.latents.shape import GridsConfig
 from tutorial_lib.losses import LOSSES
 
 
@@ -35,12 +36,23 @@ class RateTarget:
         return max(self.bpp - 8 * self.side_bytes / pixels, 0.1 * self.bpp)
 
 
+DEFAULT_LAMBDA = 1e-3
+
 EXPECTED_ERROR = 0.4
 """The MSE that a fit with the loss "mse" ends with, about, as a multiple of λ."""
 
 
-WORTH_SIDE = 256
-"""Pixels of a side of the crop that `worth_of_mse` looks at."""
+MIDDLE_SIDE = 256
+"""Pixels of a side of the crop that stands for a picture where the whole would take seconds."""
+
+
+def middle(picture: Tensor) -> Tensor:
+    """The middle of a large picture, at most `MIDDLE_SIDE`² pixels; a view."""
+    height, width = picture.shape[1:]
+    if height * width <= MIDDLE_SIDE**2:
+        return picture
+    top, left = max(height - MIDDLE_SIDE, 0) // 2, max(width - MIDDLE_SIDE, 0) // 2
+    return picture[:, top : top + MIDDLE_SIDE, left : left + MIDDLE_SIDE]
 
 
 @torch.no_grad()
@@ -52,11 +64,8 @@ def worth_of_mse(loss: str, picture: Tensor, error: float) -> float:
     """
     if loss == "mse":
         return 1.0
+    picture = middle(picture)
     height, width = picture.shape[1:]
-    if height * width > WORTH_SIDE**2:
-        top, left = max(height - WORTH_SIDE, 0) // 2, max(width - WORTH_SIDE, 0) // 2
-        picture = picture[:, top : top + WORTH_SIDE, left : left + WORTH_SIDE]
-        height, width = picture.shape[1:]
     coarse = F.interpolate(picture[None], size=(-(-height // 2), -(-width // 2)), mode="area")
     change = F.interpolate(coarse, size=(height, width), mode="bilinear")[0] - picture
     if not bool(change.any()):  # one colour
@@ -72,31 +81,54 @@ def mse_lambda(loss: str, picture: Tensor, lmbda: float) -> float:
         return lmbda
     low, high = -24.0, 4.0  # log2; what is traded rises with λ
     for _ in range(9):
-        middle = (low + high) / 2
-        if 2.0**middle * worth_of_mse(loss, picture, EXPECTED_ERROR * 2.0**middle) > lmbda:
-            high = middle
+        guess = (low + high) / 2
+        if 2.0**guess * worth_of_mse(loss, picture, EXPECTED_ERROR * 2.0**guess) > lmbda:
+            high = guess
         else:
-            low = middle
+            low = guess
     return 2.0**low
 
 
-def lambda_for(representation: LatentGrids, picture: Tensor, bpp: float) -> float:
-    """About the λ at which a fit ends with ``bpp`` bits per pixel in the latents: where a steered fit begins.
+PYRAMID_STEP = 0.12
+"""At λ = 10⁻³ a fit ends near the entropy of the picture's Laplacian pyramid in steps of this size in colour (Kodak 3 and 15 at
+192×128: 0.55 and 0.72 bpp, the pyramids 0.47 and 0.90); λ goes with the step's square."""
 
-    A fit at λ = 10⁻³ ends near the entropy of the picture's Laplacian pyramid in steps of 0.12 (Kodak 3 and 15 at 192×128:
-    0.55 and 0.72 bpp, the pyramids 0.47 and 0.90), and λ goes with the step's square.
-    """
+
+def pyramid_bpp(trial: LatentGrids, picture: Tensor, step: float) -> float:
+    """Entropy of the picture's Laplacian pyramid in steps of ``step``, bits per pixel; ``trial`` takes its values."""
+    start_from_pyramid(trial, picture, step)
+    return sum(laplace_entropy_bits(grid) for grid in trial.symbols()) / picture[0].numel()
+
+
+def lambda_for(representation: LatentGrids, picture: Tensor, bpp: float) -> float:
+    """About the λ at which a fit ends with ``bpp`` bits per pixel in the latents: where a steered fit begins."""
     trial = copy.deepcopy(representation)
-    pixels = picture.shape[1] * picture.shape[2]
     low, high = -10.0, 1.0  # log2 of the step; the entropy falls as it grows
     for _ in range(12):
-        middle = (low + high) / 2
-        start_from_pyramid(trial, picture, 2.0**middle)
-        if sum(laplace_entropy_bits(grid) for grid in trial.symbols()) / pixels > bpp:
-            low = middle
+        step = (low + high) / 2
+        if pyramid_bpp(trial, picture, 2.0**step) > bpp:
+            low = step
         else:
-            high = middle
-    return 1e-3 * (2.0**high / 0.12) ** 2
+            high = step
+    return 1e-3 * (2.0**high / PYRAMID_STEP) ** 2
+
+
+def expected_bpp(config: GridsConfig, picture: Tensor, lmbda: float, iterations: int) -> float:
+    """About what the latents take after a fit of so many steps at the `mse_lambda` ``lmbda``, in bits per pixel.
+
+    It begins with the pyramid in steps of `first_step` and comes near its end as e^(−n/200) (Kodak 3, 15 and coffee, 60 to 800
+    steps: most within a quarter, at λ = 10⁻² up to twice as many).
+    """
+    picture = middle(picture)
+    trial = LatentGrids(config, *picture.shape[1:])
+    end = pyramid_bpp(trial, picture, PYRAMID_STEP * math.sqrt(lmbda / 1e-3))
+    return end + (pyramid_bpp(trial, picture, first_step(lmbda)) - end) * math.exp(-iterations / 200)
+
+
+def largest_bpp(config: GridsConfig, picture: Tensor) -> float:
+    """Bits per pixel of a pyramid in steps of one grey level: there is no use for more."""
+    picture = middle(picture)
+    return pyramid_bpp(LatentGrids(config, *picture.shape[1:]), picture, 1 / 255)
 
 
 def first_step(lmbda: float) -> float:
