@@ -17,11 +17,11 @@ from codec_files import LEARNED, NETWORKS, OTHER_FILES, encoded, float16_file, m
 from PIL import Image
 from torch import Tensor
 
-from tutorial_lib import codecs, images, metrics, training
+from tutorial_lib import codecs, images, losses, metrics, training
 from tutorial_lib.codecs.anatomy import parts
 from tutorial_lib.codecs.base import CodecError
 from tutorial_lib.codecs.classical import CODECS as CLASSICAL
-from tutorial_lib.codecs.networks import NetworkConfig
+from tutorial_lib.codecs.networks import SINE_OPERATIONS, NetworkConfig
 from tutorial_lib.coding import bitstream
 from tutorial_lib.coding.bitstream import BitstreamError, Container, varint
 from tutorial_lib.coding.quantizers import MaxAbsQuantizer
@@ -452,6 +452,17 @@ def test_what_plan_refuses(name: str, size: tuple[int, int], options: dict, mess
     assert "\n" not in str(caught.value) and len(str(caught.value)) < 200
 
 
+@pytest.mark.parametrize("name", ["siren", "coolchic-small"])
+def test_a_loss_of_ones_own_is_looked_at_before_the_fit(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(losses.LOSSES, "mine", lambda picture, reference: (picture - reference).mean().log())
+    with pytest.raises(CodecError, match=r"the loss 'mine' is (nan|-inf) for this picture beside a grey one"):
+        codecs.get(name).plan(torch.full((3, 20, 30), 0.7), loss="mine")
+    with pytest.raises(CodecError, match=r"by its name; a function gets one by tutorial_lib.losses.LOSSES\['mine'\]"):
+        codecs.get(name).plan(picture(), loss=losses.LOSSES["mine"])
+    with pytest.raises(ValueError, match=r"must lie in \[0, 1\], and one is 255: divide 8-bit values by 255"):
+        codecs.get(name).plan(torch.full((3, 20, 30), 255.0))
+
+
 def test_plan_refuses_what_would_take_too_long_to_decode(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tutorial_lib.codecs.networks.MAX_OPERATIONS", 10**6)
     for codec in (codecs.SIREN, codecs.NIF):
@@ -656,9 +667,17 @@ def test_networks_that_are_too_large(width: int, layers: int, frequencies: int, 
             read(data)
 
 
+def test_sines_count_where_there_are_hardly_any_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    narrow = NifConfig((1,) * 64, (1,) * 64, 64, 64)
+    assert narrow.sines == 640 and narrow.weights < 800
+    monkeypatch.setattr("tutorial_lib.codecs.networks.MAX_OPERATIONS", 20 * narrow.weights * 100)
+    assert codecs.NIF.family.problem(NifConfig((10,), (10,)), 10, 10) is None
+    assert "together more" in str(codecs.NIF.family.problem(narrow, 10, 10))
+
+
 def test_network_and_picture_together() -> None:
     config = SirenConfig(width=511)
-    side = math.isqrt(codecs.MAX_OPERATIONS // config.weights)
+    side = math.isqrt(codecs.MAX_OPERATIONS // (config.weights + SINE_OPERATIONS * config.sines))
     assert codecs.SIREN.config_of(untrained("siren", config, side, side)) == config
     with pytest.raises(BitstreamError, match="together more than this program decodes"):
         codecs.SIREN.config_of(untrained("siren", config, side + 1, side + 1))

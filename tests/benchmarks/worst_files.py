@@ -19,6 +19,7 @@ import torch
 from constriction import stream  # pyright: ignore[reportAttributeAccessIssue]  # it comes without types
 
 from tutorial_lib import codecs
+from tutorial_lib.codecs.networks import SINE_OPERATIONS
 from tutorial_lib.coding.bitstream import MAX_OPERATIONS, MAX_PIXELS, varint
 from tutorial_lib.latents import coding
 from tutorial_lib.latents.grids import LatentGrids
@@ -52,7 +53,7 @@ def largest(accepted: Callable[[int], bool], most: int) -> int:
 
 def network(name: str, config: Any) -> None:
     codec, side = codecs.SIREN if name.startswith("siren") else codecs.NIF, 300
-    pixels = min(MAX_OPERATIONS // config.weights, MAX_PIXELS)
+    pixels = min(MAX_OPERATIONS // (config.weights + SINE_OPERATIONS * config.sines), MAX_PIXELS)
     took = seconds(codec.build(config, side, side).render) * pixels / side**2
     print(f"{name}: {config.weights:,} weights, {pixels:,} pixels: {took:,.0f} s", flush=True)
 

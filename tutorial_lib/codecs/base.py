@@ -25,6 +25,7 @@ from tutorial_lib.coding.steps import QuantizedTensor, Step
 from tutorial_lib.losses import LOSSES
 from tutorial_lib.runtime import choose_budget, choose_device, insist
 from tutorial_lib.training.loop import Progress, Report
+from tutorial_lib.training.tradeoff import middle
 
 MIN_ITERATIONS = 12
 
@@ -252,15 +253,15 @@ class Codec:
             device: that the fit will run on; decides the default budget.
 
         Raises:
-            CodecError: no such method, a rate out of the codec's reach, or what this codec can't do.
+            CodecError: no such method or loss, a rate out of the codec's reach, or what this codec can't do.
             ValueError: not a picture, or no such budget.
         """
         if problem := images.picture_problem(picture):
             raise ValueError(problem)
         if method not in self.methods:
             raise CodecError(f"{self.name} has no method {method!r}; there are {', '.join(self.methods)}")
-        if loss is not None and loss not in LOSSES:
-            raise CodecError(f"no loss {loss!r}; there are {', '.join(LOSSES)}")
+        if loss is not None:
+            _require_loss(loss, picture)
         for what, value in (("a rate is a positive number of bits per pixel", bpp), ("λ is a positive number", lmbda)):
             if value is not None and not (math.isfinite(value) and value > 0):
                 raise CodecError(f"{what}, not {value}")
@@ -440,3 +441,15 @@ class Codec:
         container = self._container(data)
         representation = self.build(self._config(container), container.height, container.width)
         return representation, self.family.unpack(representation, container.sections)
+
+
+def _require_loss(name: object, picture: Tensor) -> None:
+    """Refuse a loss that is none, or that has no value for a grey picture beside the middle of this one."""
+    if not isinstance(name, str):
+        raise CodecError("a loss is given by its name; a function gets one by tutorial_lib.losses.LOSSES['mine'] = function")
+    if name not in LOSSES:
+        raise CodecError(f"no loss {name!r}; there are {', '.join(LOSSES)}")
+    part = middle(picture)
+    value = float(LOSSES[name](torch.full_like(part, 0.5), part))
+    if not math.isfinite(value):
+        raise CodecError(f"the loss {name!r} is {value} for this picture beside a grey one")

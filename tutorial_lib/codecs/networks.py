@@ -22,6 +22,9 @@ from tutorial_lib.coding.rounding import Rounding
 from tutorial_lib.coding.steps import QuantizedTensor, Step, quantize
 from tutorial_lib.training import Recipe, Report
 
+SINE_OPERATIONS = 64
+"""Multiply-adds that a sine takes as long as, about."""
+
 MAX_WEIGHTS = 1 << 20
 MAX_LAYERS = 64
 MAX_FREQUENCIES = 64
@@ -32,6 +35,8 @@ class NetworkConfig(Protocol):
 
     @property
     def weights(self) -> int: ...
+    @property
+    def sines(self) -> int: ...
     @property
     def tensors(self) -> int: ...
 
@@ -164,7 +169,7 @@ class CoordinateNetworks(abc.ABC):
             return problem
         if config.weights > MAX_WEIGHTS:
             return f"{config} has {config.weights:,} weights, and {MAX_WEIGHTS:,} are the most that this program decodes"
-        if config.weights * height * width > MAX_OPERATIONS:
+        if (config.weights + SINE_OPERATIONS * config.sines) * height * width > MAX_OPERATIONS:
             return f"{config} and a picture of {height * width:,} pixels are together more than this program decodes"
         return None
 

@@ -21,10 +21,14 @@ class ImageError(ValueError):
     """A picture, a file or a size that can't be used; the message is one sentence for the reader."""
 
 
+FAR_ABOVE_WHITE = 16.0
+"""No network overshoots as far; what is above was meant to be 255."""
+
+
 def picture_problem(picture: object) -> str | None:
     """What keeps an object from being a picture: half a sentence, or None when it is one.
 
-    Values outside [0, 1] are no problem: networks overshoot a little, and rounding to 8 bits clamps them.
+    Values a little outside [0, 1] are no problem: networks overshoot, and rounding to 8 bits clamps them.
 
     Example:
         >>> picture_problem(torch.zeros(3, 4, 5)) is None
@@ -42,6 +46,8 @@ def picture_problem(picture: object) -> str | None:
         return f"its values must be torch.float32 in [0, 1], not {picture.dtype}"
     if not bool(torch.isfinite(picture).all()):
         return "it contains NaN or infinite values"
+    if float(picture.max()) > FAR_ABOVE_WHITE:
+        return f"its values must lie in [0, 1], and one is {float(picture.max()):.4g}: divide 8-bit values by 255"
     return None
 
 

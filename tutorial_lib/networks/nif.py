@@ -52,6 +52,11 @@ class NifConfig:
         return count + (_weights((2 + 4 * self.modulation_frequencies, *self.modulation, 1)) if self.modulation else 0)
 
     @property
+    def sines(self) -> int:
+        """Sines for a point, those of the encodings too."""
+        return sum(self.genesis) + sum(self.modulation) + 4 * (self.frequencies + self.modulation_frequencies)
+
+    @property
     def tensors(self) -> int:
         """Number of parameter tensors: a weight and a bias for each linear layer."""
         return 2 * (len(self.genesis) + 1) + (2 * (len(self.modulation) + 1) if self.modulation else 0)

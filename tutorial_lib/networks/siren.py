@@ -55,6 +55,11 @@ class SirenConfig:
         return (self.inputs + 1) * self.width + hidden + 3 * (self.width + 1)
 
     @property
+    def sines(self) -> int:
+        """Sines for a point, those of the encoding too."""
+        return self.sine_layers * self.width + 4 * self.frequencies
+
+    @property
     def tensors(self) -> int:
         """Number of parameter tensors: a weight and a bias for each linear layer."""
         return 2 * (self.sine_layers + 1)
