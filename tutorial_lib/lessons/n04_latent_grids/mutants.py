@@ -6,6 +6,7 @@ import math
 
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 # ------------------------------------------------------------------------------------------------ 04.1
 
@@ -220,6 +221,74 @@ def two_cases(values, location, log2_scale):
 # ------------------------------------------------------------------------------------------------ 04.5
 
 
+class Context(nn.Module):
+    """A right answer as a participant would write it, to be spoilt."""
+
+    def __init__(self, neighbours=10, width=8):
+        super().__init__()
+        self.first = nn.Linear(neighbours, width)
+        self.second = nn.Linear(width, width)
+        self.last = nn.Linear(width + neighbours, 2)
+
+    def forward(self, contexts):
+        hidden = torch.relu(self.first(contexts))
+        hidden = torch.relu(self.second(hidden) + hidden)
+        location, log2_scale = self.last(torch.cat([hidden, contexts], dim=-1)).unbind(-1)
+        return location, log2_scale
+
+
+class HiddenAlone(Context):
+    def __init__(self, neighbours=10, width=8):
+        super().__init__(neighbours, width)
+        self.last = nn.Linear(width, 2)
+
+    def forward(self, contexts):
+        hidden = torch.relu(self.first(contexts))
+        return self.last(torch.relu(self.second(hidden) + hidden)).unbind(-1)
+
+
+class NotResidual(Context):
+    def forward(self, contexts):
+        hidden = torch.relu(self.second(torch.relu(self.first(contexts))))
+        return self.last(torch.cat([hidden, contexts], dim=-1)).unbind(-1)
+
+
+class NoBends(Context):
+    def forward(self, contexts):
+        hidden = self.first(contexts)
+        return self.last(torch.cat([self.second(hidden) + hidden, contexts], dim=-1)).unbind(-1)
+
+
+class BendAtTheEnd(Context):
+    def forward(self, contexts):
+        location, log2_scale = super().forward(contexts)
+        return location.relu(), log2_scale.relu()
+
+
+class Normalized(Context):
+    def forward(self, contexts):
+        return super().forward(contexts - contexts.mean(0))
+
+
+class OneTensor(Context):
+    def forward(self, contexts):
+        return torch.stack(super().forward(contexts), dim=-1)
+
+
+class NeighboursDetached(Context):
+    def forward(self, contexts):
+        return super().forward(contexts.detach())
+
+
+class InAList(nn.Module):
+    def __init__(self, neighbours=10, width=8):
+        super().__init__()
+        self.layers = [nn.Linear(neighbours, width), nn.Linear(width, width), nn.Linear(width + neighbours, 2)]
+
+
+# ------------------------------------------------------------------------------------------------ 04.6
+
+
 def stepper(*, price="right", pixels="right", zero=True, both=True, numbers=True):
     def step(model, picture, lmbda, stand_in, optimizers):
         grids = model.split(stand_in(16.0 * model.latents))
@@ -238,7 +307,7 @@ def stepper(*, price="right", pixels="right", zero=True, both=True, numbers=True
     return step
 
 
-# ------------------------------------------------------------------------------------------------ 04.6
+# ------------------------------------------------------------------------------------------------ 04.7
 
 
 def small_bias(matrix, columns):
@@ -317,6 +386,16 @@ MUTANTS = {
         "infinite far out": (infinite, "infinite"),
     },
     "04.5": {
+        "last layer without the neighbours": (HiddenAlone, "hidden numbers alone"),
+        "second layer not residual": (NotResidual, "not added to its output"),
+        "no ReLUs": (NoBends, "ReLUs are missing"),
+        "a ReLU at the end": (BendAtTheEnd, "may be negative"),
+        "normalized over the table": (Normalized, "doesn't have yet"),
+        "one tensor": (OneTensor, "hand back two"),
+        "neighbours detached": (NeighboursDetached, "no gradient comes back to the neighbours"),
+        "layers in a list": (InAList, "plain Python list"),
+    },
+    "04.6": {
         "bits of the whole picture": (stepper(pixels="one"), "whole picture"),
         "three pixels for one": (stepper(pixels="colours"), "once for each colour"),
         "rate without a price": (stepper(price="none"), "rate doesn't count"),
@@ -324,7 +403,7 @@ MUTANTS = {
         "one optimizer": (stepper(both=False), "only one of the two"),
         "tensors returned": (stepper(numbers=False), "graph of gradients"),
     },
-    "04.6": {
+    "04.7": {
         "bias too small": (small_bias, "4096 times too small"),
         "weights not rounded": (exact_weights, "not rounded"),
         "cut off for floor": (towards_zero, "towards 0"),
