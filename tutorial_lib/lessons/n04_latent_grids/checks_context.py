@@ -148,7 +148,7 @@ def _same(values: Tensor) -> Tensor:
 CONTEXT = Exercise(
     id="04.5",
     title="The context network",
-    minutes=8,
+    minutes=7,
     core=True,
     reference=ContextNetwork,
     checks=(

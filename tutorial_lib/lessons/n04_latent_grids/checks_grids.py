@@ -198,7 +198,7 @@ SOFT_ROUND = Exercise(
     id="04.2",
     title="Soft rounding",
     minutes=5,
-    core=True,
+    core=False,
     reference=soft_round,
     checks=(
         Check(
