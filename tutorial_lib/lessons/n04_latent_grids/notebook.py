@@ -272,8 +272,8 @@ print("It is", int(grids[0][row, column]))
 
 # %% [markdown]
 # Where neighbours are large, the next one probably is, too; among zeros, a zero is likely. The *context network*
-# makes such guesses (papers say context model): a tiny network that gets the ten blue numbers. (v1 gives it 12, v2 24; some later codecs also a number
-# from the next coarser grid.)
+# makes such guesses (papers say context model): a tiny network that gets the ten blue numbers. (v1 gives it 12, v2 24;
+# some later codecs also a number from the next coarser grid.)
 #
 # The decoder has to go one by one. But the encoder knows all integers, so during the fit all guesses are made at once.
 # “The left neighbour of every cell” is nothing but the whole grid, moved one cell to the right.
