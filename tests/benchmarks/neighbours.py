@@ -2,10 +2,10 @@
 
     python tests/benchmarks/neighbours.py [--steps N] [--seeds 0,1,2]
 
-The coffee of notebook 04 at 150×100, `coolchic-small`. "Without", every grid has one Laplace law for all its integers, whose μ
-and log₂ b are fitted like everything else (14 numbers, counted as 2 bytes each). All fits have as many steps and
-one recipe; those without neighbours have two λ, between which the rate at the PSNR of the fit with neighbours is interpolated. R is the estimate
-for the rounded latents. The context model's bytes are its share, by weights, of the network section of such a file.
+The coffee of notebook 04 at 150×100, `coolchic-small`. "Without", every grid has one Laplace law for all its integers, whose
+μ and log₂ b are fitted like everything else (14 numbers, counted as 2 bytes each). All fits have as many steps and one recipe.
+Those without neighbours have two λ, between which the rate at the PSNR of the fit with neighbours is interpolated. R is the
+estimate for the rounded latents. The context model's bytes are its share, by weights, of the networks in such a file.
 """
 
 from __future__ import annotations

@@ -72,6 +72,11 @@ def _slips(n: int, w: int) -> list[tuple[list[tuple[int, ...]], str]]:
             "`width + neighbours` inputs.",
         ),
         (layers(first, second, (1, w + n)), "the last layer gives one number: a law has two, μ and log₂ b."),
+        (
+            layers(first, (2, w)),
+            "there are two layers: between the first and the last is one from `width` to `width`; and the last one also sees the "
+            "neighbours themselves, so it has `width + neighbours` inputs.",
+        ),
         (layers(first, last), "there are two layers: between the first and the last is one from `width` to `width`."),
         (layers((8, 10), (8, 8), (2, 18)), "10 and 8 are written into the layers: use the arguments `neighbours` and `width`."),
     ]

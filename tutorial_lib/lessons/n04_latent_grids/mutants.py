@@ -6,7 +6,8 @@ import math
 
 import torch
 import torch.nn.functional as F
-from torch import nn
+
+from tutorial_lib.lessons.n04_latent_grids import mutants_fit
 
 # ------------------------------------------------------------------------------------------------ 04.1
 
@@ -66,6 +67,22 @@ def detached_grids(grids, double):
     return stack
 
 
+def joined(join=lambda grid, doubled: torch.cat([grid, doubled]), level_of=lambda level: level):
+    def features(grids, double):
+        stack = grids[-1][None]
+        for level in range(len(grids) - 2, -1, -1):
+            rows, columns = grids[level].shape
+            stack = join(grids[level][None], double(stack, level_of(level))[:, :rows, :columns])
+        return stack
+
+    return features
+
+
+def one_doubling(grids, double):
+    rows, columns = grids[-2].shape
+    return torch.cat([grids[-2][None], double(grids[-1][None], len(grids) - 2)[:, :rows, :columns]])
+
+
 # ------------------------------------------------------------------------------------------------ 04.2
 
 
@@ -103,6 +120,15 @@ def detached_rounding(values, temperature):
     values = values.detach()
     rest = values - values.floor() - 0.5
     return values.floor() + 0.5 + torch.tanh(rest / temperature) / (2 * math.tanh(0.5 / temperature))
+
+
+def within_a_step(values, temperature):
+    rest = values - values.floor() - 0.5
+    return 0.5 + torch.tanh(rest / temperature) / (2 * math.tanh(0.5 / temperature))
+
+
+def by_sigmoid(values, temperature):
+    return values.floor() + torch.sigmoid((values - values.floor() - 0.5) / temperature)
 
 
 # ------------------------------------------------------------------------------------------------ 04.3
@@ -159,6 +185,24 @@ def shifted_in_place(grid, offsets):
             raise ValueError("grid too small")
         planes.append(plane)
     return torch.stack(planes)
+
+
+def one_off(grid, offsets):
+    rows, columns = grid.shape
+    padded = F.pad(grid, (4, 4, 4, 4))
+    return torch.stack([padded[3 + r : 3 + r + rows, 3 + c : 3 + c + columns] for r, c in offsets])
+
+
+def below_each_other(grid, offsets):
+    rows, columns = grid.shape
+    padded = F.pad(grid, (3, 3, 3, 3))
+    return torch.cat([padded[3 + r : 3 + r + rows, 3 + c : 3 + c + columns] for r, c in offsets])
+
+
+def not_padded(grid, offsets):
+    rows, columns = grid.shape
+    padded = F.pad(grid, (3, 0, 3, 0))
+    return torch.stack([padded[3 + r : 3 + r + rows, 3 + c : 3 + c + columns] for r, c in [*offsets, (0, 1), (0, 0)]])
 
 
 # ------------------------------------------------------------------------------------------------ 04.4
@@ -218,132 +262,19 @@ def two_cases(values, location, log2_scale):
     return -torch.log2((area(d + 0.5) - area(d - 0.5)).clamp(min=2**-16))
 
 
-# ------------------------------------------------------------------------------------------------ 04.5
+def half_an_integer(values, location, log2_scale):
+    b, d = torch.exp2(log2_scale), values - location
+    return -torch.log2((cdf(d + 0.5, b) - cdf(d, b)).clamp(min=2**-16))
 
 
-class Context(nn.Module):
-    """A right answer as a participant would write it, to be spoilt."""
-
-    def __init__(self, neighbours=10, width=8):
-        super().__init__()
-        self.first = nn.Linear(neighbours, width)
-        self.second = nn.Linear(width, width)
-        self.last = nn.Linear(width + neighbours, 2)
-
-    def forward(self, contexts):
-        hidden = torch.relu(self.first(contexts))
-        hidden = torch.relu(self.second(hidden) + hidden)
-        location, log2_scale = self.last(torch.cat([hidden, contexts], dim=-1)).unbind(-1)
-        return location, log2_scale
+def normal_law(values, location, log2_scale):
+    law = torch.distributions.Normal(location, torch.exp2(log2_scale))
+    return -torch.log2((law.cdf(values + 0.5) - law.cdf(values - 0.5)).clamp(min=2**-16))
 
 
-class HiddenAlone(Context):
-    def __init__(self, neighbours=10, width=8):
-        super().__init__(neighbours, width)
-        self.last = nn.Linear(width, 2)
-
-    def forward(self, contexts):
-        hidden = torch.relu(self.first(contexts))
-        return self.last(torch.relu(self.second(hidden) + hidden)).unbind(-1)
-
-
-class NotResidual(Context):
-    def forward(self, contexts):
-        hidden = torch.relu(self.second(torch.relu(self.first(contexts))))
-        return self.last(torch.cat([hidden, contexts], dim=-1)).unbind(-1)
-
-
-class NoBends(Context):
-    def forward(self, contexts):
-        hidden = self.first(contexts)
-        return self.last(torch.cat([self.second(hidden) + hidden, contexts], dim=-1)).unbind(-1)
-
-
-class BendAtTheEnd(Context):
-    def forward(self, contexts):
-        location, log2_scale = super().forward(contexts)
-        return location.relu(), log2_scale.relu()
-
-
-class Normalized(Context):
-    def forward(self, contexts):
-        return super().forward(contexts - contexts.mean(0))
-
-
-class OneTensor(Context):
-    def forward(self, contexts):
-        return torch.stack(super().forward(contexts), dim=-1)
-
-
-class NeighboursDetached(Context):
-    def forward(self, contexts):
-        return super().forward(contexts.detach())
-
-
-class InAList(nn.Module):
-    def __init__(self, neighbours=10, width=8):
-        super().__init__()
-        self.layers = [nn.Linear(neighbours, width), nn.Linear(width, width), nn.Linear(width + neighbours, 2)]
-
-
-# ------------------------------------------------------------------------------------------------ 04.6
-
-
-def stepper(*, price="right", pixels="right", zero=True, both=True, numbers=True):
-    def step(model, picture, lmbda, stand_in, optimizers):
-        grids = model.split(stand_in(16.0 * model.latents))
-        distortion = ((model.paint(grids) - picture) ** 2).mean()
-        count = {"right": picture.shape[1] * picture.shape[2], "one": 1, "colours": picture.numel()}[pixels]
-        rate = model.bits_of(grids).sum() / count
-        cost = distortion + (0 if price == "none" else lmbda) * rate
-        if zero:
-            for optimizer in optimizers:
-                optimizer.zero_grad()
-        cost.backward()
-        for optimizer in optimizers if both else optimizers[:1]:
-            optimizer.step()
-        return (distortion.item(), rate.item()) if numbers else (distortion, rate)
-
-    return step
-
-
-# ------------------------------------------------------------------------------------------------ 04.7
-
-
-def small_bias(matrix, columns):
-    whole = torch.round(matrix.double() * 4096)
-    return torch.floor((whole[:, :-1] @ columns + whole[:, -1:]) / 4096)
-
-
-def exact_weights(matrix, columns):
-    matrix = matrix.double() * 4096
-    return torch.floor((matrix[:, :-1] @ columns + matrix[:, -1:] * 4096) / 4096)
-
-
-def towards_zero(matrix, columns):
-    whole = torch.round(matrix.double() * 4096)
-    return torch.trunc((whole[:, :-1] @ columns + whole[:, -1:] * 4096) / 4096)
-
-
-def single_precision(matrix, columns):
-    whole = torch.round(matrix * 4096)
-    return torch.floor((whole[:, :-1] @ columns.float() + whole[:, -1:] * 4096) / 4096)
-
-
-def single_sums(matrix, columns):
-    whole = torch.round(matrix * 4096)
-    total = whole[:, :-1] @ columns.float() + whole[:, -1:] * 4096
-    return torch.floor(total.double() / 4096)
-
-
-def not_divided(matrix, columns):
-    whole = torch.round(matrix.double() * 4096)
-    return whole[:, :-1] @ columns + whole[:, -1:] * 4096
-
-
-def fractions_kept(matrix, columns):
-    whole = torch.round(matrix.double() * 4096)
-    return (whole[:, :-1] @ columns + whole[:, -1:] * 4096) / 4096
+def held_too_high(values, location, log2_scale):
+    b, d = torch.exp2(log2_scale), values - location
+    return -torch.log2((cdf(d + 0.5, b) - cdf(d - 0.5, b)).clamp(min=0.05))
 
 
 MUTANTS = {
@@ -355,6 +286,13 @@ MUTANTS = {
         "repeated as squares": (squares, "repeated as squares"),
         "coarsest grid detached": (detached_grids, "no gradient"),
         "finest grid missing": (finest_missing, "finest grid is missing"),
+        "doubled alone": (joined(lambda grid, doubled: doubled), "not put in front"),
+        "grid alone": (joined(lambda grid, doubled: grid), "what was doubled is lost"),
+        "below each other": (joined(lambda grid, doubled: torch.cat([grid, doubled], dim=1)), "first axis"),
+        "level of what goes in": (joined(level_of=lambda level: level + 1), "too large"),
+        "level 0": (joined(level_of=lambda level: 0), "level 0 every time"),
+        "two axes": (joined(lambda grid, doubled: torch.cat([grid[0], doubled])), "a stack of planes three"),
+        "return in the loop": (one_doubling, "`return` stands in the loop"),
     },
     "04.2": {
         "plain rounding": (hard, "plain rounding"),
@@ -364,6 +302,8 @@ MUTANTS = {
         "cut off for floor": (cut_off, "negative numbers"),
         "detached": (detached_rounding, "no gradient comes back"),
         "straight-through": (straight_through, "slope is 1"),
+        "⌊y⌋ missing": (within_a_step, "⌊y⌋ is missing"),
+        "sigmoid": (by_sigmoid, "sigmoid"),
     },
     "04.3": {
         "the future": (into_the_future, "into the future"),
@@ -374,6 +314,10 @@ MUTANTS = {
         "magnitudes": (magnitudes, "signs are gone"),
         "detached": (detached_grid, "no gradient"),
         "fails on narrow grids": (shifted_in_place, "one row or column"),
+        "one off": (one_off, "by one row and one column"),
+        "below each other": (below_each_other, "below each other"),
+        "first offset alone": (lambda grid, offsets: one_off(grid, offsets[:1]), "first offset's plane"),
+        "not padded": (not_padded, "on all sides"),
     },
     "04.4": {
         "nats": (nats, "nats"),
@@ -384,32 +328,10 @@ MUTANTS = {
         "clamped after the logarithm": (clamped_after_the_logarithm, "after it"),
         "values detached": (detached_values, "no slope"),
         "infinite far out": (infinite, "infinite"),
+        "half an integer": (half_an_integer, "one wide"),
+        "normal law": (normal_law, "normal law"),
+        "P held too high": (held_too_high, "all at one price"),
+        "mean": (lambda *law: without_minus(*law).neg().mean(), "mean of all bits"),
     },
-    "04.5": {
-        "last layer without the neighbours": (HiddenAlone, "hidden numbers alone"),
-        "second layer not residual": (NotResidual, "not added to its output"),
-        "no ReLUs": (NoBends, "ReLUs are missing"),
-        "a ReLU at the end": (BendAtTheEnd, "may be negative"),
-        "normalized over the table": (Normalized, "doesn't have yet"),
-        "one tensor": (OneTensor, "hand back two"),
-        "neighbours detached": (NeighboursDetached, "no gradient comes back to the neighbours"),
-        "layers in a list": (InAList, "plain Python list"),
-    },
-    "04.6": {
-        "bits of the whole picture": (stepper(pixels="one"), "whole picture"),
-        "three pixels for one": (stepper(pixels="colours"), "once for each colour"),
-        "rate without a price": (stepper(price="none"), "rate doesn't count"),
-        "gradients pile up": (stepper(zero=False), "pile up"),
-        "one optimizer": (stepper(both=False), "only one of the two"),
-        "tensors returned": (stepper(numbers=False), "graph of gradients"),
-    },
-    "04.7": {
-        "bias too small": (small_bias, "4096 times too small"),
-        "weights not rounded": (exact_weights, "not rounded"),
-        "cut off for floor": (towards_zero, "towards 0"),
-        "float32": (single_precision, "the result is float32"),
-        "sums in float32": (single_sums, "on their way"),
-        "not divided": (not_divided, "units of 1/4096²"),
-        "fractions kept": (fractions_kept, "no whole number"),
-    },
+    **mutants_fit.MUTANTS,
 }
