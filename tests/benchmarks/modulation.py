@@ -2,8 +2,8 @@
 
     python tests/benchmarks/modulation.py [--only search,seeds,files]
 
-All pictures have 150×100 pixels: eight made by formulas (a chirp, ripples, a sharp patch in a smooth field …) and sixteen that come
-with scikit-image. On each, two modulated networks and two plain ones, all of about 3,000 weights, are fitted for 500 steps as in
+All pictures have 150×100 pixels: eight made by formulas (a chirp, ripples, a sharp patch in a smooth field …) and sixteen that
+come with scikit-image. On each, two modulated networks and two plain ones, all of about 3,000 weights, are fitted for 500 steps as in
 notebook 03: of both kinds one whose widths fall, and another shape. The better of each pair counts.
 """
 
@@ -53,7 +53,7 @@ def main() -> None:
 
 
 def search() -> None:
-    """Every picture, one seed: PSNR before rounding, and how far the better modulated network is ahead of the better plain one."""
+    """Every picture, one seed: PSNR before rounding, and the lead of the better modulated network on the better plain one."""
     leads = []
     for name in pictures():
         found = {kind: figures.fitted_psnr(config, pictures()[name], STEPS) for kind, config in NETWORKS.items()}

@@ -315,7 +315,7 @@ NEIGHBOURS = Exercise(
                 ),
                 Mistake(
                     "planes of different sizes can't be stacked: pad the grid with zeros on all sides, then cut a window of the "
-                    "grid's own size for each offset, `padded[top : top + rows, left : left + columns]` with `top = reach + row`.",
+                    "grid's own size for each offset, `padded[top : top + rows, left : left + columns]`, `top = reach + row`.",
                     error="stack expects each tensor to be equal size",
                 ),
             ),
