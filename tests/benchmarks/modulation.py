@@ -3,8 +3,8 @@
     python tests/benchmarks/modulation.py [--only search,seeds,files]
 
 All pictures have 150×100 pixels: eight made by formulas (a chirp, ripples, a sharp patch in a smooth field …) and sixteen that
-come with scikit-image. On each, two modulated networks and two plain ones, all of about 3,000 weights, are fitted for 500 steps as in
-notebook 03: of both kinds one whose widths fall, and another shape. The better of each pair counts.
+come with scikit-image. On each, two modulated networks and two plain ones, all of about 3,000 weights, are fitted for 500
+steps as in notebook 03: of both kinds one whose widths fall, and another shape. The better of each pair counts.
 """
 
 from __future__ import annotations
@@ -54,13 +54,15 @@ def main() -> None:
 
 def search() -> None:
     """Every picture, one seed: PSNR before rounding, and the lead of the better modulated network on the better plain one."""
-    leads = []
+    leads, widths = [], []
     for name in pictures():
         found = {kind: figures.fitted_psnr(config, pictures()[name], STEPS) for kind, config in NETWORKS.items()}
         leads.append(lead(found))
+        widths.append(found["plain, falling"] - found["plain, equal"])
         print(f"  {leads[-1]:+.2f} dB {name}: " + ", ".join(f"{kind} {psnr:.2f}" for kind, psnr in found.items()), flush=True)
-    print(f"  median {statistics.median(leads):+.2f} dB; {sum(each > 0.5 for each in leads)} of {len(leads)} above +0.5, "
-          f"{sum(each < -0.5 for each in leads)} below −0.5")  # fmt: skip
+    for what, some in (("modulation", leads), ("falling widths, both plain", widths)):
+        above, below = sum(each > 0.5 for each in some), sum(each < -0.5 for each in some)
+        print(f"  {what}: median {statistics.median(some):+.2f} dB; above +0.5: {above} of {len(some)}, below −0.5: {below}")
 
 
 def seeds() -> None:

@@ -380,6 +380,8 @@ plots.pictures(shown, titles, zoom=2, alt="a small NIF of the cup with a slow ge
 # %% [markdown]
 # There are the outlines of cup and saucer, drawn in frequency: it jumps where the colour jumps. And without the map,
 # only fog is left. The two networks share the work as it suits them.
+#
+# No check looks at this cell: try other widths and frequencies in it. From which on is the map idle?
 
 # %% [markdown]
 # ## What is each idea worth?
@@ -539,11 +541,17 @@ drawing.table(columns, rows, "Kodak: published results, at equal rate")
 #
 # Is there a *small* picture on which modulation pays? We went and looked
 # ([`modulation.py`](../tests/benchmarks/modulation.py)): 24 pictures of 150 × 100, eight made by formulas (a chirp, ripples,
-# a sharp patch in a smooth field …) and sixteen that come with scikit-image; about 3,000 weights each, 500 steps.
-# @@SEARCH@@
+# a sharp patch in a smooth field …) and sixteen that come with scikit-image; about 3,000 weights each, 500 steps, the
+# better of two modulated networks against the better of two plain ones. On four pictures modulation was ahead by more than
+# half a decibel, on six it was behind by as much; the median is 0.0 dB.
+#
+# The strongest case was the silhouette of a horse: with three seeds 4.2 dB ahead, before rounding. So it had to appear as
+# files, of 1.1 bits per pixel at most, three seeds each. NIF has 46.0 dB. The same falling widths without modulation have
+# 41.8. Equal widths without modulation have 46.5, in fewer bytes. On the horse the modulation mends what the falling widths
+# break, and a network with neither idea is as good.
 #
 # **The verdict:** on large pictures, in the authors' setting, both ideas pay; the falling widths twice as much as the
-# modulation, which gives some tenths of a decibel. On small ones, with this library's fit, there is no evidence for
+# modulation, which gives some tenths of a decibel. On small ones, with this library's fit, we found no evidence for
 # either. The idea is sound, the waves do bend. But whoever looks for more quality at the same rate finds it elsewhere: in
 # how a network is fitted and written (above), and in what it has to store at all (notebook 04).
 

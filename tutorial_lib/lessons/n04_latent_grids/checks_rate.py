@@ -231,25 +231,26 @@ def _soft(values: Tensor) -> Tensor:
 
 
 class _Watched(torch.optim.SGD):
-    """Gradient descent that says when it has nothing to go by."""
+    """Gradient descent on one parameter of a model, which says when it has nothing to go by."""
 
-    had_gradients = False
-
-    def _any(self) -> bool:
-        return any(p.grad is not None and bool(p.grad.any()) for group in self.param_groups for p in group["params"])
+    def __init__(self, parameter: nn.Parameter, model: nn.Module) -> None:
+        super().__init__([parameter], lr=0.02)
+        self.parameter, self.model, self.had_gradients = parameter, model, False
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        self.had_gradients = self.had_gradients or self._any()
+        self.had_gradients = self.had_gradients or self.parameter.grad is not None
         super().zero_grad(set_to_none)
 
     def step(self, closure: Any = None) -> None:
-        if not self._any() and self.had_gradients:
+        if all(each.grad is None or not each.grad.any() for each in self.model.parameters()):
             raise Wrong(
                 "the gradients are back at zero when an optimizer takes its step: `zero_grad()` comes before `backward()`, "
                 "`step()` after it."
+                if self.had_gradients
+                else "an optimizer takes its step before there are gradients: `backward()` comes first."
             )
-        if not self._any():
-            raise Wrong("an optimizer takes its step before there are gradients: `backward()` comes first.")
+        if self.parameter.grad is None:
+            raise Wrong("a part of the model gets no gradient: nothing may be detached on the way from it to D and R.")
         super().step(closure)
 
 
@@ -261,7 +262,7 @@ def _step_inputs(random: Random) -> tuple[Any, ...]:
 
 def _three_steps(step: Callable[..., Any], toy: _Toy, picture: Tensor, lmbda: float) -> dict[str, Any]:
     toy = copy.deepcopy(toy)
-    optimizers = [_Watched([toy.colours], lr=0.02), _Watched([toy.latents], lr=0.02)]
+    optimizers = [_Watched(toy.colours, toy), _Watched(toy.latents, toy)]
     noted = []
     for _ in range(3):
         result = step(toy, picture, lmbda, _soft, optimizers)

@@ -351,11 +351,15 @@ def ladder_figure(rungs: Mapping[str, tuple[float, float]], lmbda: float, title:
     for cost, name in ((costs[0], "J of rung 1"), (costs[-1], f"J of rung {len(rungs)}")):
         inside = cost > lmbda * x
         axis.plot(x[inside], -10 * np.log10(cost - lmbda * x[inside]), color="0.65", linestyle="--", linewidth=1.5)
-        start = (x[0], -10 * np.log10(cost - lmbda * x[0]))
-        axis.annotate(name, start, (22, -4), color="0.4", textcoords="offset points", fontsize=12)
+        shown = inside & (cost - lmbda * x > 10 ** (-(decibels.max() + 0.6) / 10))
+        end = (x[shown][-1], -10 * np.log10(cost - lmbda * x[shown][-1]))
+        axis.annotate(name, end, (-8, 6), color="0.4", ha="right", textcoords="offset points", fontsize=12)
     axis.plot(rates, decibels, color=plots.BLUE, marker="o", markersize=17)
     for index, (rate, quality) in enumerate(zip(rates, decibels, strict=True), 1):
-        axis.text(rate, quality - 0.003, str(index), color="white", ha="center", va="center", fontweight="bold", fontsize=12)
+        covers = index > 1 and abs(rate - rates[index - 2]) < 0.02 * np.ptp(rates) and abs(quality - decibels[index - 2]) < 0.1
+        place = {"xytext": (22, 0), "color": plots.BLUE} if covers else {"xytext": (0, 0), "color": "white"}
+        axis.annotate(str(index), (rate, quality), ha="center", va="center", fontweight="bold", fontsize=12,
+                      textcoords="offset points", **place)  # fmt: skip
     lowest = -10 * np.log10(costs[0] - lmbda * x[0])
     axis.set(xlabel="bits per pixel", ylabel="PSNR (dB)", title="up and to the left is better")
     axis.set_ylim(min(lowest, decibels.min()) - 0.3, decibels.max() + 0.8)

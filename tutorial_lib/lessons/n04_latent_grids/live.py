@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import matplotlib
@@ -37,7 +38,7 @@ class Watch:
     """
 
     def __init__(self, picture: Tensor, steps: int, owner: str) -> None:
-        self.picture, self.steps, self.owner = picture, steps, owner
+        self.picture, self.steps, self.owner = picture.cpu(), steps, owner
         self.kept: list[tuple[int, Tensor, Tensor]] = []
         self.handle: Any = None
 
@@ -96,7 +97,7 @@ def small_picture(name: str | None) -> Tensor:
         try:
             picture = images.load(name)
         except (OSError, images.ImageError) as error:
-            print(f"{error} The astronaut stands in.")
+            print(f"{error} (looked for from {Path.cwd()}). The astronaut stands in.")
     return images.reduce(picture, factor=max(1.0, max(picture.shape[1:]) / LARGEST))
 
 

@@ -109,6 +109,10 @@ def in_order(words):
     return step
 
 
+def latents_detached(model, picture, lmbda, stand_in, optimizers):
+    return stepper()(model, picture, lmbda, lambda values: stand_in(values.detach()), optimizers)
+
+
 def backward_for_each(model, picture, lmbda, stand_in, optimizers):
     grids = model.split(stand_in(16.0 * model.latents))
     distortion = ((model.paint(grids) - picture) ** 2).mean()
@@ -192,6 +196,7 @@ MUTANTS = {
         "tensors returned": (stepper(numbers=False), "graph of gradients"),
         "gradients zeroed in between": (in_order("backward zero step"), "back at zero"),
         "step first": (in_order("zero step backward"), "before there are gradients"),
+        "latents detached": (latents_detached, "gets no gradient"),
         "R and D": (lambda *arguments: stepper()(*arguments)[::-1], "other order"),
         "root": (stepper(distance=lambda error: (error**2).mean().sqrt()), "root of the mean"),
         "PSNR": (stepper(distance=lambda error: -10 * torch.log10((error**2).mean())), "the PSNR"),
