@@ -97,7 +97,7 @@ def small_picture(name: str | None) -> Tensor:
         try:
             picture = images.load(name)
         except (OSError, images.ImageError) as error:
-            print(f"{error} (looked for from {Path.cwd()}). The astronaut stands in.")
+            print(f"{str(error).rstrip('.')}; the folder is {Path.cwd()}. The astronaut stands in.")
     return images.reduce(picture, factor=max(1.0, max(picture.shape[1:]) / LARGEST))
 
 
