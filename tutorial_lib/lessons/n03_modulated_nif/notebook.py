@@ -417,7 +417,7 @@ for name, config in rivals.items():
     each = [scores[name, picture] for picture in pictures]
     lead = (sum(each) - sum(scores["NIF", picture] for picture in pictures)) / len(each)
     psnrs = [f"{value:.1f}" for value in each]
-    rows[name] = [f"{config.weights:,}", *psnrs, f"{lead:+.1f} dB"]
+    rows[name] = [f"{config.weights:,}", *psnrs, f"{round(lead, 1) + 0.0:+.1f} dB"]
 columns = ["weights", *pictures, "mean, against NIF"]
 drawing.table(columns, rows, "PSNR in dB after a short fit, before rounding")
 
@@ -524,7 +524,7 @@ rates, psnrs = [0.320, 0.577, 0.969, 1.629, 2.605], [28.83, 30.94, 33.22, 35.62,
 others = {
     "280, no modulation": (0.890, 32.58),
     "450, no modulation": (2.505, 37.39),
-    "equal widths of 64": (0.358, 28.76),
+    "equal widths of 64": (0.3585, 28.76),
     "equal widths of 128": (1.094, 32.96),
 }
 rows = {}
