@@ -510,9 +510,9 @@ print(f"each grid by its own histogram, without looking at neighbours: {alone:,.
 # needs, but for a handful of bytes.
 #
 # The last line is what these integers would cost without neighbours. Is that what neighbours are worth? Not quite. These
-# integers were chosen for a coder that has them, and the context network has its own price.
-# So fit anew without any, each grid with one law for all its integers: at equal PSNR the latents of 39 % fewer bits are
-# those with neighbours; with the network's own bytes counted, 33 % fewer (1,000 steps, three seeds,
+# integers were chosen for a coder that has them, and the context network has its own price. So fit anew without any
+# neighbours, each grid with one law for all its integers. At equal PSNR the latents take 39 % fewer bits with neighbours
+# than without; 33 % fewer, when the bytes of the network are counted, too (1,000 steps, three seeds,
 # [`neighbours.py`](../tests/benchmarks/neighbours.py)).
 
 # %% [markdown]
@@ -669,8 +669,8 @@ drawing.plane(series, stars, title="coffee, 150 × 100 pixels, every byte counte
 # %% [markdown]
 # ### Your own picture
 #
-# Put the name of a picture file between quotes, any format, any size; it is reduced to 150 pixels at most. Without one,
-# an astronaut stands in. **Before it runs: which part of your picture will take most of the bits?**
+# Write the name of a picture file between quotes: one that lies beside this notebook, or a whole path; any format. It is
+# reduced until its longer side has 150 pixels. Without one, an astronaut stands in. **Before it runs: which part of your picture will take most of the bits?**
 
 # %%
 my_picture = None  # for example "holiday.jpg"
@@ -690,7 +690,7 @@ figures.pyramid_figure(my_pyramid.symbols(), my_pyramid.render())
 live.beside_jpeg(my_photo, photo.cpu(), zoom=4)
 
 # %% [markdown]
-# ## From v1 to today, one change a rung
+# ## From v1 to today, rung by rung
 #
 # What made these codecs better: better networks, or better training? Here are seven files of the same picture, Chelsea the
 # cat at 451 × 300, made by this project with the same λ and the same 1,000 steps, and decoded here and now. From rung to
