@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
 from tutorial_lib import images
 from tutorial_lib.latents.grids import LatentGrids, start_from_pyramid
 from tutorial_lib.latents.shape import SMALL
 from tutorial_lib.lessons.n04_latent_grids import figures, live
 from tutorial_lib.lessons.n04_latent_grids.answers import ContextNetwork
+from tutorial_lib.lessons.n04_latent_grids.right import RIGHT
 
 
 def pyramid(picture: torch.Tensor) -> LatentGrids:
@@ -21,10 +24,11 @@ def pyramid(picture: torch.Tensor) -> LatentGrids:
     return model
 
 
-def test_a_context_network_with_the_librarys_weights_gives_its_laws_and_trains_them() -> None:
+@pytest.mark.parametrize("network", [ContextNetwork, *RIGHT["04.5"].values()])
+def test_a_context_network_with_the_librarys_weights_gives_its_laws_and_trains_them(network: Callable[..., nn.Module]) -> None:
     torch.manual_seed(0)
     model, contexts = pyramid(torch.rand(3, 8, 12)).context, torch.randn(10, 7)
-    location, log2_scale = figures.run(ContextNetwork(), model, contexts.T)
+    location, log2_scale = figures.run(network(10, 8), model, contexts.T)
     assert torch.allclose(torch.stack([location, log2_scale]), model(contexts), atol=1e-5)
     (location + log2_scale).sum().backward()
     assert all(parameter.grad is not None and parameter.grad.any() for parameter in list(model.parameters())[2:])

@@ -562,8 +562,9 @@ drawing.table(columns, rows, "Kodak: published results, at equal rate")
 #
 # **The verdict:** on large pictures, in the authors' setting, both ideas pay; the falling widths about twice as much as the
 # modulation, which gives some tenths of a decibel. On small ones, with this library's fit, falling widths often help, and
-# we found no picture that needs the modulation. The waves do bend, but other waves do as well. Whoever looks for more quality at the same rate finds it elsewhere: in
-# how a network is fitted and written (above), and in what it has to store at all (notebook 04).
+# we found no picture that needs the modulation. The waves do bend, but other waves do as well. Whoever looks for more
+# quality at the same rate finds it elsewhere: in how a network is fitted and written (above), and in what it has to store
+# at all (notebook 04).
 
 # %% [markdown]
 # ## Second part: how it learns

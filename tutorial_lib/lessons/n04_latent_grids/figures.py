@@ -351,9 +351,9 @@ def ladder_figure(rungs: Mapping[str, tuple[float, float]], lmbda: float, title:
     for cost, name in ((costs[0], "J of rung 1"), (costs[-1], f"J of rung {len(rungs)}")):
         inside = cost > lmbda * x
         axis.plot(x[inside], -10 * np.log10(cost - lmbda * x[inside]), color="0.65", linestyle="--", linewidth=1.5)
-        shown = inside & (cost - lmbda * x > 10 ** (-(decibels.max() + 0.6) / 10))
+        shown = inside & (cost - lmbda * x > 10 ** (-(decibels.max() + 0.35) / 10))
         end = (x[shown][-1], -10 * np.log10(cost - lmbda * x[shown][-1]))
-        axis.annotate(name, end, (-8, 6), color="0.4", ha="right", textcoords="offset points", fontsize=12)
+        axis.annotate(name, end, (-10, 2), color="0.4", ha="right", textcoords="offset points", fontsize=12)
     axis.plot(rates, decibels, color=plots.BLUE, marker="o", markersize=17)
     for index, (rate, quality) in enumerate(zip(rates, decibels, strict=True), 1):
         covers = index > 1 and abs(rate - rates[index - 2]) < 0.02 * np.ptp(rates) and abs(quality - decibels[index - 2]) < 0.1

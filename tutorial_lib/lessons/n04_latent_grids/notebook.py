@@ -249,7 +249,7 @@ widgets.explore(look, temperature=(0.05, 0.6, 0.05), y=(-0.5, 1.5, 0.1))
 
 # %% [markdown]
 # At $y = 0.5$ a latent stands on the edge of a step: whatever $T$ is, $s(y)$ stays at 0.5, and the noise throws it to
-# either side. There the file will hold something that the networks saw half of the time only, so the fit moves away.
+# either side. The networks see now one integer, now the other; the file will hold only one of them.
 #
 # Early in the fit $T$ is 0.35: smooth, so that much can be learned, though not quite what will be. At the end it is
 # 0.08: nearly what the file will hold, but steep. C3 (Kim et al., 2023,
@@ -670,7 +670,8 @@ drawing.plane(series, stars, title="coffee, 150 × 100 pixels, every byte counte
 # ### Your own picture
 #
 # Write the name of a picture file between quotes: one that lies beside this notebook, or a whole path; any format. It is
-# reduced until its longer side has 150 pixels. Without one, an astronaut stands in. **Before it runs: which part of your picture will take most of the bits?**
+# reduced until its longer side has 150 pixels. Without one, an astronaut stands in. **Before it runs: which part of your
+# picture will take most of the bits?**
 
 # %%
 my_picture = None  # for example "holiday.jpg"
