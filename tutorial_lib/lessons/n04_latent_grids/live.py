@@ -61,7 +61,7 @@ class Watch:
     def figure(self, moments: list[tuple[int, Tensor, Tensor]]) -> plots.Shown:
         """Moments as (step, painted picture, bits of each pixel): pictures above, maps below."""
         height, width = self.picture.shape[1:]
-        made = Figure(figsize=(13, 1.4 + 8.6 * height / width), layout="constrained")
+        made = Figure(figsize=(8.6, 1.4 + 5.7 * height / width), layout="constrained")
         axes = made.subplots(2, len(KEPT))
         reach = float(moments[-1][2].flatten().quantile(0.99))
         texts = []

@@ -432,14 +432,14 @@ known = torch.cat([neighbours(grid, offsets).flatten(1) for grid in grids], dim=
 
 def taught(network, contexts):
     """Bits of every integer after each step of a network's training."""
-    optimizer, noted = torch.optim.Adam(network.parameters(), lr=1e-2), []
+    adam, noted = torch.optim.Adam(network.parameters(), lr=1e-2), []
     for _ in range(budget_value(quick=20, laptop=300, gpu=300)):
         location, log2_scale = network(contexts)
         bits = laplace_bits(integers, location, log2_scale.clamp(-4, 10))
         noted.append(bits.detach())
-        optimizer.zero_grad()
+        adam.zero_grad()
         bits.mean().backward()
-        optimizer.step()
+        adam.step()
     return noted
 
 
