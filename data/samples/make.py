@@ -60,14 +60,19 @@ def cat() -> Tensor:
 
 
 def ladder(steps: int) -> dict[str, GridRecipe]:
-    """Recipes from COOL-CHIC v1's to ours, of one change each, and of as many steps: no warm-ups."""
+    """Recipes from COOL-CHIC v1's to ours, of as many steps: no warm-ups. Notebook 04 says what changes from one to the next."""
     noise = replace(published_v1(steps), candidates=(), warm_up=None)
     ours = modern(steps)
     main = replace(noise.phases[0], name="soft rounding", quantization="soft-round", patience=None)
+    soap = replace(ours, gains="learned", pyramid=False)
     return {
         "noise": noise,
         "soft": replace(noise, phases=(main, replace(ours.phases[1], optimizer="adam"))),
-        "soap": replace(ours, gains="learned", pyramid=False),
+        # what SOAP is worth alone: its schedules and no clipping, with Adam at the rate of the rungs before
+        "adam": replace(
+            soap, phases=tuple(replace(p, optimizer="adam") for p in (replace(ours.phases[0], network_rate=1e-2), ours.phases[1]))
+        ),
+        "soap": soap,
         "gain": replace(ours, pyramid=False),
         "pyramid": ours,
     }
@@ -80,10 +85,11 @@ GRIDS = {
     "coffee-coolchic-0.9.inr": ("coolchic-small", coffee, {"bpp": 0.9}, modern(2000)),
     "coffee-coolchic-1.4.inr": ("coolchic-small", coffee, {"bpp": 1.4}, modern(2000)),
     "coffee-coolchic-2.0.inr": ("coolchic-small", coffee, {"bpp": 2.0}, modern(2000)),
-    # and a ladder of one change a rung
+    # and a ladder
     "chelsea-1-v1.inr": ("coolchic-v1", cat, {"lmbda": 1e-3}, RUNGS["noise"]),
     "chelsea-2-v2.inr": ("coolchic-v2", cat, {"lmbda": 1e-3}, RUNGS["noise"]),
     "chelsea-3-soft.inr": ("coolchic-v2", cat, {"lmbda": 1e-3}, RUNGS["soft"]),
+    "chelsea-4-adam.inr": ("coolchic-v2", cat, {"lmbda": 1e-3}, RUNGS["adam"]),
     "chelsea-4-soap.inr": ("coolchic-v2", cat, {"lmbda": 1e-3}, RUNGS["soap"]),
     "chelsea-5-gain.inr": ("coolchic-v2", cat, {"lmbda": 1e-3}, RUNGS["gain"]),
     "chelsea-6-pyramid.inr": ("coolchic-v2", cat, {"lmbda": 1e-3}, RUNGS["pyramid"]),

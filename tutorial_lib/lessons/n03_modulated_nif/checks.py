@@ -2,6 +2,7 @@
 
 from tutorial_lib.lessons.n03_modulated_nif.checks_layers import ACTIVATION, WIDTHS
 from tutorial_lib.lessons.n03_modulated_nif.checks_network import NIF
-from tutorial_lib.lessons.n03_modulated_nif.checks_training import RACE, RESTART, SCHEDULE
+from tutorial_lib.lessons.n03_modulated_nif.checks_race import RACE
+from tutorial_lib.lessons.n03_modulated_nif.checks_training import RESTART, SCHEDULE
 
 EXERCISES = [ACTIVATION, WIDTHS, NIF, SCHEDULE, RESTART, RACE]

@@ -89,6 +89,18 @@ ACTIVATION = Exercise(
                     like=_sine(lambda w, s, f, z, b: torch.sin(w * s * f * (z + b))),
                 ),
                 Mistake(
+                    "ω₀ and σ are swapped: ω₀ is what all places have in common, and f_m is multiplied with σ.",
+                    like=_sine(lambda w, s, f, z, b: torch.sin((s + w * f) * (z + b))),
+                ),
+                Mistake(
+                    "σ·f_m is taken off ω₀: it is added.",
+                    like=_sine(lambda w, s, f, z, b: torch.sin((w - s * f) * (z + b))),
+                ),
+                Mistake(
+                    "ω₀ multiplies σ·f_m as well: ω₀·(1 + σ·f_m) is ω₀ + ω₀·σ·f_m, and the frequency is ω₀ + σ·f_m.",
+                    like=_sine(lambda w, s, f, z, b: torch.sin(w * (1 + s * f) * (z + b))),
+                ),
+                Mistake(
                     "ω₀ is missing: where f_m is 0, nothing would be left of the wave.",
                     like=_sine(lambda w, s, f, z, b: torch.sin(s * f * (z + b))),
                 ),
@@ -187,14 +199,19 @@ def counting(
     of_colours: int = 1,
     bits: float | None = None,
     area: bool = True,
+    ends: tuple[int, int] = (3, 1),
+    of: Callable[[int, int], int] | None = None,
 ):
     """Predictions that differ from the right one in one thing; arguments as they are right."""
 
     def wrong(genesis, modulation, frequencies, height, width, bits_per_weight):
-        networks = [([encoded * frequencies[0] + extra, *genesis], 3)]
+        networks = [([encoded * frequencies[0] + extra, *genesis], ends[0])]
         if modulation_too and (modulation or not empty_is_free):
-            networks.append(([encoded * frequencies[1] + extra, *modulation], 1))
-        weights = sum(_count([*sizes, end] if last else sizes, biases) for sizes, end in networks)
+            networks.append(([encoded * frequencies[1] + extra, *modulation], ends[1]))
+        chains = [[*sizes, end] if last else sizes for sizes, end in networks]
+        weights = sum(
+            _count(chain, biases) if of is None else sum(itertools.starmap(of, itertools.pairwise(chain))) for chain in chains
+        )
         rate = (bits or bits_per_weight) * weights / unit / of_colours
         return rate / (height * width) if area else rate
 
@@ -241,6 +258,28 @@ WIDTHS = Exercise(
                 Mistake(
                     "that is the size of the whole file in bits: divide by the number of pixels.",
                     like=counting(area=False),
+                ),
+                Mistake(
+                    "(m + 1)·n: a layer n → m has a bias for each of its m outputs, so (n + 1)·m.",
+                    like=counting(of=lambda n, m: n * (m + 1)),
+                ),
+                Mistake(
+                    "both networks are counted with three outputs: the modulation network has one, f_m.",
+                    like=counting(ends=(3, 3)),
+                ),
+                Mistake(
+                    "both networks are counted with one output: the genesis network has three, red, green and blue.",
+                    like=counting(ends=(1, 1)),
+                ),
+                Mistake(
+                    "the first layers are counted with 2 + 2·L inputs: each frequency gives a sine and a cosine of x, and both "
+                    "of y, so 2 + 4·L.",
+                    like=counting(encoded=2),
+                ),
+                Mistake(
+                    "the frequencies are swapped: `frequencies[0]` is the genesis network's L, `frequencies[1]` the modulation "
+                    "network's.",
+                    like=lambda g, m, f, h, w, bits: predicted_bpp(g, m, (f[1], f[0]), h, w, bits),
                 ),
                 Mistake(
                     "both networks are counted with the same L: `frequencies[0]` is the genesis network's, `frequencies[1]` "

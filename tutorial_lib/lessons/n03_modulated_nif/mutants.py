@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import time
 
 import torch
@@ -45,6 +46,18 @@ def map_clamped(layer, features, f_m, omega_0=30.0, sigma=10.0):
     return torch.sin((omega_0 + sigma * f_m.clamp(-1, 1)) * layer(features))
 
 
+def swapped_constants(layer, features, f_m, omega_0=30.0, sigma=10.0):
+    return torch.sin((sigma + omega_0 * f_m) * layer(features))
+
+
+def relative(layer, features, f_m, omega_0=30.0, sigma=10.0):
+    return torch.sin(omega_0 * (1 + sigma * f_m) * layer(features))
+
+
+def slower(layer, features, f_m, omega_0=30.0, sigma=10.0):
+    return torch.sin((omega_0 - sigma * f_m) * layer(features))
+
+
 # ------------------------------------------------------------------------------------------------ 03.2
 
 
@@ -85,6 +98,24 @@ def in_bytes(*arguments):
 def empty_counted(genesis, modulation, frequencies, height, width, bits_per_weight):
     extra = 0 if modulation else (2 + 4 * frequencies[1] + 1) * bits_per_weight / (height * width)
     return bits(genesis, modulation, frequencies, height, width, bits_per_weight) + extra
+
+
+def frequencies_swapped(genesis, modulation, frequencies, *rest):
+    return bits(genesis, modulation, frequencies[::-1], *rest)
+
+
+def in_a_row(genesis, modulation, frequencies, height, width, bits_per_weight, *, ends=(3, 1), of=lambda n, m: (n + 1) * m):
+    chains = [[2 + 4 * frequencies[0], *genesis, ends[0]]]
+    chains += [[2 + 4 * frequencies[1], *modulation, ends[1]]] if modulation else []
+    return bits_per_weight * sum(of(n, m) for chain in chains for n, m in itertools.pairwise(chain)) / (height * width)
+
+
+def three_outputs(*arguments):
+    return in_a_row(*arguments, ends=(3, 3))
+
+
+def biases_of_inputs(*arguments):
+    return in_a_row(*arguments, of=lambda n, m: n * (m + 1))
 
 
 # ------------------------------------------------------------------------------------------------ 03.3
@@ -190,6 +221,17 @@ def floor_on_top(t, period, warm_up, floor):
     return floor + no_floor(t, period, warm_up, floor)
 
 
+def one_too_long(t, period, warm_up, floor):
+    t = t % period
+    f = t / (warm_up - 1) if t <= warm_up else 1 - t / period
+    return floor + (1 - floor) * f
+
+
+def falls_on(t, period, warm_up, floor):
+    f = (t % period) / (warm_up - 1) if t % period < warm_up else 1 - t / period
+    return floor + (1 - floor) * f
+
+
 def everything(weight, fraction, strength):
     return weight + (2 * torch.rand_like(weight) - 1) * strength * weight.abs().mean() / fraction
 
@@ -227,6 +269,28 @@ def not_divided(weight, fraction, strength):
 def mean_of_signed(weight, fraction, strength):
     chosen = torch.rand_like(weight) < fraction
     return weight + chosen * (2 * torch.rand_like(weight) - 1) * strength * weight.mean() / fraction
+
+
+def restart(noise=lambda weight: 2 * torch.rand_like(weight) - 1, measure=lambda weight: weight.abs().mean(), scale="r/a"):
+    def disturbed(weight, fraction, strength):
+        factor = {"r/a": strength / fraction, "ra": strength * fraction, "1/a": 1 / fraction}[scale]
+        chosen = torch.rand_like(weight) < fraction
+        return weight + chosen * noise(weight) * factor * measure(weight)
+
+    return disturbed
+
+
+def replaced(weight, fraction, strength):
+    bound = strength * weight.abs().mean() / fraction
+    return torch.where(torch.rand_like(weight) < fraction, bound * (2 * torch.rand_like(weight) - 1), weight)
+
+
+def noise_alone(weight, fraction, strength):
+    return everything(weight, fraction, strength).sub(weight) * (torch.rand_like(weight) < fraction)
+
+
+def swapped_arguments(weight, fraction, strength):
+    return restart()(weight, strength, fraction)
 
 
 # ------------------------------------------------------------------------------------------------ 03.5
@@ -290,6 +354,20 @@ def spoilt(**options):
     return race
 
 
+def first_alone(start, optimizers, loss, seconds, clock=time.perf_counter):
+    name, make = next(iter(optimizers.items()))
+    return spoilt()(start, {name: make}, loss, seconds, clock)
+
+
+def loss_first(start, optimizers, loss, seconds, clock=time.perf_counter):
+    curves = spoilt()(start, optimizers, loss, seconds, clock)
+    return {name: [point[::-1] for point in points] for name, points in curves.items()}
+
+
+def last_point(start, optimizers, loss, seconds, clock=time.perf_counter):
+    return {name: points[-1:] for name, points in spoilt()(start, optimizers, loss, seconds, clock).items()}
+
+
 MUTANTS = {
     "03.1": {
         "σ missing": (sigma_missing, "without σ"),
@@ -300,6 +378,9 @@ MUTANTS = {
         "map detached": (map_detached, "f_m is detached"),
         "map clamped": (map_clamped, "f_m is cut off"),
         "30 and 10 written in": (constants, "use the arguments"),
+        "ω₀ and σ swapped": (swapped_constants, "are swapped"),
+        "ω₀(1 + σ f)": (relative, "as well"),
+        "minus": (slower, "taken off"),
     },
     "03.2": {
         "biases not counted": (no_biases, "biases are not counted"),
@@ -308,6 +389,9 @@ MUTANTS = {
         "two inputs": (two_inputs, "with 2 inputs"),
         "bytes for bits": (in_bytes, "bytes instead of bits"),
         "empty modulation network counted": (empty_counted, "no modulation network at all"),
+        "frequencies swapped": (frequencies_swapped, "frequencies are swapped"),
+        "three outputs twice": (three_outputs, "with three outputs"),
+        "a bias for each input": (biases_of_inputs, "(m + 1)·n"),
     },
     "03.3": {
         "colours from −1 to 1": (RangeForgotten, "still in [−1, 1]"),
@@ -325,6 +409,8 @@ MUTANTS = {
         "fall without a jump": (no_jump, "fall starts at 1"),
         "floor missing": (no_floor, "floor is missing"),
         "floor on top": (floor_on_top, "added on top"),
+        "warm-up too long": (one_too_long, "one iteration too long"),
+        "fall of all steps": (falls_on, "t of all steps"),
     },
     "03.4b": {
         "all weights": (everything, "all weights are disturbed"),
@@ -334,6 +420,16 @@ MUTANTS = {
         "the first ones": (first_ones, "left to chance"),
         "not divided by the share": (not_divided, "division by `fraction`"),
         "mean of signed weights": (mean_of_signed, "mean of |w|"),
+        "replaced": (replaced, "takes the place"),
+        "each weight's own size": (restart(measure=torch.abs), "own size"),
+        "noise alone": (noise_alone, "weights are 0 now"),
+        "arguments swapped": (swapped_arguments, "are swapped"),
+        "from −½ to ½": (restart(noise=lambda w: torch.rand_like(w) - 0.5), "−½ to ½"),
+        "strength missing": (restart(scale="1/a"), "`strength` is missing"),
+        "times the share": (restart(scale="ra"), "multiplied with"),
+        "standard deviation": (restart(measure=torch.std), "standard deviation"),
+        "largest weight": (restart(measure=lambda w: w.abs().max()), "largest weight"),
+        "one noise for all": (restart(noise=lambda w: 2 * torch.rand(()) - 1), "same noise"),
     },
     "03.5": {
         "no copy of the start": (heirs, "where the first one ended"),
@@ -342,5 +438,8 @@ MUTANTS = {
         "equal steps": (equal_steps, "same number of steps"),
         "zero_grad missing": (spoilt(zero=False), "pile up"),
         "time noted too late": (spoilt(late=True), "after the step"),
+        "return in the loop": (first_alone, "inside of a loop"),
+        "loss before time": (loss_first, "(loss, seconds)"),
+        "last point alone": (last_point, "one point each"),
     },
 }

@@ -33,6 +33,22 @@ def neighbours(grid: Tensor, offsets: Sequence[tuple[int, int]]) -> Tensor:
     return contexts_of(config, [grid], [Band(0, 0, grid.shape[0])]).unflatten(1, grid.shape)
 
 
+class ContextNetwork(nn.Module):
+    """`latents.layers.ContextModel` as `latents.shape.SMALL` has it, on rows: (n, neighbours) to μ and log₂ b, (n,) each."""
+
+    def __init__(self, neighbours: int = 10, width: int = 8) -> None:
+        super().__init__()
+        self.first = nn.Linear(neighbours, width)
+        self.second = nn.Linear(width, width)
+        self.last = nn.Linear(width + neighbours, 2)
+
+    def forward(self, contexts: Tensor) -> tuple[Tensor, Tensor]:
+        hidden = self.first(contexts).relu()
+        hidden = (self.second(hidden) + hidden).relu()
+        location, log2_scale = self.last(torch.cat([hidden, contexts], dim=-1)).unbind(-1)
+        return location, log2_scale
+
+
 def step(
     model: nn.Module,
     picture: Tensor,

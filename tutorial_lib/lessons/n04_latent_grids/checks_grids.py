@@ -1,8 +1,7 @@
-"""Checks of notebook 04's pyramid: upsampling, soft rounding, and the neighbours of an integer."""
+"""Checks of notebook 04's pyramid: upsampling, and the neighbours of an integer."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -11,13 +10,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tutorial_lib.course.comparing import Random, slope, slopes
+from tutorial_lib.course.comparing import Random, slopes
 from tutorial_lib.course.exercises import Check, Exercise, Mistake
 from tutorial_lib.latents import shape
 from tutorial_lib.latents.layers import Upsampling
 from tutorial_lib.latents.shape import SMALL, grid_sizes
 from tutorial_lib.lessons.n04_latent_grids.answers import Doubling, features, neighbours
-from tutorial_lib.training.stand_ins import soft_round
 
 # ---------------------------------------------------------------------------------------------- 04.1
 
@@ -50,15 +48,17 @@ def _features_like(
     turn: Callable[[Tensor], Tensor] = lambda stack: stack,
     crop: Callable[[Tensor, int, int], Tensor] = lambda planes, rows, columns: planes[:, :rows, :columns],
     level_of: Callable[[int], int] = lambda level: level,
-    behind: bool = False,
+    join: Callable[[Tensor, Tensor], Tensor] = lambda grid, doubled: torch.cat([grid, doubled]),
+    once: bool = False,
 ):
     """Features that differ from the right ones in one thing."""
 
     def wrong(grids: Sequence[Tensor], double: Doubling) -> Tensor:
         stack = grids[-1][None]
         for level in range(len(grids) - 2, -1, -1):
-            parts = [grids[level][None], crop(double(stack, level_of(level)), *grids[level].shape)]
-            stack = torch.cat(parts[::-1] if behind else parts)
+            stack = join(grids[level][None], crop(double(stack, level_of(level)), *grids[level].shape))
+            if once:
+                return stack
         return turn(stack)
 
     return wrong
@@ -92,12 +92,44 @@ FEATURES = Exercise(
             mistakes=(
                 Mistake(
                     "the grids are added up: keep them apart, stacked with `torch.cat`, so that the synthesis can weigh them.",
-                    when=lambda yours, target, grids, double: yours.ndim == 2 or yours.shape[0] == 1,
+                    like=_features_like(join=lambda grid, doubled: grid + doubled),
+                ),
+                Mistake(
+                    "the grids are not put in front: what was doubled alone goes on, so one plane comes out. `torch.cat` makes a "
+                    "stack that grows.",
+                    like=_features_like(join=lambda grid, doubled: doubled),
+                ),
+                Mistake(
+                    "what was doubled is lost: each grid takes the place of the stack. `torch.cat` makes a stack that grows.",
+                    like=_features_like(join=lambda grid, doubled: grid),
+                ),
+                Mistake(
+                    "the grids are laid below or beside each other: planes are stacked along the first axis, `torch.cat([…])` as "
+                    "it is, without `dim`.",
+                    when=lambda yours, target, grids, double: (
+                        yours.ndim == 3 and len(yours) == 1 and yours.numel() > grids[0].numel()
+                    ),
+                ),
+                Mistake(
+                    "`return` stands in the loop: after the first of the finer grids all is over.",
+                    like=_features_like(once=True),
+                ),
+                Mistake(
+                    "a grid has two axes, a stack of planes three: `grids[level][None]` is a stack of one.",
+                    error="must have same number of dimensions",
+                ),
+                Mistake(
+                    "`double` gets a level that is too large: it wants that of the result, from len(grids) − 2 down to 0.",
+                    error="IndexError: index .* out of bounds",
+                ),
+                Mistake(
+                    "`double` gets level 0 every time: it wants the level of the result, which has its own kernel.",
+                    like=_features_like(level_of=lambda level: 0),
                 ),
                 Mistake(
                     "the coarsest grid comes first: put the finer grid in front, `torch.cat([grid[None], doubled])`.",
                     like=(
-                        _features_like(behind=True),
+                        _features_like(join=lambda grid, doubled: torch.cat([doubled, grid])),
                         _features_like(turn=lambda stack: stack.flip(0)),
                     ),
                 ),
@@ -165,126 +197,6 @@ FEATURES = Exercise(
     ),
 )
 
-# ---------------------------------------------------------------------------------------------- 04.2
-
-
-def _values_and_temperature(random: Random) -> tuple[Any, ...]:
-    return random.tensor(*random.size(), low=-3, high=3), random.choice([0.15, 0.25, 0.35, 0.6])
-
-
-def _far_values(random: Random) -> tuple[Any, ...]:
-    """Large numbers, and narrow steps; none so near to the edge of a step that floor is a matter of its last digit."""
-    whole = random.tensor(40, low=-300, high=300).round()
-    return whole + random.tensor(40, low=0.02, high=0.98), random.choice([0.05, 0.08])
-
-
-def _rounded_like(base=torch.floor, shift: float = 0.5, scale=lambda t: 2 * math.tanh(0.5 / t), inside=lambda r, t: r / t):
-    """Soft roundings that differ from the right one in one thing."""
-
-    def wrong(values: Tensor, temperature: float) -> Tensor:
-        whole = base(values)
-        return whole + shift + torch.tanh(inside(values - whole - shift, temperature)) / scale(temperature)
-
-    return wrong
-
-
-_NO_SLOPE = Mistake(
-    "no gradient comes back: the latents are moved through this function. No `detach()` but around `floor`, no "
-    "`torch.no_grad()`.",
-    error="no gradient comes back",
-)
-
-SOFT_ROUND = Exercise(
-    id="04.2",
-    title="Soft rounding",
-    minutes=5,
-    core=True,
-    reference=soft_round,
-    checks=(
-        Check(
-            "right for random values and temperatures",
-            inputs=_values_and_temperature,
-            draw=lambda yours, target, values, t: (
-                "curve",
-                *[each.flatten()[values.flatten().argsort()] for each in (target, yours)],
-            ),
-            mistakes=(
-                Mistake(
-                    "that is plain rounding: its slope is 0 everywhere, and nothing can be learned through it.",
-                    like=lambda values, t: values.round(),
-                ),
-                Mistake(
-                    "it doesn't reach the integers: divide by 2·tanh(1/(2T)), and whole numbers stay where they are.",
-                    like=(
-                        _rounded_like(scale=lambda t: 2.0),
-                        _rounded_like(scale=lambda t: 1.0),
-                    ),
-                ),
-                Mistake("the 2 is missing in 2·tanh(1/(2T)).", like=_rounded_like(scale=lambda t: math.tanh(0.5 / t))),
-                Mistake(
-                    "inside the last tanh stands 1/T: it is 1/(2T), so that r = ½ gives the next integer.",
-                    like=_rounded_like(scale=lambda t: 2 * math.tanh(1 / t)),
-                ),
-                Mistake(
-                    "T is multiplied with: divide by it, so that a small T makes a steep step.",
-                    like=(
-                        _rounded_like(inside=lambda r, t: r * t, scale=lambda t: 2 * math.tanh(0.5 * t)),
-                        _rounded_like(inside=lambda r, t: r * t),
-                    ),
-                ),
-                Mistake(
-                    "the steps are at the integers: take ½ off r, so that they lie half way between.",
-                    like=lambda values, t: (
-                        values.floor() + 0.5 + torch.tanh((values - values.floor()) / t) / (2 * math.tanh(0.5 / t))
-                    ),
-                ),
-                Mistake(
-                    "the ½ is missing: the middle of a step is at ⌊y⌋ + ½.",
-                    like=lambda values, t: _rounded_like()(values, t) - 0.5,
-                ),
-                Mistake(
-                    "the steps are at the integers: start from ⌊y⌋, not from the nearest integer.",
-                    like=_rounded_like(base=torch.round, shift=0.0),
-                ),
-                Mistake(
-                    "negative numbers come out wrong: `floor` goes down, cutting off the fraction (`trunc`, `int`) towards 0.",
-                    like=_rounded_like(base=torch.trunc),
-                ),
-            ),
-        ),
-        Check(
-            "its slope is right, so something can be learned through it",
-            inputs=_values_and_temperature,
-            call=slope,
-            tolerance=1e-3,
-            mistakes=(
-                Mistake(
-                    "the slope is 1 everywhere: that is straight-through. Let the gradient go through the tanh.",
-                    when=lambda yours, target, *_: bool((yours == 1).all()),
-                ),
-                _NO_SLOPE,
-            ),
-        ),
-        Check(
-            "for large numbers and narrow steps, too",
-            inputs=_far_values,
-            call=slope,
-            tolerance=0.02,
-            mistakes=(
-                Mistake(
-                    "for a small T the gradient is NaN: e^(r/T) is more than float32 holds. `torch.tanh` never overflows.",
-                    when=lambda yours, target, *_: not bool(yours.isfinite().all()),
-                ),
-            ),
-        ),
-    ),
-    hints=(
-        "`values.floor()` is ⌊y⌋. What is left, minus ½, is between −½ and ½.",
-        "`torch.tanh(rest / temperature)` is the step; `math.tanh(0.5 / temperature)` is what it reaches at the ends.",
-        "`values.floor() + 0.5 + torch.tanh(…) / (2 * math.tanh(…))`.",
-    ),
-)
-
 # ---------------------------------------------------------------------------------------------- 04.3
 
 
@@ -308,7 +220,7 @@ def _neighbours_like(place=lambda row, column: (row, column), border: str = "con
 
     def wrong(grid: Tensor, offsets: Sequence[tuple[int, int]]) -> Tensor:
         rows, columns = grid.shape
-        reach = max(max(map(abs, offset)) for offset in offsets)
+        reach = 1 + max(max(map(abs, offset)) for offset in offsets)
         padded = F.pad(grid[None, None], (reach,) * 4, mode=border)[0, 0]
         planes = []
         for row, column in (place(*offset) for offset in order(offsets)):
@@ -367,6 +279,22 @@ NEIGHBOURS = Exercise(
                     like=_neighbours_like(lambda row, column: (row, column + 1)),
                 ),
                 Mistake(
+                    "all planes are moved by one row and one column: without an offset, the window starts at the padding's "
+                    "width, `padded[reach:, reach:]`.",
+                    like=(
+                        _neighbours_like(lambda row, column: (row - 1, column - 1)),
+                        _neighbours_like(lambda row, column: (row + 1, column + 1)),
+                    ),
+                ),
+                Mistake(
+                    "the planes are laid below each other: `torch.stack` gives them an axis of their own, `torch.cat` doesn't.",
+                    when=lambda yours, target, grid, offsets: yours.shape == (len(offsets) * len(grid), grid.shape[1]),
+                ),
+                Mistake(
+                    "the first offset's plane alone: is there a `return` in the loop?",
+                    when=lambda yours, target, grid, offsets: yours.shape == (1, *grid.shape),
+                ),
+                Mistake(
                     "the planes come in another order than the offsets: the context model's weights fit one order alone.",
                     like=(
                         _neighbours_like(order=sorted),
@@ -386,8 +314,8 @@ NEIGHBOURS = Exercise(
                     when=lambda yours, target, grid, offsets: yours.shape[1] > grid.shape[0],
                 ),
                 Mistake(
-                    "planes of different sizes can't be stacked: pad the grid with zeros, then cut a window of the grid's own "
-                    "size for each offset.",
+                    "planes of different sizes can't be stacked: pad the grid with zeros on all sides, then cut a window of the "
+                    "grid's own size for each offset, `padded[top : top + rows, left : left + columns]`, `top = reach + row`.",
                     error="stack expects each tensor to be equal size",
                 ),
             ),

@@ -1,4 +1,4 @@
-"""Checks of what notebook 04's integers cost: bits, a step on D + λR, and a layer in whole numbers."""
+"""Checks of what notebook 04's integers cost, and of a step on D + λR."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tutorial_lib.course.comparing import Random, Wrong, slopes
 from tutorial_lib.course.exercises import Check, Exercise, Mistake
 from tutorial_lib.latents import kernels
 from tutorial_lib.latents.shape import GAIN
-from tutorial_lib.lessons.n04_latent_grids.answers import UNIT, integer_layer, step
+from tutorial_lib.lessons.n04_latent_grids.answers import step
 from tutorial_lib.training.stand_ins import soft_round
 
 # ---------------------------------------------------------------------------------------------- 04.4
@@ -36,6 +36,14 @@ def _bits_like(half: float = 0.5, scale=torch.exp2, log=torch.log2, sign: float 
     def wrong(values: Tensor, location: Tensor, log2_scale: Tensor) -> Tensor:
         distance, b = values - centre * location, scale(log2_scale)
         return sign * log(_cdf(distance + half, b) - _cdf(distance - half, b))
+
+    return wrong
+
+
+def _half_an_integer(below: float, above: float) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
+    def wrong(values: Tensor, location: Tensor, log2_scale: Tensor) -> Tensor:
+        distance, b = values - location, torch.exp2(log2_scale)
+        return -torch.log2(_cdf(distance + above, b) - _cdf(distance + below, b))
 
     return wrong
 
@@ -111,6 +119,30 @@ BITS = Exercise(
                     like=_bits_like(scale=lambda s: torch.exp2(s) / math.sqrt(2)),
                 ),
                 Mistake(
+                    "the area goes from y to y + ½, or from y − ½ to y: it is one wide, from y − ½ to y + ½.",
+                    like=(_half_an_integer(0.0, 0.5), _half_an_integer(-0.5, 0.0)),
+                ),
+                Mistake(
+                    "that is a normal law: here it is Laplace's, which falls like e^(−|x|/b).",
+                    like=lambda y, m, s: (
+                        -torch.log2(
+                            torch.special.ndtr((y - m + 0.5) / torch.exp2(s)) - torch.special.ndtr((y - m - 0.5) / torch.exp2(s))
+                        )
+                    ),
+                ),
+                Mistake(
+                    "rare values come out too cheap, all at one price: the least P you allow is too large. 2⁻¹⁶ is small enough.",
+                    when=lambda yours, target, *_: bool(
+                        yours.shape == target.shape
+                        and yours.max() < 15
+                        and torch.allclose(yours, target.clamp(max=float(yours.max())), atol=5e-3)
+                    ),
+                ),
+                Mistake(
+                    "that is the mean of all bits: one number for each value is asked for.",
+                    when=lambda yours, target, *_: yours.ndim == 0 and bool((yours - target.mean()).abs() < 0.01 * target.mean()),
+                ),
+                Mistake(
                     "that is the sum of all bits: one number for each value is asked for.",
                     when=lambda yours, target, *_: yours.ndim == 0 and bool((yours - target.sum()).abs() < 0.01 * target.sum()),
                 ),
@@ -171,7 +203,7 @@ BITS = Exercise(
     ),
 )
 
-# ---------------------------------------------------------------------------------------------- 04.5
+# ---------------------------------------------------------------------------------------------- 04.6
 
 
 class _Toy(nn.Module):
@@ -198,6 +230,30 @@ def _soft(values: Tensor) -> Tensor:
     return soft_round(values, 0.3)
 
 
+class _Watched(torch.optim.SGD):
+    """Gradient descent on one parameter of a model, which says when it has nothing to go by."""
+
+    def __init__(self, parameter: nn.Parameter, model: nn.Module) -> None:
+        super().__init__([parameter], lr=0.02)
+        self.parameter, self.model, self.had_gradients = parameter, model, False
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        self.had_gradients = self.had_gradients or self.parameter.grad is not None
+        super().zero_grad(set_to_none)
+
+    def step(self, closure: Any = None) -> None:
+        if all(each.grad is None or not each.grad.any() for each in self.model.parameters()):
+            raise Wrong(
+                "the gradients are back at zero when an optimizer takes its step: `zero_grad()` comes before `backward()`, "
+                "`step()` after it."
+                if self.had_gradients
+                else "an optimizer takes its step before there are gradients: `backward()` comes first."
+            )
+        if self.parameter.grad is None:
+            raise Wrong("a part of the model gets no gradient: nothing may be detached on the way from it to D and R.")
+        super().step(closure)
+
+
 def _step_inputs(random: Random) -> tuple[Any, ...]:
     height, width = random.size(4, 9)
     toy = _Toy(height, width, random.tensor(height * width + 6, low=-0.2, high=0.2))
@@ -206,7 +262,7 @@ def _step_inputs(random: Random) -> tuple[Any, ...]:
 
 def _three_steps(step: Callable[..., Any], toy: _Toy, picture: Tensor, lmbda: float) -> dict[str, Any]:
     toy = copy.deepcopy(toy)
-    optimizers = [torch.optim.SGD([toy.colours], lr=0.02), torch.optim.SGD([toy.latents], lr=0.02)]
+    optimizers = [_Watched(toy.colours, toy), _Watched(toy.latents, toy)]
     noted = []
     for _ in range(3):
         result = step(toy, picture, lmbda, _soft, optimizers)
@@ -250,7 +306,7 @@ def _step_like(
 
 
 STEP = Exercise(
-    id="04.5",
+    id="04.6",
     title="One step on D + λR",
     minutes=5,
     core=True,
@@ -306,6 +362,28 @@ STEP = Exercise(
                     like=_step_like(distance=lambda error: error.abs().mean()),
                 ),
                 Mistake(
+                    "D and R are handed back in the other order: `return distortion.item(), rate.item()`.",
+                    when=lambda yours, target, *_: (
+                        abs(yours["D"][0] - target["R"][0]) + abs(yours["R"][0] - target["D"][0]) < 1e-3
+                    ),
+                ),
+                Mistake(
+                    "D is the root of the mean squared error: leave it squared.",
+                    like=_step_like(distance=lambda error: error.square().mean().sqrt()),
+                ),
+                Mistake(
+                    "D is the PSNR, which is better when it is larger: D is the mean squared error itself.",
+                    like=(
+                        _step_like(distance=lambda error: -10 * torch.log10(error.square().mean())),
+                        _step_like(distance=lambda error: 10 * torch.log10(error.square().mean())),
+                    ),
+                ),
+                Mistake(
+                    "`backward()` runs once for each optimizer, and the second time the weights have moved already: all "
+                    "gradients first, by one `backward()`, then a step of every optimizer.",
+                    error="modified by an inplace operation|backward through the graph a second time",
+                ),
+                Mistake(
                     "D is a sum: take the mean over all pixels and colours, or λ means something else at every size.",
                     like=_step_like(distance=lambda error: error.square().sum()),
                 ),
@@ -317,109 +395,5 @@ STEP = Exercise(
         "R is in bits per pixel: `model.bits_of(grids).sum()` divided by `picture.shape[1] * picture.shape[2]`.",
         "Then a loop of `optimizer.zero_grad()`, one `(distortion + lmbda * rate).backward()`, a loop of `optimizer.step()`, and "
         "`return distortion.item(), rate.item()`.",
-    ),
-)
-
-# ---------------------------------------------------------------------------------------------- 04.6
-
-
-def _layer_inputs(random: Random) -> tuple[Any, ...]:
-    outputs, inputs = random.size(3, 9)
-    columns = random.tensor(inputs, random.randint(5, 9), low=-900, high=900).double().mul(UNIT).round()
-    return random.normal(outputs, inputs + 1, std=0.4), columns
-
-
-def _integer_like(
-    matrix_of: Callable[[Tensor], Tensor] = torch.round,
-    bias: float = UNIT,
-    end: Callable[[Tensor], Tensor] = torch.floor,
-    unit: float = UNIT,
-    kind: torch.dtype = torch.float64,
-):
-    """Integer layers that differ from the right one in one thing."""
-
-    def wrong(matrix: Tensor, columns: Tensor) -> Tensor:
-        whole = matrix_of(matrix.detach().to(kind) * UNIT)
-        total = whole[:, :-1] @ columns.to(kind) + whole[:, -1:] * bias
-        return end(total / unit).double()
-
-    return wrong
-
-
-INTEGERS = Exercise(
-    id="04.6",
-    title="A layer in whole numbers",
-    minutes=5,
-    core=False,
-    reference=integer_layer,
-    checks=(
-        Check(
-            "right to the last digit",
-            inputs=_layer_inputs,
-            tolerance=0.0,
-            mistakes=(
-                Mistake(
-                    "the bias is 4096 times too small: W·x is a product of two numbers in units of 1/4096, so the bias needs "
-                    "another factor of 4096 before it is added.",
-                    like=_integer_like(bias=1),
-                ),
-                Mistake(
-                    "the weights are not rounded: only multiples of 1/4096 make sums of whole numbers.",
-                    like=_integer_like(lambda m: m),
-                ),
-                Mistake(
-                    "the weights are cut off instead of rounded: `torch.round`.",
-                    like=(
-                        _integer_like(torch.floor),
-                        _integer_like(torch.trunc),
-                    ),
-                ),
-                Mistake(
-                    "negative sums are cut off towards 0: `torch.floor` goes down for all, and that is what the decoder does.",
-                    like=_integer_like(end=torch.trunc),
-                ),
-                Mistake(
-                    "the end result is rounded: that would do, but encoder and decoder must agree, and here it is `torch.floor`.",
-                    like=_integer_like(end=torch.round),
-                ),
-                Mistake(
-                    "the end result is no whole number: after the division by 4096 comes `torch.floor`.",
-                    like=_integer_like(end=lambda total: total),
-                ),
-                Mistake(
-                    "the sum is still in units of 1/4096²: divide by 4096.",
-                    like=_integer_like(unit=1.0),
-                ),
-                Mistake(
-                    "the numbers are right, but they are int64: the layers around this one compute in float64, `.double()`.",
-                    when=lambda yours, target, *_: not yours.is_floating_point() and torch.equal(yours.double(), target),
-                ),
-                Mistake(
-                    "the result is float32, which holds whole numbers up to 2²⁴ only, and these sums are larger: "
-                    "`matrix.double()` first, float64 holds them up to 2⁵³.",
-                    when=lambda yours, target, *_: yours.dtype != torch.float64,
-                ),
-                Mistake(
-                    "the sums are float32 on their way, where whole numbers above 2²⁴ lose their last digits; float64 at the end "
-                    "doesn't bring them back. `matrix.double()` first.",
-                    when=lambda yours, target, *_: bool(0 < (yours - target).abs().max() <= 4096),
-                ),
-            ),
-        ),
-        Check(
-            "the same one column at a time, or in any other batch",
-            inputs=_layer_inputs,
-            call=lambda layer, matrix, columns: torch.cat(
-                [layer(matrix, columns[:, i : i + 1]) for i in range(columns.shape[1])], 1
-            ),
-            tolerance=0.0,
-        ),
-    ),
-    hints=(
-        "In units of 1/4096 a weight w is the whole number round(4096·w). The columns are whole numbers in these units already.",
-        "A product of two such numbers is in units of 1/4096². Bring the bias there with another 4096, add, then go back: "
-        "divide by 4096 and `torch.floor`.",
-        "`whole = torch.round(matrix.double() * 4096)`, W is `whole[:, :-1]`, b is `whole[:, -1:] * 4096`, and the layer is "
-        "`torch.floor((W @ columns + b) / 4096)`.",
     ),
 )

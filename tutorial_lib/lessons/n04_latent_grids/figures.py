@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
@@ -11,9 +12,11 @@ import numpy as np
 import torch
 from matplotlib.patches import Rectangle
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from tutorial_lib import images, plots, training
 from tutorial_lib.course.drawing import signed
+from tutorial_lib.latents.layers import ContextModel
 from tutorial_lib.training import Phase
 
 
@@ -205,6 +208,69 @@ def laplace_figure(laplace_bits: Callable[..., Tensor], laws: Sequence[tuple[flo
     return plots.show(made, " ".join(texts))
 
 
+def run(network: nn.Module, model: ContextModel, contexts: Tensor) -> tuple[Tensor, Tensor]:
+    """A context network on rows (n, neighbours) with the weights of the library's, which keeps W and b in one matrix.
+
+    The gradients go to the library's matrices; the network's own weights stay as they are.
+    """
+    matrices = [layer.get_parameter("matrix") for layer in model.layers]
+    pieces = [piece for matrix in matrices for piece in (matrix[:, :-1], matrix[:, -1])]
+    names = [name for name, _ in network.named_parameters()]
+    location, log2_scale = functional_call(network, dict(zip(names, pieces, strict=True)), (contexts,))
+    return location, log2_scale
+
+
+@matplotlib.rc_context(plots.STYLE)
+def network_figure(neighbours: int, width: int) -> plots.Shown:
+    """The context network as rows of circles from left to right: what is known, two hidden layers, μ and log₂ b."""
+    made, axis = plots.figure(10.5, 4.4)
+    columns = [(0.0, neighbours, plots.SKY), (3.2, width, "0.85"), (6.4, width, "0.85"), (9.6, 2, plots.YELLOW)]
+    places = [[(x, (count - 1) / 2 - k) for k in range(count)] for x, count, _ in columns]
+    for before, after in itertools.pairwise(places):
+        for start, end in itertools.product(before, after):
+            axis.plot(*zip(start, end, strict=True), color="0.75", linewidth=0.6, zorder=1)
+    for (_, _, colour), some in zip(columns, places, strict=True):
+        axis.scatter(*zip(*some, strict=True), s=170, color=colour, edgecolor="0.3", zorder=2)
+    top = neighbours / 2 + 0.15
+    arrow = {"arrowstyle": "->", "color": plots.BLUE, "linewidth": 2}
+    axis.annotate("", (9.5, 0.85), (0.1, top), arrowprops={**arrow, "connectionstyle": "arc3,rad=-0.22"})
+    axis.annotate("", (6.3, width / 2), (3.3, width / 2), arrowprops={**arrow, "connectionstyle": "arc3,rad=-0.35"})
+    axis.text(4.8, width / 2 + 0.25, "+", ha="center", fontsize=20, fontweight="bold", color=plots.BLUE)
+    for (x, _, _), name in zip(columns, ("neighbours", "ReLU", "ReLU", ""), strict=True):
+        axis.text(x, -neighbours / 2 - 0.6, name, ha="center")
+    for place, name in zip(places[-1], ("μ", "log₂ b"), strict=True):
+        axis.text(place[0] + 0.3, place[1], name, va="center", fontweight="bold")
+    axis.set(xlim=(-1, 11), ylim=(-neighbours / 2 - 1.1, neighbours / 2 + 2.2), title="The context network")
+    axis.set_axis_off()
+    return plots.show(
+        made,
+        f"A network drawn from left to right: {neighbours} neighbours, two layers of {width} numbers with ReLUs, and two "
+        f"numbers at the end, μ and log₂ b. An arrow adds the first {width} numbers to the second layer, another takes the "
+        "neighbours straight to the end.",
+    )
+
+
+def heat(values: Tensor, reach: float) -> Tensor:
+    """A map (H, W) from 0 up as a picture: dark to bright, brightest from ``reach`` on."""
+    levels = (values.detach().cpu().float() / (reach or 1.0)).clamp(0, 1)
+    return torch.from_numpy(matplotlib.colormaps["magma"](levels.numpy())[..., :3]).float().movedim(-1, 0)
+
+
+def learning_figure(noted: Sequence[Sequence[Tensor]], owner: str) -> plots.Shown:
+    """Where the bits are at the start of a context network's training, after a twentieth of it, and at its end.
+
+    Args:
+        noted: bits of every integer, grid by grid, after each step.
+    """
+    chosen = [0, len(noted) // 20, len(noted) - 1]
+    maps = [bits_per_pixel_map(noted[index]) for index in chosen]
+    reach = float(maps[-1].flatten().quantile(0.99))
+    titles = [f"step {index}: {sum(float(part.sum()) for part in noted[index]):,.0f} bits" for index in chosen]
+    titles[0] += f" ({owner})"
+    alt = "a map of bits, bright where they are many: all bright at first, at the end along the edges of the cup alone"
+    return plots.pictures([heat(each, reach) for each in maps], titles, zoom=2.2, alt=alt)
+
+
 def bits_per_pixel_map(bits: Sequence[Tensor]) -> Tensor:
     """Bits of every integer, spread evenly over the pixels that it stands for: (height, width), summing to all bits, about."""
     height, width = bits[0].shape
@@ -285,11 +351,15 @@ def ladder_figure(rungs: Mapping[str, tuple[float, float]], lmbda: float, title:
     for cost, name in ((costs[0], "J of rung 1"), (costs[-1], f"J of rung {len(rungs)}")):
         inside = cost > lmbda * x
         axis.plot(x[inside], -10 * np.log10(cost - lmbda * x[inside]), color="0.65", linestyle="--", linewidth=1.5)
-        start = (x[0], -10 * np.log10(cost - lmbda * x[0]))
-        axis.annotate(name, start, (22, -4), color="0.4", textcoords="offset points", fontsize=12)
+        shown = inside & (cost - lmbda * x > 10 ** (-(decibels.max() + 0.35) / 10))
+        end = (x[shown][-1], -10 * np.log10(cost - lmbda * x[shown][-1]))
+        axis.annotate(name, end, (-10, 2), color="0.4", ha="right", textcoords="offset points", fontsize=12)
     axis.plot(rates, decibels, color=plots.BLUE, marker="o", markersize=17)
     for index, (rate, quality) in enumerate(zip(rates, decibels, strict=True), 1):
-        axis.text(rate, quality - 0.003, str(index), color="white", ha="center", va="center", fontweight="bold", fontsize=12)
+        covers = index > 1 and abs(rate - rates[index - 2]) < 0.02 * np.ptp(rates) and abs(quality - decibels[index - 2]) < 0.1
+        place = {"xytext": (22, 0), "color": plots.BLUE} if covers else {"xytext": (0, 0), "color": "white"}
+        axis.annotate(str(index), (rate, quality), ha="center", va="center", fontweight="bold", fontsize=12,
+                      textcoords="offset points", **place)  # fmt: skip
     lowest = -10 * np.log10(costs[0] - lmbda * x[0])
     axis.set(xlabel="bits per pixel", ylabel="PSNR (dB)", title="up and to the left is better")
     axis.set_ylim(min(lowest, decibels.min()) - 0.3, decibels.max() + 0.8)

@@ -7,6 +7,8 @@ import math
 import torch
 import torch.nn.functional as F
 
+from tutorial_lib.lessons.n04_latent_grids import mutants_fit
+
 # ------------------------------------------------------------------------------------------------ 04.1
 
 
@@ -65,6 +67,22 @@ def detached_grids(grids, double):
     return stack
 
 
+def joined(join=lambda grid, doubled: torch.cat([grid, doubled]), level_of=lambda level: level):
+    def features(grids, double):
+        stack = grids[-1][None]
+        for level in range(len(grids) - 2, -1, -1):
+            rows, columns = grids[level].shape
+            stack = join(grids[level][None], double(stack, level_of(level))[:, :rows, :columns])
+        return stack
+
+    return features
+
+
+def one_doubling(grids, double):
+    rows, columns = grids[-2].shape
+    return torch.cat([grids[-2][None], double(grids[-1][None], len(grids) - 2)[:, :rows, :columns]])
+
+
 # ------------------------------------------------------------------------------------------------ 04.2
 
 
@@ -102,6 +120,15 @@ def detached_rounding(values, temperature):
     values = values.detach()
     rest = values - values.floor() - 0.5
     return values.floor() + 0.5 + torch.tanh(rest / temperature) / (2 * math.tanh(0.5 / temperature))
+
+
+def within_a_step(values, temperature):
+    rest = values - values.floor() - 0.5
+    return 0.5 + torch.tanh(rest / temperature) / (2 * math.tanh(0.5 / temperature))
+
+
+def by_sigmoid(values, temperature):
+    return values.floor() + torch.sigmoid((values - values.floor() - 0.5) / temperature)
 
 
 # ------------------------------------------------------------------------------------------------ 04.3
@@ -158,6 +185,24 @@ def shifted_in_place(grid, offsets):
             raise ValueError("grid too small")
         planes.append(plane)
     return torch.stack(planes)
+
+
+def one_off(grid, offsets):
+    rows, columns = grid.shape
+    padded = F.pad(grid, (4, 4, 4, 4))
+    return torch.stack([padded[3 + r : 3 + r + rows, 3 + c : 3 + c + columns] for r, c in offsets])
+
+
+def below_each_other(grid, offsets):
+    rows, columns = grid.shape
+    padded = F.pad(grid, (3, 3, 3, 3))
+    return torch.cat([padded[3 + r : 3 + r + rows, 3 + c : 3 + c + columns] for r, c in offsets])
+
+
+def not_padded(grid, offsets):
+    rows, columns = grid.shape
+    padded = F.pad(grid, (3, 0, 3, 0))
+    return torch.stack([padded[3 + r : 3 + r + rows, 3 + c : 3 + c + columns] for r, c in [*offsets, (0, 1), (0, 0)]])
 
 
 # ------------------------------------------------------------------------------------------------ 04.4
@@ -217,64 +262,19 @@ def two_cases(values, location, log2_scale):
     return -torch.log2((area(d + 0.5) - area(d - 0.5)).clamp(min=2**-16))
 
 
-# ------------------------------------------------------------------------------------------------ 04.5
+def half_an_integer(values, location, log2_scale):
+    b, d = torch.exp2(log2_scale), values - location
+    return -torch.log2((cdf(d + 0.5, b) - cdf(d, b)).clamp(min=2**-16))
 
 
-def stepper(*, price="right", pixels="right", zero=True, both=True, numbers=True):
-    def step(model, picture, lmbda, stand_in, optimizers):
-        grids = model.split(stand_in(16.0 * model.latents))
-        distortion = ((model.paint(grids) - picture) ** 2).mean()
-        count = {"right": picture.shape[1] * picture.shape[2], "one": 1, "colours": picture.numel()}[pixels]
-        rate = model.bits_of(grids).sum() / count
-        cost = distortion + (0 if price == "none" else lmbda) * rate
-        if zero:
-            for optimizer in optimizers:
-                optimizer.zero_grad()
-        cost.backward()
-        for optimizer in optimizers if both else optimizers[:1]:
-            optimizer.step()
-        return (distortion.item(), rate.item()) if numbers else (distortion, rate)
-
-    return step
+def normal_law(values, location, log2_scale):
+    law = torch.distributions.Normal(location, torch.exp2(log2_scale))
+    return -torch.log2((law.cdf(values + 0.5) - law.cdf(values - 0.5)).clamp(min=2**-16))
 
 
-# ------------------------------------------------------------------------------------------------ 04.6
-
-
-def small_bias(matrix, columns):
-    whole = torch.round(matrix.double() * 4096)
-    return torch.floor((whole[:, :-1] @ columns + whole[:, -1:]) / 4096)
-
-
-def exact_weights(matrix, columns):
-    matrix = matrix.double() * 4096
-    return torch.floor((matrix[:, :-1] @ columns + matrix[:, -1:] * 4096) / 4096)
-
-
-def towards_zero(matrix, columns):
-    whole = torch.round(matrix.double() * 4096)
-    return torch.trunc((whole[:, :-1] @ columns + whole[:, -1:] * 4096) / 4096)
-
-
-def single_precision(matrix, columns):
-    whole = torch.round(matrix * 4096)
-    return torch.floor((whole[:, :-1] @ columns.float() + whole[:, -1:] * 4096) / 4096)
-
-
-def single_sums(matrix, columns):
-    whole = torch.round(matrix * 4096)
-    total = whole[:, :-1] @ columns.float() + whole[:, -1:] * 4096
-    return torch.floor(total.double() / 4096)
-
-
-def not_divided(matrix, columns):
-    whole = torch.round(matrix.double() * 4096)
-    return whole[:, :-1] @ columns + whole[:, -1:] * 4096
-
-
-def fractions_kept(matrix, columns):
-    whole = torch.round(matrix.double() * 4096)
-    return (whole[:, :-1] @ columns + whole[:, -1:] * 4096) / 4096
+def held_too_high(values, location, log2_scale):
+    b, d = torch.exp2(log2_scale), values - location
+    return -torch.log2((cdf(d + 0.5, b) - cdf(d - 0.5, b)).clamp(min=0.05))
 
 
 MUTANTS = {
@@ -286,6 +286,13 @@ MUTANTS = {
         "repeated as squares": (squares, "repeated as squares"),
         "coarsest grid detached": (detached_grids, "no gradient"),
         "finest grid missing": (finest_missing, "finest grid is missing"),
+        "doubled alone": (joined(lambda grid, doubled: doubled), "not put in front"),
+        "grid alone": (joined(lambda grid, doubled: grid), "what was doubled is lost"),
+        "below each other": (joined(lambda grid, doubled: torch.cat([grid, doubled], dim=1)), "first axis"),
+        "level of what goes in": (joined(level_of=lambda level: level + 1), "too large"),
+        "level 0": (joined(level_of=lambda level: 0), "level 0 every time"),
+        "two axes": (joined(lambda grid, doubled: torch.cat([grid[0], doubled])), "a stack of planes three"),
+        "return in the loop": (one_doubling, "`return` stands in the loop"),
     },
     "04.2": {
         "plain rounding": (hard, "plain rounding"),
@@ -295,6 +302,8 @@ MUTANTS = {
         "cut off for floor": (cut_off, "negative numbers"),
         "detached": (detached_rounding, "no gradient comes back"),
         "straight-through": (straight_through, "slope is 1"),
+        "⌊y⌋ missing": (within_a_step, "⌊y⌋ is missing"),
+        "sigmoid": (by_sigmoid, "sigmoid"),
     },
     "04.3": {
         "the future": (into_the_future, "into the future"),
@@ -305,6 +314,10 @@ MUTANTS = {
         "magnitudes": (magnitudes, "signs are gone"),
         "detached": (detached_grid, "no gradient"),
         "fails on narrow grids": (shifted_in_place, "one row or column"),
+        "one off": (one_off, "by one row and one column"),
+        "below each other": (below_each_other, "below each other"),
+        "first offset alone": (lambda grid, offsets: one_off(grid, offsets[:1]), "first offset's plane"),
+        "not padded": (not_padded, "on all sides"),
     },
     "04.4": {
         "nats": (nats, "nats"),
@@ -315,22 +328,10 @@ MUTANTS = {
         "clamped after the logarithm": (clamped_after_the_logarithm, "after it"),
         "values detached": (detached_values, "no slope"),
         "infinite far out": (infinite, "infinite"),
+        "half an integer": (half_an_integer, "one wide"),
+        "normal law": (normal_law, "normal law"),
+        "P held too high": (held_too_high, "all at one price"),
+        "mean": (lambda *law: without_minus(*law).neg().mean(), "mean of all bits"),
     },
-    "04.5": {
-        "bits of the whole picture": (stepper(pixels="one"), "whole picture"),
-        "three pixels for one": (stepper(pixels="colours"), "once for each colour"),
-        "rate without a price": (stepper(price="none"), "rate doesn't count"),
-        "gradients pile up": (stepper(zero=False), "pile up"),
-        "one optimizer": (stepper(both=False), "only one of the two"),
-        "tensors returned": (stepper(numbers=False), "graph of gradients"),
-    },
-    "04.6": {
-        "bias too small": (small_bias, "4096 times too small"),
-        "weights not rounded": (exact_weights, "not rounded"),
-        "cut off for floor": (towards_zero, "towards 0"),
-        "float32": (single_precision, "the result is float32"),
-        "sums in float32": (single_sums, "on their way"),
-        "not divided": (not_divided, "units of 1/4096²"),
-        "fractions kept": (fractions_kept, "no whole number"),
-    },
+    **mutants_fit.MUTANTS,
 }

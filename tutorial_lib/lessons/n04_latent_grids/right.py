@@ -7,6 +7,7 @@ import math
 import numpy as np
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 # ------------------------------------------------------------------------------------------------ 04.1
 
@@ -151,6 +152,58 @@ def bits_by_symmetry(values, location, log2_scale):
 # ------------------------------------------------------------------------------------------------ 04.5
 
 
+class ContextInParts(nn.Module):
+    """Without `torch.cat`: the last layer's matrix in two parts; ReLU by `torch.where`."""
+
+    def __init__(self, neighbours=10, width=8):
+        super().__init__()
+        self.layers = nn.ModuleList([nn.Linear(neighbours, width), nn.Linear(width, width), nn.Linear(width + neighbours, 2)])
+
+    def forward(self, contexts):
+        first, second, last = self.layers
+        hidden = first(contexts)
+        hidden = torch.where(hidden > 0, hidden, 0.0)
+        hidden = hidden + second(hidden)
+        hidden = torch.where(hidden > 0, hidden, 0.0)
+        width = hidden.shape[-1]
+        result = hidden @ last.weight[:, :width].T + contexts @ last.weight[:, width:].T + last.bias
+        return result[:, 0], result[:, 1]
+
+
+class ContextOfParameters(nn.Module):
+    """Bare parameters, and a tensor (2, n) as the result."""
+
+    def __init__(self, neighbours, width):
+        super().__init__()
+        self.w1, self.b1 = nn.Parameter(torch.randn(width, neighbours) / 3), nn.Parameter(torch.zeros(width))
+        self.w2, self.b2 = nn.Parameter(torch.zeros(width, width)), nn.Parameter(torch.zeros(width))
+        self.w3, self.b3 = nn.Parameter(torch.randn(2, width + neighbours) / 30), nn.Parameter(torch.zeros(2))
+
+    def forward(self, contexts):
+        columns = contexts.T
+        h = (self.w1 @ columns + self.b1[:, None]).clamp(min=0)
+        h = F.relu(self.w2 @ h + self.b2[:, None] + h)
+        return self.w3 @ torch.vstack([h, columns]) + self.b3[:, None]
+
+
+class ContextOfSequentials(nn.Module):
+    def __init__(self, neighbours=10, width=8):
+        super().__init__()
+        self.inner = nn.Sequential(nn.Linear(neighbours, width), nn.ReLU())
+        self.residual = nn.Linear(width, width)
+        self.outer = nn.Linear(neighbours + width, 2)
+        nn.init.zeros_(self.outer.bias)
+
+    def forward(self, contexts):
+        h = self.inner(contexts)
+        h = torch.maximum(h + self.residual(h), torch.zeros_like(h))
+        laws = self.outer(torch.hstack((h, contexts)))
+        return [laws[..., k] for k in range(2)]
+
+
+# ------------------------------------------------------------------------------------------------ 04.6
+
+
 def step_by_functional(model, picture, lmbda, stand_in, optimizers):
     for optimizer in optimizers:
         optimizer.zero_grad(set_to_none=True)
@@ -189,7 +242,7 @@ def step_by_numpy(model, picture, lmbda, stand_in, optimizers):
     return np.float64(distortion.item()), np.float64(rate.item())
 
 
-# ------------------------------------------------------------------------------------------------ 04.6
+# ------------------------------------------------------------------------------------------------ 04.7
 
 
 def layer_in_int64(matrix, columns):
@@ -233,6 +286,7 @@ RIGHT = {
         "float64": bits_in_float64,
         "by symmetry": bits_by_symmetry,
     },
-    "04.5": {"functional": step_by_functional, "backwards twice": step_backwards_twice, "NumPy": step_by_numpy},
-    "04.6": {"int64": layer_in_int64, "NumPy": layer_by_numpy, "loops": layer_by_loops},
+    "04.5": {"in parts": ContextInParts, "bare parameters": ContextOfParameters, "Sequential": ContextOfSequentials},
+    "04.6": {"functional": step_by_functional, "backwards twice": step_backwards_twice, "NumPy": step_by_numpy},
+    "04.7": {"int64": layer_in_int64, "NumPy": layer_by_numpy, "loops": layer_by_loops},
 }
