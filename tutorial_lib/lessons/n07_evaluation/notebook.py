@@ -21,7 +21,7 @@ import torch.nn.functional as F
 
 from tutorial_lib import codecs, evaluation, images, metrics, widgets
 from tutorial_lib.course import drawing, exercise, hint, label, points, progress, sample_file, solution
-from tutorial_lib.lessons.n07_evaluation import figures, sweep
+from tutorial_lib.lessons.n07_evaluation import contest, figures, sweep
 
 torch.set_num_threads(1)
 
@@ -342,16 +342,11 @@ sweep.cost_table(rows)
 # %% [markdown]
 # ## The challenge
 #
-# The best picture in 1,700 bytes: the cup of coffee, 150 × 100 pixels, every byte counted, by PSNR. In a terminal:
+# The best picture in 1,700 bytes: the cup of coffee, 150 × 100 pixels, every byte counted. First prize: the best PSNR. Second
+# prize: the best SSIMULACRA 2, a metric fitted to people's judgements. What counts is the picture that a decoder makes of
+# the file.
 #
-# ```
-# inr challenge task -o coffee.png
-# inr encode coffee.png --codec coolchic-small --bpp 0.9 -o mine.inr
-# inr challenge score mine.inr --team "Night Owls"
-# inr challenge board
-# ```
-#
-# `score` decodes the file. **So will a JPEG do, if you rename it?**
+# **So will a JPEG do, if you rename it?**
 
 # %% tags=["nbval-check-output"]
 renamed = codecs.get("jpeg").encode(coffee, bpp=0.9)
@@ -364,21 +359,48 @@ figures.enter(renamed)
 figures.enter_samples()
 
 # %% [markdown]
-# And yours. Put the path of your file into `my_file`, "mine.inr" say, and a name into `my_team`.
+# Now yours. Choose:
+#
+# - `codec`: "coolchic-small", "coin", "siren", "nif" and others.
+# - `lmbda`: λ, for the latent grids of the COOL-CHIC codecs. `None` takes as many bytes as are allowed.
+# - `loss`: "mse", "l1+ssim", … **Which loss for which prize?**
+# - `steps`: of the fit; `None` takes what the budget affords, two or three minutes on a laptop.
+# - `seed`: of the first weights. Luck is allowed.
+#
+# Set `begin` to `True`. The fit runs beside the notebook: go on reading while its line moves. When it is done, the file is
+# entered.
 
 # %%
-my_file = None
 my_team = "we"
+my_recipe = contest.Recipe(codec="coolchic-small", lmbda=None, loss="mse", steps=None, seed=0)
+begin = False
+
+contest.run(my_recipe, my_team, begin)
+
+# %% [markdown]
+# The leaderboard follows: whoever enters a file, appears here.
+
+# %%
+contest.live_board()
+
+# %% [markdown]
+# You have a file of another origin, from a terminal or from another team? Put its path into `my_file`. A path is meant from the
+# notebook's own folder, and a terminal may have opened in another one.
+#
+# ```
+# inr challenge task -o coffee.png
+# inr encode coffee.png --codec coolchic-small --bpp 0.9 --loss l1+ssim -o mine.inr
+# ```
+
+# %%
+my_file = None  # "mine.inr", say
 
 figures.enter(my_file, my_team)
 
-# %%
-figures.board()
-
 # %% [markdown]
-# Teams swap files: who gives you theirs, is entered with `inr challenge score theirs.inr --team Foxes`. The leaderboard keeps the
-# files, and decodes and measures them again whenever it is shown. So an edited number shows, and a file that is there already
-# counts for whoever brought it first.
+# The leaderboard keeps the files, and decodes and measures them again whenever it is shown. So an edited number shows, and a
+# picture that is there already, pixel for pixel, counts for whoever brought it first. A class shares one board through a folder
+# that all can write to: set `INR_LEADERBOARD_FILE` to a file in it.
 
 # %% [markdown]
 # ## How papers mislead
