@@ -17,7 +17,7 @@ from tutorial_lib.lessons.n06_quantization.answers import KINDS, pack, seal, unp
 def _parts(random: Random) -> tuple[Any, ...]:
     """A picture with sides of more than a byte, and sections, one longer than a byte can count."""
     height, width = random.sample(range(130, 900), 2)
-    kinds = random.sample(sorted(KINDS), 3)
+    kinds = sorted(random.sample(sorted(KINDS), 3))
     lengths = (random.randint(2, 9), random.randint(10, 40), random.randint(300, 900))
     return random.randint(1, 6), height, width, {kind: random.randbytes(n) for kind, n in zip(kinds, lengths, strict=True)}
 

@@ -130,7 +130,10 @@ figures.gaps_figure(pair)
 # $$\text{BD-rate} = \exp\left(\frac{1}{b - a} \int_a^b \bigl(\ln r_2(q) - \ln r_1(q)\bigr) \, dq \right) - 1$$
 #
 # - $r_1(q)$ is the rate at which the *anchor* reaches the PSNR $q$, and $r_2(q)$ that of the codec under test.
-# - $a$ and $b$ are the ends of the range that both curves have.
+# - $a$ and $b$ are the ends of the range that both curves have. The integral by $b - a$ is a mean.
+#
+# `np.transpose(points)` gives two arrays, rates and PSNRs. `np.interp(q, xs, ys)` reads a line through the points `(xs, ys)` at
+# all places `q`, and `np.linspace` makes places.
 #
 # (Bjøntegaard, VCEG-M33, 2001. He drew a cubic through four points, today it is cubic pieces. Straight lines will do here.)
 
@@ -139,9 +142,6 @@ figures.gaps_figure(pair)
 @exercise("07.2")
 def bd_rate(anchor, test):
     """Per cent of rate that test takes more (+) or less (−) than anchor; points (bpp, PSNR), sorted."""
-    # np.transpose(points) gives two arrays, rates and PSNRs.
-    # np.interp(q, xs, ys) reads a line through the points (xs, ys) at all places q; np.linspace makes places.
-    # The integral by b − a is a mean.
     ### BEGIN SOLUTION
     anchor_rate, anchor_psnr = np.transpose(anchor)
     test_rate, test_psnr = np.transpose(test)
@@ -242,7 +242,7 @@ figures.winners_table(ways, two_averages, label(two_averages))
 # %% [markdown]
 # ## Choose your crop
 #
-# No paper shows whole pictures. It shows crops, and somebody chose them. Here are COIN and WebP at nearly the same bytes.
+# A page is small, so most papers show crops, and somebody chose them. Here are COIN and WebP at nearly the same bytes.
 # **Which part would you show, if COIN were yours?**
 
 # %%
@@ -255,15 +255,16 @@ widgets.swipe(*rivals.values(), tuple(says), alt="a cup of coffee on a table", z
 #
 # Don't search by eye. Of all crops of `side` × `side` pixels, find the one in which your picture has most squared error *less*
 # than theirs.
+#
+# 1. How much larger is the squared error of theirs, at each pixel? That is a map (H, W), the mean of the colours.
+# 2. `F.avg_pool2d(values[None, None], side, stride=1)[0, 0]` is the mean of every window of a map.
+# 3. Where is the largest? `.argmax()` counts along the rows.
 
 
 # %%
 @exercise("07.4")
 def flattering_crop(ours, theirs, original, side):
     """(top, left) of the crop in which ours beats theirs most; pictures (3, H, W)."""
-    # 1. How much larger is the squared error of theirs, at each pixel? (H, W), the mean of the colours.
-    # 2. F.avg_pool2d(values[None, None], side, stride=1)[0, 0] is the mean of every window.
-    # 3. The place of the largest: .argmax() counts along the rows.
     ### BEGIN SOLUTION
     gain = (theirs - original).square().mean(0) - (ours - original).square().mean(0)
     windows = F.avg_pool2d(gain[None, None], side, stride=1)[0, 0]
@@ -300,9 +301,9 @@ figures.stories_figure(rivals, coffee, places, side, "chosen by the original's v
 # ## All codecs, several pictures
 #
 # Now the whole comparison in small: two Kodak pictures at 384 × 256, every file real, encoded and decoded by
-# this project. Grey lines are what others have published, on all 24 pictures at 768 × 512: larger pictures, which take fewer
-# bits per pixel, and longer fits. They are there for orientation. **Why should you not compute a BD-rate between grey and
-# colour?**
+# this project. Networks are in colour, classical codecs grey and dashed. The dotted lines are what the networks' authors
+# published, on all 24 pictures at 768 × 512: larger pictures, which take fewer bits per pixel, and longer fits. They are there
+# for orientation. **Why should you not compute a BD-rate between a line and the dots of its colour?**
 
 # %%
 everything = sweep.sweep_rows()
@@ -384,16 +385,18 @@ contest.run(my_recipe, my_team, begin)
 contest.live_board()
 
 # %% [markdown]
-# You have a file of another origin, from a terminal or from another team? Put its path into `my_file`. A path is meant from the
-# notebook's own folder, and a terminal may have opened in another one.
+# You have a file of another origin, from a terminal or from another team? Put its path into `my_file`, "mine.inr" say. A path is
+# meant from the notebook's own folder, and a terminal may have opened in another one.
 #
 # ```
 # inr challenge task -o coffee.png
 # inr encode coffee.png --codec coolchic-small --bpp 0.9 --loss l1+ssim -o mine.inr
+# inr challenge score mine.inr --team "Night Owls"
+# inr challenge board
 # ```
 
 # %%
-my_file = None  # "mine.inr", say
+my_file = None
 
 figures.enter(my_file, my_team)
 
@@ -439,7 +442,7 @@ progress()
 # - **Try:** `inr evaluate --images phone.jpg --codecs siren jpeg avif --rates 0.5 1 2 -o results/mine`, then
 #   `inr report results/mine`.
 # - **Try:** `flattering_crop` with a side of 12, then of 80. What happens to the difference, and why?
-# - **Try:** the challenge with `--loss l1+ssim`. Do PSNR and SSIMULACRA 2 agree on the winner?
+# - **Try:** the challenge with `loss="l1+ssim"`. Do PSNR and SSIMULACRA 2 agree on the winner?
 # - **Read:** Bjøntegaard, *Calculation of average PSNR differences between RD-curves*, VCEG-M33, 2001: three pages.
 # - **Read:** Barman, Martini and Reznik, *Bjøntegaard Delta (BD): a tutorial overview of the metric, evolution, challenges, and
 #   recommendations*, 2024, [arXiv 2401.04039](https://arxiv.org/abs/2401.04039).
