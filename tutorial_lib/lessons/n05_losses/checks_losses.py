@@ -256,9 +256,12 @@ def _compound(plain: Callable[[Tensor, Tensor], Tensor], weight: float, alpha: f
         "the prediction is clamped: where it is darker than black or brighter than white, no gradient pulls it back.",
         like=(
             lambda prediction, target: _sum_like(plain, weight, alpha)(prediction.clamp(0, 1), target),
-            _sum_like(plain, weight, alpha, lambda p, t: 1 - _similarity(p.clamp(0, 1), t)),
             _sum_like(lambda p, t: plain(p.clamp(0, 1), t), weight, alpha),
         ),
+    )
+    half_clamped = Mistake(
+        "the SSIM gets a clamped prediction: it then can't pull back what is darker than black or brighter than white.",
+        like=_sum_like(plain, weight, alpha, lambda p, t: 1 - _similarity(p.clamp(0, 1), t)),
     )
     return (
         Check(
@@ -270,6 +273,7 @@ def _compound(plain: Callable[[Tensor, Tensor], Tensor], weight: float, alpha: f
                 _PLAIN,
                 _measured_one(plain, weight, alpha),
                 clamped,
+                half_clamped,
                 *own,
                 *_structure_mistakes(plain, weight, alpha),
             ),

@@ -249,7 +249,7 @@ MUTANTS = {
         "root of the square": (l1_rooted, "root of d²"),
         "clamped": (l1_clamped, "prediction is clamped"),
         "measured SSIM": (l1_measured, "metrics.ssim"),
-        "clamped for SSIM alone": (l1_of_clamped_similarity, "prediction is clamped"),
+        "clamped for SSIM alone": (l1_of_clamped_similarity, "SSIM gets a clamped"),
         "|d| without gradient": (l1_plain_number, "from the loss of the pixels"),
         "1 in front": (l1_one_in_front, "in front of the whole sum"),
         "summed": (l1_summed, "added up"),

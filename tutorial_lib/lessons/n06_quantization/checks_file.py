@@ -270,14 +270,14 @@ UNPACK = Exercise(
                     like=_unpack_like(interleaved=True),
                 ),
                 Mistake(
-                    "height and width are read by `byte()`, and a side of more than 127 takes two: `varint()`.",
-                    like=_unpack_like(number=Reader.byte),
+                    "a right file is refused: the number of sections is looked for too far in front. Is the version read, which "
+                    "is a byte, and are height and width read by `varint()`?",
+                    like=_unpack_like(number=Reader.byte) + _unpack_like(version=False),
                 ),
                 Mistake(
                     "the lengths are read by `byte()`, and one of more than 127 takes two: `varint()`.",
                     like=_unpack_like(length=Reader.byte),
                 ),
-                Mistake("the version isn't read, so all that follows is a byte off.", like=_unpack_like(version=False)),
                 Mistake("the codec's number comes before height and width.", like=_unpack_like(codec_last=True)),
                 Mistake("in the table, the kind comes first, then the length.", like=_unpack_like(length_first=True)),
                 Mistake("the bodies are in the order of the table, not backwards.", like=_unpack_like(backwards=True)),

@@ -394,7 +394,7 @@ MUTANTS = {
         "rest not looked at": (unpacker(end=False), "left over"),
         "compared with text": (compared_with_text, "of your own"),
         "None for a foreign file": (nothing, "returns None"),
-        "version not read": (unpacker(read_version=False), "a byte off"),
+        "version not read": (unpacker(read_version=False), "too far in front"),
     },
     "06.6": {
         "big-endian": (big_endian, "wrong order"),

@@ -242,7 +242,7 @@ def _percent(ratio: float) -> float:
 
 def _near(wrong: Callable[[Points, Points], float]) -> Callable[..., bool]:
     """Recognizes a wrong answer on a coarser or finer grid than ours, too."""
-    return _all(lambda yours, target, pair: abs(yours - wrong(*pair)) < 0.3)
+    return _all(lambda yours, target, pair: abs(yours - wrong(*pair)) < 0.3 + 3e-3 * abs(wrong(*pair)))
 
 
 def _all(holds: Callable[[float, float, tuple[Points, Points]], bool]) -> Callable[..., bool]:
@@ -336,7 +336,7 @@ BD_RATE = Exercise(
             mistakes=(
                 Mistake(
                     "anchor and test are swapped: the anchor is what the per cents are of. Take test − anchor.",
-                    like=lambda anchor, test: bd_rate(test, anchor),
+                    when=_near(lambda anchor, test: bd_rate(test, anchor)),
                 ),
                 Mistake(
                     "the mean is taken of the rates themselves: then the largest files decide alone. Interpolate and average "

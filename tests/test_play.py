@@ -1,4 +1,4 @@
-"""Notebook 07's challenge without a terminal: a fit beside the notebook, and a board that follows."""
+"""What readers play with: notebook 05's blind test, notebook 07's challenge without a terminal."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tutorial_lib.course import challenge, entries, store
+from tutorial_lib import images, metrics
+from tutorial_lib.course import challenge, entries, sample_file, store
+from tutorial_lib.lessons.n05_losses import figures, judges
 from tutorial_lib.lessons.n07_evaluation import contest
 from tutorial_lib.lessons.n07_evaluation.contest import Recipe
 
@@ -69,3 +71,40 @@ def test_the_notebook_s_samples_are_the_challenge_s() -> None:
 def test_outside_a_notebook_the_board_is_printed_once(capsys: pytest.CaptureFixture[str]) -> None:
     contest.live_board()
     assert capsys.readouterr().out.count("no file has been entered") == 1
+
+
+# ------------------------------------------------------------------------------------------------ judged blind
+
+
+def blind(reader: str, monkeypatch: pytest.MonkeyPatch) -> judges.BlindTest:
+    monkeypatch.setattr(judges, "reader", lambda: reader)
+    names = ("l1", "mse", "l1+ssim")
+    original = images.reduce(images.sample("chelsea"), size=(200, 300))
+    return judges.blind_test({name: sample_file(f"chelsea-loss-{name}.inr") for name in names}, original)
+
+
+def test_letters_are_a_reader_s_own_and_stay_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    orders = {reader: blind(reader, monkeypatch).names() for reader in "abcdefgh"}
+    assert orders["a"] == blind("a", monkeypatch).names()
+    assert len({tuple(order.values()) for order in orders.values()}) > 2
+    monkeypatch.undo()
+    assert judges.reader() == judges.reader() != ""
+
+
+def test_the_reveal_and_the_look_use_the_same_letters(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(figures.metrics, "lpips_weights_missing", lambda: ["alex", "squeeze"])
+    test = blind("a", monkeypatch)
+    assert 'aria-label="A: hold to see original"' in test.look("eye").html
+    judgement = judges.judge(test, lambda similarity: similarity)
+    for letter, name in test.names().items():
+        assert judgement["LPIPS (less is better)"][letter] == figures.SAVED_LPIPS[name]  # without its weights: what was saved
+    assert "saved numbers" in judges.judges_table(test, judgement, "yours").text
+    shown = judges.reveal(test, judgement, None, lambda *_: 0.5, "yours")
+    assert all(f"{letter} is {name}" in shown.html for letter, name in test.names().items())
+
+
+@pytest.mark.skipif("squeeze" in metrics.lpips_weights_missing(), reason="needs the weights of LPIPS")
+def test_saved_numbers_are_what_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    test = blind("a", monkeypatch)
+    for letter, name in test.names().items():
+        assert figures.lpips(test.decoded[letter], test.original) == pytest.approx(figures.SAVED_LPIPS[name], abs=1e-3)
