@@ -237,7 +237,7 @@ hint("05.3")
 # ## Fit with it
 #
 # The library knows losses by name, and takes yours as well. So here are two fits of the cup of coffee of notebooks 02 to
-# 04: same codec, same steps, same rate to within 5 %. One minimizes $d^2$, one *your* L1+SSIM. (About a minute.)
+# 04: same codec, same steps, each within 5 % of 0.9 bits per pixel. One minimizes $d^2$, one *your* L1+SSIM. (About a minute.)
 #
 # **Which of the two will have the higher PSNR?**
 
