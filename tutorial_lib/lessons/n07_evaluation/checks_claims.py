@@ -197,14 +197,13 @@ _CROPS: tuple[tuple[str, tuple[Callable[..., Place], ...]], ...] = (
         "this is where one of the two is much better, whichever it is: keep the sign, their error minus yours.",
         (_best(lambda ours, theirs, original: _gain(ours, theirs, original).abs()),),
     ),
-    ("these are absolute errors: square them, as the PSNR does.", (_difference_of(lambda error: error.abs().mean(0)),)),
+    (
+        "these are absolute errors, or the roots of squared ones: the PSNR takes the squares themselves.",
+        (_difference_of(lambda error: error.abs().mean(0)), _difference_of(lambda error: error.square().mean(0).sqrt())),
+    ),
     (
         "the errors have kept their signs, so that too bright and too dark cancel: square them.",
         (_difference_of(lambda error: error.mean(0)),),
-    ),
-    (
-        "the roots of the squared errors are compared: the PSNR takes the squares themselves.",
-        (_difference_of(lambda error: error.square().mean(0).sqrt()),),
     ),
     (_COLOUR, tuple(_difference_of(lambda error, number=number: error[number].square()) for number in range(3))),
     (

@@ -378,7 +378,7 @@ BD_RATE = Exercise(
                 ),
                 Mistake(
                     "the sign is turned: less rate is negative, exp(…) − 1.",
-                    like=lambda anchor, test: -bd_rate(anchor, test),
+                    when=_near(lambda anchor, test: -bd_rate(anchor, test)),
                 ),
                 Mistake(
                     "these are the gaps without their signs: where the curves cross, they have to cancel. Leave out the `abs`.",
