@@ -21,7 +21,7 @@ from torch import Tensor
 
 from tutorial_lib import codecs, images, plots, widgets
 from tutorial_lib.codecs.anatomy import parts
-from tutorial_lib.course import builder, sample_file
+from tutorial_lib.course import builder, labels, sample_file
 from tutorial_lib.lessons.n00_welcome.figures import journey
 
 
@@ -224,22 +224,22 @@ def test_names_beside_points_meet_neither_each_other_nor_points_nor_lines(seed: 
     for place in points.values():
         axis.plot(*place, "*", markersize=22)
     axis.legend(loc="lower right")
-    plots.name_points(axis, points)
+    labels.name_points(axis, points)
     plots.show(made, "many stars")
     found = boxes(axis)
     assert len(found) == count
     places = axis.transData.transform(list(points.values()))
     for index, box in enumerate(found):
-        assert not any(plots._shared(box, other) for other in found[:index])
+        assert not any(labels._shared(box, other) for other in found[:index])
         assert not ((places > box[:2]) & (places < box[2:])).all(1).any()
-        assert plots._shared(box, axis.get_window_extent().extents) > 0.95 * np.prod(box[2:] - box[:2])
+        assert labels._shared(box, axis.get_window_extent().extents) > 0.95 * np.prod(box[2:] - box[:2])
 
 
 def test_names_at_the_ends_of_lines_keep_their_order_and_distance() -> None:
     made, axis = plots.figure(9, 5)
     axis.set(xlim=(0, 1), ylim=(20, 40))
     heights = {"a": 30.0, "b": 30.1, "c": 30.05, "d": 21.0, "e": 39.9}
-    plots.name_ends(axis, {name: (height, "black") for name, height in heights.items()})
+    labels.name_ends(axis, {name: (height, "black") for name, height in heights.items()})
     plots.show(made, "five names")
     stand = {text.get_text(): box for text, box in zip(axis.texts, boxes(axis), strict=True)}
     order = sorted(stand, key=lambda name: stand[name][1])

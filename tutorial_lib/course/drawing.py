@@ -12,6 +12,7 @@ from matplotlib.colors import LinearSegmentedColormap
 from torch import Tensor
 
 from tutorial_lib import codecs, images, metrics, plots
+from tutorial_lib.course import labels
 from tutorial_lib.course.session import sample_file
 
 _SIGNED = LinearSegmentedColormap.from_list("", [plots.ORANGE, "white", plots.BLUE])
@@ -125,7 +126,7 @@ def plane(
     axis.set(xlabel="bits per pixel", ylabel="PSNR (dB)", title=title)
     axis.set_xlim(left=0)
     axis.legend(loc="lower right")
-    plots.name_points(axis, shown, fontweight="bold")
+    labels.name_points(axis, shown, fontweight="bold")
     return plots.show(made, " ".join(texts))
 
 

@@ -258,6 +258,20 @@ def _finite_slope(loss: Callable[[Tensor, Tensor], Tensor], prediction: Tensor, 
     return bool(slopes(loss(prediction.requires_grad_(), target), {"the prediction": prediction}))
 
 
+_FINITE = Check(
+    "its gradient is finite where a pixel is right",
+    inputs=_half_right,
+    call=_finite_slope,
+    mistakes=(
+        Mistake(
+            "where a pixel is right already, d = 0, the gradient is NaN: the root of d² has no slope there. `.abs()` "
+            "gives the same number, and 0 for a slope.",
+            error="NaN or infinite",
+        ),
+    ),
+)
+
+
 def _compound(plain: Callable[[Tensor, Tensor], Tensor], weight: float, alpha: float, own: tuple[Mistake, ...]):
     """The checks of a loss with an SSIM term: value, gradient, and a gradient where there is nothing to mend."""
     clamped = Mistake(
@@ -304,18 +318,7 @@ def _compound(plain: Callable[[Tensor, Tensor], Tensor], weight: float, alpha: f
                 _measured_one(plain, weight, alpha),
             ),
         ),
-        Check(
-            "its gradient is finite where a pixel is right",
-            inputs=_half_right,
-            call=_finite_slope,
-            mistakes=(
-                Mistake(
-                    "where a pixel is right already, d = 0, the gradient is NaN: the root of d² has no slope there. `.abs()` "
-                    "gives the same number, and 0 for a slope.",
-                    error="NaN or infinite",
-                ),
-            ),
-        ),
+        _FINITE,
     )
 
 

@@ -11,6 +11,7 @@ import matplotlib
 import numpy as np
 
 from tutorial_lib import evaluation, plots
+from tutorial_lib.course import labels
 from tutorial_lib.course.drawing import nothing, table
 from tutorial_lib.lessons.n07_evaluation.figures import logarithmic, percent
 from tutorial_lib.runtime import data_path
@@ -84,7 +85,7 @@ def sweep_figure(rows: Sequence[dict[str, Any]]) -> plots.Shown:
     axis.set(xlim=REACH, xlabel="bits per pixel", ylabel="PSNR (dB)", title=f"Mean of {', '.join(names)}")
     axis.plot([], [], color="0.2", linestyle=":", label="as published")
     axis.legend(loc="lower right", ncols=2)
-    plots.name_ends(axis, ends)
+    labels.name_ends(axis, ends)
     return plots.show(made, " ".join(texts))
 
 
@@ -176,7 +177,7 @@ def cost_figure(rows: Sequence[dict[str, Any]], anchor: str = "jpeg") -> plots.S
     axes[0].invert_yaxis()
     for axis, kind in zip(axes, ("decode", "encode"), strict=True):
         points = {line: (getattr(spent[line], kind), gain) for line, gain in shown.items()}
-        plots.name_points(axis, points, size=11, fontsize=13)
+        labels.name_points(axis, points, size=11, fontsize=13)
     for line, gain in shown.items():
         texts.append(
             f"{line}: {percent(gain)}, {_seconds(spent[line].decode)} s to decode, {_seconds(spent[line].encode)} s to encode."
