@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import subprocess
+import sys
 import zlib
 from pathlib import Path
 from typing import Any
@@ -15,9 +17,10 @@ import torch
 from tutorial_lib import cli, codecs, images, metrics
 from tutorial_lib.coding import bitstream
 from tutorial_lib.coding.bitstream import Container
-from tutorial_lib.course import challenge, sample_file, store
+from tutorial_lib.course import challenge, entries, sample_file, store
 from tutorial_lib.course.challenge import ChallengeError, board_text, leaderboard, ranking, score
 
+SAMPLES = Path(__file__).resolve().parent.parent / "data" / "samples"
 BEST, WORSE = "coffee-coolchic-0.9.inr", "coffee-coin-0.9.inr"
 
 
@@ -26,6 +29,7 @@ def board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path = tmp_path / "class" / "board.json"
     monkeypatch.setenv(challenge.VARIABLE, str(path))
     monkeypatch.setenv(store.VARIABLE, str(tmp_path / "progress.json"))
+    monkeypatch.setattr(entries, "sample_owners", dict)  # teams enter samples here, as if they had made them
     return path
 
 
@@ -159,6 +163,7 @@ def test_the_best_file_leads_and_each_team_is_ranked_once(board: Path) -> None:
     assert [(entry.team, entry.codec) for entry in ranking(entries)] == [("Foxes", "coolchic-small"), ("Owls", "coin")]
     assert len(json.loads(board.read_text())["entries"]) == 3
     assert len(list(board.parent.rglob("*.inr"))) == 3
+    assert len({row["pixels"] for row in json.loads(board.read_text())["entries"]}) == 3
     assert leaderboard(verify=False) == entries
 
 
@@ -173,14 +178,115 @@ def test_a_copy_counts_for_whoever_was_first(board: Path) -> None:
     copy = score(sample_file(WORSE), "Thieves")
     assert copy.copy_of == "Owls" and not copy.counts
     assert [(entry.team, entry.counts) for entry in ranking(leaderboard())] == [("Owls", True), ("Thieves", False)]
-    assert "copy of the file of Owls" in board_text(leaderboard())
+    assert "the picture of Owls, pixel for pixel" in board_text(leaderboard())
+
+
+def rearranged(data: bytes) -> list[bytes]:
+    """The same picture in other bytes: as a file of version 0, whose sections may also stand in another order."""
+    container = bitstream.read(data)
+    (first, a), (second, b), (third, c) = container.sections.items()
+    swapped = [(first, a), (third, c), (second, b)]
+    table = b"".join(bytes([bitstream.SECTION_KINDS[name]]) + bitstream.varint(len(body)) for name, body in swapped)
+    head = b"INR\0" + bytes([container.codec]) + bitstream.varint(container.height) + bitstream.varint(container.width)
+    return [sealed(b"INR\0" + data[4:-4]), sealed(head + b"\3" + table + b"".join(body for _, body in swapped))]
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_the_same_picture_in_other_bytes_counts_for_whoever_was_first(board: Path, which: int) -> None:
+    score(sample_file(WORSE), "Owls")
+    copy = score(rearranged(sample_file(WORSE))[which], "Thieves")
+    assert copy.copy_of == "Owls" and copy.psnr == leaderboard()[0].psnr
+    assert score(rearranged(sample_file(WORSE))[1 - which], "More Thieves").copy_of == "Owls"
+    edit(board, "Thieves", pixels="0" * 64)  # what is written there is found out anew
+    assert [(entry.team, entry.copy_of) for entry in leaderboard()] == [
+        ("Owls", ""),
+        ("Thieves", "Owls"),
+        ("More Thieves", "Owls"),
+    ]
+
+
+def test_a_leaderboard_from_before_pixels_were_noted_is_read(board: Path) -> None:
+    score(sample_file(WORSE), "Owls")
+    stored = json.loads(board.read_text())
+    del stored["entries"][0]["pixels"]
+    board.write_text(json.dumps(stored))
+    assert leaderboard(verify=False)[0].pixels == ""
+    score(rearranged(sample_file(WORSE))[0], "Thieves")
+    assert [(entry.team, entry.copy_of) for entry in leaderboard()] == [("Owls", ""), ("Thieves", "Owls")]
+
+
+def test_samples_are_nobody_s_own_even_before_they_are_entered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    owners = entries.sample_owners()
+    small = [path for path in SAMPLES.glob("coffee-*.inr") if path.stat().st_size <= challenge.LIMIT]
+    assert len(owners) == len(small) == 5
+    assert set(entries.SAMPLES) < set(owners.values())
+
+
+def test_a_sample_entered_as_one_s_own_counts_for_the_sample(board: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    owner = {entries.measured(sample_file(BEST)).pixels: "sample file, COOL-CHIC"}
+    monkeypatch.setattr(entries, "sample_owners", lambda: owner)
+    assert score(sample_file(BEST), "Thieves").copy_of == "sample file, COOL-CHIC"
+    assert score(rearranged(sample_file(BEST))[0], "Thieves").copy_of == "sample file, COOL-CHIC"
+    assert score(sample_file(BEST), "sample file, COOL-CHIC").counts
+    assert [entry.team for entry in leaderboard() if entry.counts] == ["sample file, COOL-CHIC"]
+
+
+ENTER = """
+import sys
+from pathlib import Path
+from tutorial_lib.course.challenge import score
+print("ready", flush=True)
+sys.stdin.readline()  # all at once
+score(Path(sys.argv[1]).read_bytes(), sys.argv[2])
+"""
+
+
+def test_six_teams_enter_at_once(board: Path) -> None:
+    files = sorted(path for path in SAMPLES.glob("coffee-*.inr") if path.stat().st_size <= challenge.LIMIT)[:5]
+    teams = {f"team {index}": files[index % len(files)] for index in range(6)}
+    run = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    started = [subprocess.Popen([sys.executable, "-c", ENTER, str(file), team], **run) for team, file in teams.items()]
+    for process in started:
+        assert process.stdout.readline() == "ready\n"
+    for process in started:
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    for process in started:
+        _, said = process.communicate(timeout=240)
+        assert process.returncode == 0, said
+    assert sorted(row["team"] for row in json.loads(board.read_text())["entries"]) == sorted(teams)
+    assert not list(board.parent.rglob("*.tmp")) and len(leaderboard()) == 6
+
+
+def test_who_waits_too_long_is_told(board: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from filelock import FileLock
+
+    score(sample_file(BEST), "Foxes")
+    monkeypatch.setattr(challenge, "PATIENCE", 0.1)
+    with FileLock(challenge.file_of("x").with_name("lock")):
+        with pytest.raises(ChallengeError, match=r"28\.82 dB, but it can't be entered.*lock"):
+            score(sample_file(WORSE), "Owls")
+        assert [entry.team for entry in leaderboard()] == ["Foxes"]  # to look is always possible
+    assert score(sample_file(WORSE), "Owls").counts
+
+
+def test_the_second_prize_goes_by_another_judge(board: Path) -> None:
+    assert challenge.second_prize([]) is None
+    score(sample_file(BEST), "Foxes")
+    score(sample_file(WORSE), "Owls")
+    best = max(leaderboard(), key=lambda entry: entry.ssimulacra2)
+    assert challenge.second_prize(leaderboard()) == best
+    assert f"SSIMULACRA 2, would go to {best.team}" in board_text(leaderboard())
 
 
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
         ({"psnr": 45.0}, "says 45.00 dB, the file 28.82 dB"),
-        ({"psnr": float("nan")}, "the file 28.82 dB"),
+        ({"psnr": float("nan")}, "says n/a dB, the file 28.82 dB"),
+        ({"psnr": float("inf")}, "says n/a dB, the file 28.82 dB"),
+        ({"psnr": None}, "says n/a dB, the file 28.82 dB"),
         ({"bytes": 900}, "says 900 bytes of coin, the file is 1,655"),
         ({"codec": "magic"}, "bytes of magic"),
         ({"sha256": "0" * 64}, "file is missing"),
@@ -271,6 +377,21 @@ def test_score_and_board_in_words_and_as_json(capsys: pytest.CaptureFixture[str]
     assert "it counts for them" in capsys.readouterr().out
     assert inr("board") == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[:2] for line in lines[1:]] == [["1", "Foxes"], ["2", "Owls"], ["–", "Thieves"]]
+    assert [line.split()[:2] for line in lines[1:-1]] == [["1", "Foxes"], ["2", "Owls"], ["–", "Thieves"]]
+    assert lines[-1].startswith("The second prize")
     assert inr("board", "--json") == 0
     assert [row["team"] for row in json.loads(capsys.readouterr().out)] == ["Foxes", "Owls", "Thieves"]
+
+
+def test_json_has_no_infinity(
+    board: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def no_constant(name: str) -> None:
+        raise AssertionError(name)
+
+    monkeypatch.setattr(metrics, "ssimulacra2", lambda *_: float("nan"))
+    (tmp_path / WORSE).write_bytes(sample_file(WORSE))
+    assert inr("score", str(tmp_path / WORSE), "--json") == 0
+    assert json.loads(capsys.readouterr().out, parse_constant=no_constant)["ssimulacra2"] is None
+    score(sample_file(WORSE), "Owls")
+    assert json.loads(board.read_text(), parse_constant=no_constant)["entries"][0]["ssimulacra2"] is None

@@ -288,3 +288,11 @@ def test_losses_stand_side_by_side_where_there_are_several(tmp_path: Path) -> No
     assert any("Panels of quality" in (image["alt"] or "") for image in page.of("img")) and "Losses" in page.text
     one = written(tmp_path / "one", [row for row in rows if row["loss"] == "mse"])
     assert "Losses" not in one.text
+
+
+def test_one_picture_is_no_lack_of_pictures(tmp_path: Path) -> None:
+    rows = [*line("jpeg", 25), *line("avif", 27)]
+    alone = written(tmp_path / "one", rows)
+    assert "One picture, so there are no means" in alone.text and "Fewer than two" not in alone.text
+    apart = written(tmp_path / "two", [*rows, *line("jpeg", 26, "kodak:23")])
+    assert "Fewer than two pictures have two rates" in apart.text

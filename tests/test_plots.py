@@ -6,19 +6,22 @@ import base64
 import io
 import re
 from pathlib import Path
+from typing import Any
 
 import codec_files
 import nbformat
 import numpy as np
 import pytest
 import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.text import Text
 from nbclient.exceptions import CellExecutionError
 from PIL import Image
 from torch import Tensor
 
 from tutorial_lib import codecs, images, plots, widgets
 from tutorial_lib.codecs.anatomy import parts
-from tutorial_lib.course import builder, sample_file
+from tutorial_lib.course import builder, labels, sample_file
 from tutorial_lib.lessons.n00_welcome.figures import journey
 
 
@@ -202,3 +205,45 @@ def test_an_exception_in_the_first_call_fails_the_run_and_a_later_one_is_shown(t
     source += "def f(a): return 1 // (a - 7)\nwidgets.explore(f, a=s)\ns.value = 7\n"
     shown = run(source).cells[0].outputs[1].data
     assert "ZeroDivisionError" in shown["text/html"]
+
+
+def boxes(axis: Any) -> list[np.ndarray]:
+    """Where the names beside points stand, in pixels."""
+    renderer = FigureCanvasAgg(axis.figure).get_renderer()
+    return [Text.get_window_extent(each, renderer).extents for each in axis.texts]
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_names_beside_points_meet_neither_each_other_nor_points_nor_lines(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    made, axis = plots.figure(9, 5.2)
+    axis.plot([0, 1, 2], [20, 30, 35], label="a line")
+    count = 3 + seed
+    middle = random.uniform(0.4, 1.6), random.uniform(24, 34)
+    points = {f"star {index}": tuple(middle + random.normal(size=2) * (0.06, 0.8)) for index in range(count)}
+    for place in points.values():
+        axis.plot(*place, "*", markersize=22)
+    axis.legend(loc="lower right")
+    labels.name_points(axis, points)
+    plots.show(made, "many stars")
+    found = boxes(axis)
+    assert len(found) == count
+    places = axis.transData.transform(list(points.values()))
+    for index, box in enumerate(found):
+        assert not any(labels._shared(box, other) for other in found[:index])
+        assert not ((places > box[:2]) & (places < box[2:])).all(1).any()
+        assert labels._shared(box, axis.get_window_extent().extents) > 0.95 * np.prod(box[2:] - box[:2])
+
+
+def test_names_at_the_ends_of_lines_keep_their_order_and_distance() -> None:
+    made, axis = plots.figure(9, 5)
+    axis.set(xlim=(0, 1), ylim=(20, 40))
+    heights = {"a": 30.0, "b": 30.1, "c": 30.05, "d": 21.0, "e": 39.9}
+    labels.name_ends(axis, {name: (height, "black") for name, height in heights.items()})
+    plots.show(made, "five names")
+    stand = {text.get_text(): box for text, box in zip(axis.texts, boxes(axis), strict=True)}
+    order = sorted(stand, key=lambda name: stand[name][1])
+    assert order == ["d", "a", "c", "b", "e"]
+    assert all(stand[low][3] <= stand[high][1] + 1 for low, high in zip(order, order[1:], strict=False))
+    middle = axis.transData.transform((1, 30.05))[1]
+    assert abs((stand["c"][1] + stand["c"][3]) / 2 - middle) < 4  # the others give way to both sides

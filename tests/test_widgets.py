@@ -171,3 +171,20 @@ def test_swipe_any_embeds_each_picture_once_and_exactly(coffee: Tensor) -> None:
     for some, words in (({"a": coffee}, "two pictures"), ({"a": coffee, "b": coffee[:, 1:]}, "one size")):
         with pytest.raises(ValueError, match=words):
             widgets.swipe_any(some)
+
+
+def test_a_picture_that_is_held_shows_the_original(coffee: Tensor) -> None:
+    shown = widgets.hold(coffee, {"A": 1 - coffee, "<b>": coffee / 2}, alt="a cup", zoom=3)
+    page = Elements(shown.html)
+    buttons = page.of("div", "role")
+    assert [button["aria-label"] for button in buttons] == ["A: hold to see original", "<b>: hold to see original"]
+    for begin, end in (("onpointerdown", "onpointerup"), ("onkeydown", "onkeyup"), ("onpointerdown", "onpointerleave")):
+        assert all("opacity=1" in button[begin] and "opacity=0" in button[end] for button in buttons)
+    first, *pairs = page.of("img")
+    assert len(pairs) == 4 and all("opacity:0" in each["style"] and each["src"] == first["src"] for each in pairs[1::2])
+    for data, picture in zip((first["src"], pairs[0]["src"], pairs[2]["src"]), (coffee, 1 - coffee, coffee / 2), strict=True):
+        found = np.asarray(Image.open(io.BytesIO(base64.b64decode(data.partition("base64,")[2]))).convert("RGB"))
+        assert np.array_equal(found, images.to_uint8(picture))
+    assert all(len(each["alt"]) >= 5 for each in page.of("img")) and "<script" not in shown.html
+    with pytest.raises(ValueError, match="one size"):
+        widgets.hold(coffee, {"A": coffee[:, 1:]})

@@ -109,27 +109,30 @@ def _sentence(error: Exception) -> str:
 
 
 def _run(options: argparse.Namespace) -> int:
-    if options.command == "challenge":
-        from tutorial_lib.course import challenge
-
-        return {"task": challenge.run_task, "score": challenge.run_score, "board": challenge.run_board}[options.part](options)
     if options.command == "doctor":  # runs where torch is missing, too
         return _doctor(options)
     # what libraries print meanwhile, as of downloads, is no part of the JSON
     with contextlib.redirect_stdout(sys.stderr if options.json else sys.stdout):
-        from tutorial_lib import commands
+        if options.command == "challenge":
+            from tutorial_lib.course import challenge
 
-        answer = getattr(commands, options.command)(options)
-    print(json.dumps(_finite(answer.facts), allow_nan=False) if options.json else answer.text)
+            answer = {"task": challenge.run_task, "score": challenge.run_score, "board": challenge.run_board}[options.part](
+                options
+            )
+        else:
+            from tutorial_lib import commands
+
+            answer = getattr(commands, options.command)(options)
+    print(json.dumps(finite(answer.facts), allow_nan=False) if options.json else answer.text)
     return answer.status
 
 
-def _finite(facts: Any) -> Any:
+def finite(facts: Any) -> Any:
     """JSON has no infinity and no NaN: null stands in their place; and a name that is no text is spelled out."""
     if isinstance(facts, dict):
-        return {name: _finite(fact) for name, fact in facts.items()}
+        return {name: finite(fact) for name, fact in facts.items()}
     if isinstance(facts, list | tuple):
-        return [_finite(fact) for fact in facts]
+        return [finite(fact) for fact in facts]
     if isinstance(facts, str):
         return facts.encode(errors="backslashreplace").decode()
     return None if isinstance(facts, float) and not math.isfinite(facts) else facts

@@ -112,6 +112,28 @@ def swipe_any(pictures: Mapping[str, Tensor], *, alt: str = "", zoom: float = 1)
     return Shown(body, f"Swipe between any two of {len(labels)} pictures: {', '.join(labels)}." + (f" {alt}" if alt else ""))
 
 
+def hold(original: Tensor, pictures: Mapping[str, Tensor], *, alt: str = "", zoom: float = 1) -> Shown:
+    """Pictures in a row, the original in front; one that is pressed shows the original in its place, as long as it is held.
+
+    Self-contained, as `swipe`; by pointer, finger, or the keyboard's space. The pictures are embedded without loss.
+
+    Args:
+        original: (3, H, W).
+        pictures: label to picture of the same size.
+        alt: what is to be seen, in a sentence; the labels are added.
+        zoom: enlarge all by this factor, pixels as squares.
+
+    Raises:
+        ValueError: different sizes.
+    """
+    if {each.shape for each in pictures.values()} - {original.shape}:
+        raise ValueError("hold needs pictures of one size")
+    labels, shown = ("original", *pictures), (original, *pictures.values())
+    found = _shown(labels, [exact_source(each) for each in shown], alt)
+    body = render("hold.html.jinja", pictures=found, width=round(original.shape[2] * zoom), squares=zoom > 1)
+    return Shown(body, f"Press and hold to see the original: {', '.join(pictures)}." + (f" {alt}" if alt else ""))
+
+
 def _shown(labels: Sequence[str], sources: Sequence[str], alt: str) -> list[dict[str, str]]:
     texts = [", ".join(filter(None, [label, alt])) for label in labels]
     return [{"label": label, "source": source, "text": text} for label, source, text in zip(labels, sources, texts, strict=True)]

@@ -7,12 +7,13 @@ Layout (integers little-endian; *varint* = LEB128, seven bits a byte, low bits f
     codec      1 byte   number in the registry of `tutorial_lib.codecs`
     height     varint   pixels
     width      varint   pixels
-    sections   1 byte   how many, then for each: kind (1 byte), length in bytes (varint)
+    sections   1 byte   how many, then for each: kind (1 byte), length in bytes (varint); kinds ascend
     bodies     the sections, in the same order, nothing between them
     checksum   4 bytes  CRC-32 of everything before it
 
 Version 1 is frozen: its files stay readable (``tests/golden``), and whatever they can't say will be another version.
-Version 0 has the same layout, and fewer laws for the weights (`parameters.pack_parameters`).
+Version 0 has the same layout, and fewer laws for the weights (`parameters.pack_parameters`). A container has one form alone, so
+that equal ones are equal bytes: sections in the order of their kinds, numbers as short as they can be.
 
 Header, section table and checksum take 20 to 30 bytes, and never more than 40. The checksum finds every accident (all
 single-byte changes, all truncations); it is no protection against somebody who wants to deceive, so every reader of a
@@ -51,7 +52,7 @@ class BitstreamError(ValueError):
 
 @dataclass(frozen=True)
 class Container:
-    """What an ``.inr`` file says: the codec's number, the picture's size in pixels, the sections by name."""
+    """What an ``.inr`` file says: the codec's number, the picture's size in pixels, the sections by name, in any order."""
 
     codec: int
     height: int
@@ -128,11 +129,12 @@ def write(container: Container) -> bytes:
     unknown = [name for name in container.sections if name not in SECTION_KINDS]
     if unknown:
         raise ValueError(f"no section is named {unknown[0]!r}; there are {', '.join(SECTION_KINDS)}")
+    sections = sorted((SECTION_KINDS[name], body) for name, body in container.sections.items())
     head = MAGIC + bytes([VERSION, container.codec]) + varint(container.height) + varint(container.width)
-    head += bytes([len(container.sections)])
-    for name, body in container.sections.items():
-        head += bytes([SECTION_KINDS[name]]) + varint(len(body))
-    data = head + b"".join(container.sections.values())
+    head += bytes([len(sections)])
+    for kind, body in sections:
+        head += bytes([kind]) + varint(len(body))
+    data = head + b"".join(body for _, body in sections)
     return data + zlib.crc32(data).to_bytes(_CHECKSUM_BYTES, "little")
 
 
@@ -163,6 +165,10 @@ def read(data: bytes) -> Container:
         kind, length = reader.byte(), reader.varint()
         if kind not in SECTION_NAMES or any(SECTION_NAMES[kind] == name for name, _ in table):
             raise BitstreamError(f"the section table names kind {kind}, unknown or twice")
+        if (
+            version > 0 and table and kind < SECTION_KINDS[table[-1][0]]
+        ):  # no writer of version 0 did so either, but it wasn't said
+            raise BitstreamError(f"section {SECTION_NAMES[kind]} stands behind {table[-1][0]}: another order than that of a file")
         table.append((SECTION_NAMES[kind], length))
     sections = {name: reader.take(length) for name, length in table}
     reader.take(_CHECKSUM_BYTES)

@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import matplotlib
-import numpy as np
 import torch
 from matplotlib.colors import LinearSegmentedColormap
 from torch import Tensor
 
 from tutorial_lib import codecs, images, metrics, plots
+from tutorial_lib.course import labels
 from tutorial_lib.course.session import sample_file
 
 _SIGNED = LinearSegmentedColormap.from_list("", [plots.ORANGE, "white", plots.BLUE])
@@ -78,7 +78,7 @@ def table(columns: Sequence[str], rows: Mapping[str, Sequence[str]], caption: st
     for name, row in rows.items():
         lines.append(f"{name}: " + ", ".join(f"{c} {v}" for c, v in zip(columns, row, strict=True)))
     page = f'<table style="font-size:1.1em">{title}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
-    return plots.Shown(page, "\n".join(lines))
+    return plots.Shown(f'<div style="overflow-x:auto">{page}</div>', "\n".join(lines))
 
 
 def compare(guess: float | str | None, truth: float | str, unit: str = "") -> str:
@@ -114,17 +114,19 @@ def plane(
     for (name, some), marker in zip(series.items(), plots.MARKERS, strict=False):
         axis.plot(*zip(*some, strict=True), marker=marker, label=name)
         texts.append(f"{name}: " + ", ".join(f"{quality:.1f} dB at {rate:.2f} bpp" for rate, quality in some) + ".")
-    look = {"marker": "*", "markersize": 22, "markeredgecolor": "black", "color": plots.YELLOW, "linestyle": "none"}
+    look = {"markersize": 22, "markeredgecolor": "black", "color": plots.YELLOW, "linestyle": "none", "zorder": 5}
+    # a star far below the curves, as after a quick run, would squash them: it sits at the edge and says where it belongs
+    floor = min(quality for some in series.values() for _, quality in some) - 3
+    shown = {}
     for name, (rate, quality) in stars.items():
-        axis.plot(rate, quality, zorder=5, **look)
-        # away from the first curve, so that no line crosses the name
-        above = quality > np.interp(rate, *zip(*next(iter(series.values())), strict=True))
-        placed = {"xytext": (-13, 5), "ha": "right"} if above else {"xytext": (13, -5), "va": "top"}
-        axis.annotate(name, (rate, quality), textcoords="offset points", fontweight="bold", **placed)
+        below = quality < floor
+        axis.plot(rate, max(quality, floor), marker="v" if below else "*", **look)
+        shown[f"{name}: {quality:.1f} dB" if below else name] = (rate, max(quality, floor))
         texts.append(f"Your star {name}: {quality:.1f} dB at {rate:.2f} bpp.")
     axis.set(xlabel="bits per pixel", ylabel="PSNR (dB)", title=title)
     axis.set_xlim(left=0)
     axis.legend(loc="lower right")
+    labels.name_points(axis, shown, fontweight="bold")
     return plots.show(made, " ".join(texts))
 
 
@@ -136,7 +138,7 @@ def coffee_plane(
     Args:
         stars: name to (bits per pixel, dB).
         original: (3, 100, 150).
-        lines: name to codec; names of stars keep clear of the first.
+        lines: name to codec.
     """
     encoded = {
         "jpeg": lambda codec: [codec.encode(original, quality=quality) for quality in (5, 10, 20, 30, 40, 50, 60, 70)],

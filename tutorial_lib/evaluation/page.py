@@ -120,6 +120,7 @@ def write_page(
         ],
         settings=_settings(rows),
         runs=_runs(rows),
+        pictures=len(_names(rows)),
         shared_names=[name for name in _names(rows) if name in shared],
         shared=shared,
         anchor=anchor,

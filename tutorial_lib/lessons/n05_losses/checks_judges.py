@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from itertools import combinations
+from typing import Any
 
 from tutorial_lib import metrics
 from tutorial_lib.course.comparing import Random
@@ -47,11 +48,20 @@ DECIBELS = Exercise(
                     ),
                 ),
                 Mistake(
-                    "20 in front is for amplitudes. 1 − v is counted as errors squared are: 10.",
+                    "20 in front (or a square of 1 − v) is for amplitudes. 1 − v is counted as errors squared are: 10.",
                     like=lambda v: -20 * math.log10(1 - v),
                 ),
                 Mistake("`math.log` is the natural logarithm: `math.log10`.", like=lambda v: -10 * math.log(1 - v)),
                 Mistake("the 10 in front is missing: these are bels.", like=lambda v: -math.log10(1 - v)),
+                Mistake("`math.log2` is the logarithm to base 2: `math.log10`.", like=lambda v: -10 * math.log2(1 - v)),
+                Mistake(
+                    "the root is taken of 1 − v: it is counted as errors squared are, as it stands.",
+                    like=lambda v: -5 * math.log10(1 - v),
+                ),
+                Mistake(
+                    "that is the ratio of v and 1 − v: only what is missing counts, 1 − v.",
+                    like=lambda v: 10 * math.log10(v / (1 - v)),
+                ),
             ),
         ),
         Check(
@@ -63,6 +73,10 @@ DECIBELS = Exercise(
                     "or less fails: give `math.inf` then.",
                     error="ValueError|ZeroDivisionError",
                     when=lambda yours, target, v: math.isnan(yours),
+                ),
+                Mistake(
+                    "a perfect copy is infinitely good, not infinitely bad: plus, `math.inf`.",
+                    when=lambda yours, target, v: yours == -math.inf,
                 ),
                 Mistake(
                     "a perfect copy gets a finite number: its distance is 0, so it is infinitely good, `math.inf`.",
@@ -111,20 +125,54 @@ _WRONG_AGREEMENTS: tuple[tuple[str, Callable[[str, str], float]], ...] = (
     (_TOO_MUCH, lambda first, second: agreement(first, second) * math.comb(len(first), 2) / len(first) ** 2),
     (_TOO_MUCH, lambda first, second: agreement(first, second) / 2),
     (
+        "divided by the number of letters: n letters make n·(n − 1)/2 pairs.",
+        lambda first, second: agreement(first, second) * math.comb(len(first), 2) / len(first),
+    ),
+    (
+        "the letters next to each other in one ranking are looked for side by side in the other: a pair agrees as soon as its "
+        "better letter stands farther in front, however far.",
+        lambda first, second: sum(a + b in second for a, b in combinations(first, 2)) / math.comb(len(first), 2),
+    ),
+    (
+        "the pairs are taken in the alphabet's order, so `first` has no say: `combinations(first, 2)`.",
+        lambda first, second: agreement("".join(sorted(first)), second),
+    ),
+    (
+        "this is 1 for all rankings: are the pairs compared with the ranking that they come from, or without their order?",
+        lambda first, second: 1.0,
+    ),
+    (
+        "pair number k of one ranking is compared with pair number k of the other: look each pair's letters up, by "
+        "`second.index(letter)`.",
+        lambda first, second: (
+            sum(map(str.__eq__, *(map("".join, combinations(each, 2)) for each in (first, second)))) / math.comb(len(first), 2)
+        ),
+    ),
+    ("per cents are not wanted: a share from 0 to 1.", lambda first, second: 100 * agreement(first, second)),
+    (
+        "each pair is counted in both orders, and then every second one agrees: ½ for all rankings. "
+        "`combinations` gives each pair once.",
+        lambda first, second: 0.5,
+    ),
+    (
         "divided by ten, whatever the number of letters: five make ten pairs, n make n·(n − 1)/2.",
         lambda first, second: agreement(first, second) * math.comb(len(first), 2) / 10,
     ),
 )
 
 
-def _rankings(random: Random) -> tuple[str, str]:
-    """Two rankings for which every wrong answer gives a number of its own."""
-    while True:
-        letters = "ABCDEFGH"[: random.randint(6, 8)]
-        first, second = ("".join(random.sample(letters, len(letters))) for _ in range(2))
-        found = [agreement(first, second), *(wrong(first, second) for _, wrong in _WRONG_AGREEMENTS)]
-        if min(abs(a - b) for a, b in combinations(found, 2)) > 1e-2:
-            return first, second
+def _rankings(random: Random) -> tuple[Any, ...]:
+    """Pairs of rankings, so many that no two wrong answers give the same numbers."""
+    pairs = []
+    for count in (5, 6, 7, 8, 5, 6):
+        letters = "ABCDEFGH"[:count]
+        pairs.append(tuple("".join(random.sample(letters, count)) for _ in range(2)))
+    return tuple(pairs)
+
+
+def _each(answer: Callable[[str, str], Any], *pairs: tuple[str, str]) -> dict[str, Any]:
+    """What an answer says of each pair of rankings."""
+    return {f"{first}, {second}": answer(first, second) for first, second in pairs}
 
 
 def _equal_or_reversed(random: Random) -> tuple[str, str]:
@@ -142,7 +190,14 @@ AGREEMENT = Exercise(
         Check(
             "right for random rankings",
             inputs=_rankings,
-            mistakes=tuple(Mistake(message, like=wrong) for message, wrong in _WRONG_AGREEMENTS),
+            call=_each,
+            mistakes=(
+                Mistake(
+                    "nothing is left to count: `combinations` can be gone through once. Make a list of it first.",
+                    error="ZeroDivisionError",
+                ),
+                *(Mistake(message, like=wrong) for message, wrong in _WRONG_AGREEMENTS),
+            ),
         ),
         Check("1 for equal rankings, 0 for reversed ones", inputs=_equal_or_reversed),
     ),

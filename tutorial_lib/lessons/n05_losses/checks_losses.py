@@ -12,7 +12,7 @@ from pytorch_msssim import ssim
 from torch import Tensor
 
 from tutorial_lib import losses, metrics
-from tutorial_lib.course.comparing import Random, slope, slopes
+from tutorial_lib.course.comparing import Random, same, slope, slopes
 from tutorial_lib.course.exercises import Check, Exercise, Mistake
 
 # ---------------------------------------------------------------------------------------------- what losses are tried on
@@ -62,6 +62,11 @@ _NOT_A_MEAN = Mistake(
     when=lambda yours, target, *_: yours.ndim > 0,
 )
 
+_PLAIN = Mistake(
+    "it is a plain number, and has no gradient that a fit could follow: leave out `.item()` or `float(…)`.",
+    when=lambda yours, target, *_: isinstance(yours, float),
+)
+
 LOG_COSH = Exercise(
     id="05.1",
     title="LogCosh",
@@ -74,6 +79,32 @@ LOG_COSH = Exercise(
             inputs=_moderate,
             mistakes=(
                 _NOT_A_MEAN,
+                _PLAIN,
+                Mistake(
+                    "this is the loss of one number, the mean difference, in which bright and dark cancel: first log cosh of "
+                    "each d, then the mean.",
+                    like=lambda prediction, target: losses.log_cosh((prediction - target).mean(), target.new_zeros(())),
+                ),
+                Mistake(
+                    "the logarithm is missing: this is the mean of cosh d.",
+                    like=_log_cosh_like(torch.cosh),
+                ),
+                Mistake(
+                    "the sign is turned: a loss grows with the error.",
+                    like=lambda prediction, target: -losses.log_cosh(prediction, target),
+                ),
+                Mistake(
+                    "that is d²/2, which log cosh d comes near where d is small. Far off it is |d| − ln 2.",
+                    like=_log_cosh_like(lambda d: d.square() / 2),
+                ),
+                Mistake(
+                    "that is Huber's loss, d²/2 and then |d| − ½: alike in form, but another one.",
+                    like=_log_cosh_like(lambda d: F.smooth_l1_loss(d, torch.zeros_like(d), reduction="none")),
+                ),
+                Mistake(
+                    "ln 2 is added instead of subtracted: where nothing is wrong, at d = 0, the loss should be 0.",
+                    like=_log_cosh_like(lambda d: d + F.softplus(-2 * d) + math.log(2)),
+                ),
                 Mistake(
                     "that is the formula as printed, 2d + log cosh d: the sign inside of softplus has to change.",
                     like=_log_cosh_like(lambda d: d + F.softplus(2 * d) - math.log(2)),
@@ -155,18 +186,48 @@ def _measured(prediction: Tensor, target: Tensor) -> float:
     return 1 - metrics.ssim(prediction, target)
 
 
+def _apart(random: Random) -> tuple[Any, ...]:
+    """`_pictures` for which a measured SSIM, rounded to 8 bits, differs from one that is clamped and nothing else."""
+    while True:
+        prediction, target = _pictures(random)
+        if abs(_measured(prediction, target) - float(1 - _similarity(prediction.clamp(0, 1), target))) > 3e-5:
+            return prediction, target
+
+
 def _measured_one(plain: Callable[[Tensor, Tensor], Tensor], weight: float, alpha: float) -> Mistake:
-    """A measured SSIM may pass for right until the gradient is looked at."""
+    """A measured SSIM may pass for right until the gradient is looked at. Another slip that comes near isn't meant."""
+    wrong = _sum_like(plain, weight, alpha, _measured)
     return Mistake(
         "`metrics.ssim` is for measuring: it rounds to 8 bits, and no gradient comes back through it. Take the `ssim` of "
         "pytorch_msssim.",
-        like=_sum_like(plain, weight, alpha, _measured),
+        when=lambda yours, target, prediction, original: same(yours, _of_kind(yours, wrong, prediction, original), 1e-6),
     )
+
+
+def _of_kind(yours: Tensor, loss: Callable[[Tensor, Tensor], Tensor], prediction: Tensor, target: Tensor) -> Tensor:
+    """A loss's value or its gradient, whichever it is to be compared with."""
+    return _push(loss, prediction, target) if yours.ndim else loss(prediction, target)
 
 
 def _structure_mistakes(plain: Callable[[Tensor, Tensor], Tensor], weight: float, alpha: float) -> tuple[Mistake, ...]:
     """What can go wrong with the SSIM in a sum."""
     return (
+        Mistake(
+            "the term with the SSIM is missing.",
+            like=lambda prediction, target: weight * plain(prediction, target),
+        ),
+        Mistake(
+            "only the term with the SSIM is there: add the loss of the pixels.",
+            like=lambda prediction, target: alpha * (1 - _similarity(prediction, target)),
+        ),
+        Mistake(
+            "the losses of the pixels are added up: take their mean, or the SSIM isn't heard.",
+            like=_sum_like(lambda prediction, target: plain(prediction, target) * prediction.numel(), weight, alpha),
+        ),
+        Mistake(
+            "the 1 is in front of the whole sum: it belongs to the SSIM alone, 1 − SSIM.",
+            like=lambda prediction, target: 1 - weight * plain(prediction, target) - alpha * _similarity(prediction, target),
+        ),
         Mistake(
             "SSIM is 1 where pictures are equal, and a loss should be 0 there: take 1 − SSIM.",
             like=_sum_like(plain, weight, alpha, _similarity),
@@ -179,7 +240,6 @@ def _structure_mistakes(plain: Callable[[Tensor, Tensor], Tensor], weight: float
             "SSIM takes these colours for numbers from 0 to 255, for which all are nearly black: `data_range=1.0`.",
             like=_sum_like(plain, weight, alpha, lambda p, t: 1 - _similarity(p, t, data_range=255.0)),
         ),
-        _measured_one(plain, weight, alpha),
         Mistake(
             "`ssim` wants batches, (1, 3, height, width): `prediction[None]` and `target[None]`.",
             error="4-d or 5-d",
@@ -198,18 +258,47 @@ def _finite_slope(loss: Callable[[Tensor, Tensor], Tensor], prediction: Tensor, 
     return bool(slopes(loss(prediction.requires_grad_(), target), {"the prediction": prediction}))
 
 
+_FINITE = Check(
+    "its gradient is finite where a pixel is right",
+    inputs=_half_right,
+    call=_finite_slope,
+    mistakes=(
+        Mistake(
+            "where a pixel is right already, d = 0, the gradient is NaN: the root of d² has no slope there. `.abs()` "
+            "gives the same number, and 0 for a slope.",
+            error="NaN or infinite",
+        ),
+    ),
+)
+
+
 def _compound(plain: Callable[[Tensor, Tensor], Tensor], weight: float, alpha: float, own: tuple[Mistake, ...]):
     """The checks of a loss with an SSIM term: value, gradient, and a gradient where there is nothing to mend."""
     clamped = Mistake(
         "the prediction is clamped: where it is darker than black or brighter than white, no gradient pulls it back.",
-        like=lambda prediction, target: _sum_like(plain, weight, alpha)(prediction.clamp(0, 1), target),
+        like=(
+            lambda prediction, target: _sum_like(plain, weight, alpha)(prediction.clamp(0, 1), target),
+            _sum_like(lambda p, t: plain(p.clamp(0, 1), t), weight, alpha),
+        ),
+    )
+    half_clamped = Mistake(
+        "the SSIM gets a clamped prediction: it then can't pull back what is darker than black or brighter than white.",
+        like=_sum_like(plain, weight, alpha, lambda p, t: 1 - _similarity(p.clamp(0, 1), t)),
     )
     return (
         Check(
             "right for random pictures",
-            inputs=_pictures,
+            inputs=_apart if alpha > 0.1 else _pictures,
             tolerance=2e-5,
-            mistakes=(_NOT_A_MEAN, clamped, *own, *_structure_mistakes(plain, weight, alpha)),
+            mistakes=(
+                _NOT_A_MEAN,
+                _PLAIN,
+                _measured_one(plain, weight, alpha),
+                clamped,
+                half_clamped,
+                *own,
+                *_structure_mistakes(plain, weight, alpha),
+            ),
         ),
         Check(
             "its gradient, too",
@@ -218,25 +307,18 @@ def _compound(plain: Callable[[Tensor, Tensor], Tensor], weight: float, alpha: f
             tolerance=1e-3,
             mistakes=(
                 Mistake(
-                    "no gradient comes back from the SSIM: it is detached, or made a plain number.",
+                    "no gradient comes back from the SSIM: is it detached, rounded, or made a plain number?",
                     like=_sum_like(plain, weight, alpha, lambda p, t: 1 - _similarity(p.detach(), t)),
+                ),
+                Mistake(
+                    "no gradient comes back from the loss of the pixels: is it detached, or made a plain number?",
+                    like=_sum_like(lambda p, t: plain(p.detach(), t), weight, alpha),
                 ),
                 Mistake("no gradient comes back: is there a `detach()`, `.item()` or `torch.no_grad()`?", error="no gradient"),
                 _measured_one(plain, weight, alpha),
             ),
         ),
-        Check(
-            "its gradient is finite where a pixel is right",
-            inputs=_half_right,
-            call=_finite_slope,
-            mistakes=(
-                Mistake(
-                    "where a pixel is right already, d = 0, the gradient is NaN: the root of d² has no slope there. `.abs()` "
-                    "gives the same number, and 0 for a slope.",
-                    error="NaN or infinite",
-                ),
-            ),
-        ),
+        _FINITE,
     )
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import getpass
 import html
+import platform
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -10,9 +12,9 @@ from dataclasses import dataclass, field
 import matplotlib
 from torch import Tensor
 
-from tutorial_lib import codecs, images, metrics, plots
+from tutorial_lib import codecs, images, metrics, plots, widgets
 from tutorial_lib.course.drawing import table
-from tutorial_lib.lessons.n05_losses.figures import LOOKS, lpips, lpips_remark, number
+from tutorial_lib.lessons.n05_losses.figures import LOOKS, SAVED_LPIPS, lpips, lpips_remark, number
 
 PARTS = {
     "eye": (44, 86, 62, 78),
@@ -38,16 +40,24 @@ class BlindTest:
         return dict(self._names)
 
     def look(self, part: str) -> plots.Shown:
-        """One of `PARTS` of all of them, and of the original."""
-        shown = {"original": self.original} | self.decoded
-        crops = [images.crop(picture, *PARTS[part]) for picture in shown.values()]
-        return plots.pictures(crops, list(shown), zoom=1 if part == "all" else 3, alt=f"Chelsea the cat, {part}")
+        """One of `PARTS` of all of them; one that is held down shows the original in its place."""
+        original, *crops = (images.crop(each, *PARTS[part]) for each in (self.original, *self.decoded.values()))
+        shown = dict(zip(self.decoded, crops, strict=True))
+        return widgets.hold(original, shown, zoom=1 if part == "all" else 3, alt=f"Chelsea the cat, {part}")
+
+
+def reader() -> str:
+    """Who reads, as far as a machine can know: the same each time, and another for a neighbour."""
+    try:
+        return f"{getpass.getuser()} on {platform.node()}"
+    except (OSError, KeyError, ImportError):  # a user without a name
+        return platform.node()
 
 
 def blind_test(files: Mapping[str, bytes], original: Tensor) -> BlindTest:
-    """Files by their loss's name, decoded, in an order that tells nothing."""
+    """Files by their loss's name, decoded, in the reader's own order: neighbours can't tell each other which is which."""
     names = list(files)
-    random.Random("which is which").shuffle(names)
+    random.Random(f"which is which, {reader()}").shuffle(names)
     letters = dict(zip("ABCDEFGH", names, strict=False))
     decoded = {letter: codecs.decode(files[name]).cpu() for letter, name in letters.items()}
     rates = {letter: metrics.bits_per_pixel(files[name], original) for letter, name in letters.items()}
@@ -58,13 +68,18 @@ Judgement = dict[str, dict[str, float | None]]
 
 
 def judge(test: BlindTest, decibels: Callable[[float], float]) -> Judgement:
-    """PSNR, MS-SSIM in dB and LPIPS of each letter; None where LPIPS is not to be had."""
+    """PSNR, MS-SSIM in dB and LPIPS of each letter; without its weights the LPIPS that was saved, None where there is none."""
     pairs = {letter: (picture, test.original) for letter, picture in test.decoded.items()}
     return {
         "PSNR (dB)": {letter: metrics.psnr(*pair) for letter, pair in pairs.items()},
         "MS-SSIM (dB)": {letter: decibels(metrics.ms_ssim(*pair)) for letter, pair in pairs.items()},
-        "LPIPS (less is better)": {letter: lpips(*pair) for letter, pair in pairs.items()},
+        "LPIPS (less is better)": {letter: _lpips(test, letter) for letter in pairs},
     }
+
+
+def _lpips(test: BlindTest, letter: str) -> float | None:
+    measured = lpips(test.decoded[letter], test.original)
+    return SAVED_LPIPS.get(test.names()[letter]) if measured is None else measured
 
 
 def ranking(values: Mapping[str, float | None], less_is_better: bool = False) -> str | None:
@@ -80,7 +95,7 @@ def judges_table(test: BlindTest, judgement: Judgement, owner: str) -> plots.Sho
     for letter in test.decoded:
         values = [number(some[letter], 3 if "LPIPS" in name else 2) for name, some in judgement.items()]
         rows[letter] = (f"{test.rates[letter]:.3f}", *values)
-    caption = f"whole pictures; decibels: {owner}. {lpips_remark(test.original)}".strip()
+    caption = f"whole pictures; decibels: {owner}. {lpips_remark(test.original, saved=True)}".strip()
     return table(["bits per pixel", *judgement], rows, caption)
 
 

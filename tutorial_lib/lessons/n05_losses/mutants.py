@@ -42,6 +42,23 @@ def cut_off(prediction, target):
     return torch.log(torch.cosh((prediction - target).clamp(-80, 80))).mean()
 
 
+def mean_first(prediction, target):
+    d = (prediction - target).mean()
+    return d + F.softplus(-2 * d) - math.log(2)
+
+
+def without_log(prediction, target):
+    return torch.cosh(prediction - target).mean()
+
+
+def plain_number(prediction, target):
+    return losses.log_cosh(prediction, target).item()
+
+
+def huber(prediction, target):
+    return F.smooth_l1_loss(prediction, target)
+
+
 # ------------------------------------------------------------------------------------------------ 05.2, 05.3
 
 
@@ -80,6 +97,22 @@ def l1_rooted(prediction, target):
 def l1_clamped(prediction, target):
     prediction = prediction.clamp(0, 1)
     return 0.8 * (prediction - target).abs().mean() + 0.2 * structure(prediction, target)
+
+
+def l1_of_clamped_similarity(prediction, target):
+    return 0.8 * (prediction - target).abs().mean() + 0.2 * structure(prediction.clamp(0, 1), target)
+
+
+def l1_plain_number(prediction, target):
+    return 0.8 * (prediction - target).abs().mean().item() + 0.2 * structure(prediction, target)
+
+
+def l1_one_in_front(prediction, target):
+    return 1 - (0.8 * (prediction - target).abs().mean() + 0.2 * ssim(prediction[None], target[None], data_range=1.0))
+
+
+def l1_summed(prediction, target):
+    return 0.8 * (prediction - target).abs().sum() + 0.2 * structure(prediction, target)
 
 
 def log_cosh_detached(prediction, target):
@@ -133,6 +166,10 @@ def perfect_fails(similarity):
     return -10 * math.log10(1 - similarity)
 
 
+def infinitely_bad(similarity):
+    return -10 * math.log10(1 - similarity) if similarity < 1 else -math.inf
+
+
 def held_above(similarity):
     return -10 * math.log10(max(1 - similarity, 1e-12))
 
@@ -166,6 +203,25 @@ def always_ten(first, second):
     return sum(second.index(a) < second.index(b) for a, b in combinations(first, 2)) / 10
 
 
+def by_letters(first, second):
+    return sum(second.index(a) < second.index(b) for a, b in combinations(first, 2)) / len(first)
+
+
+def with_itself(first, second):
+    pairs = list(combinations(second, 2))
+    return sum(second.index(a) < second.index(b) for a, b in pairs) / len(pairs)
+
+
+def side_by_side(first, second):
+    pairs = list(combinations(first, 2))
+    return sum(a + b in second for a, b in pairs) / len(pairs)
+
+
+def pair_by_pair(first, second):
+    pairs = list(combinations(first, 2))
+    return sum(one == other for one, other in zip(pairs, combinations(second, 2), strict=True)) / len(pairs)
+
+
 def each_twice(first, second):
     found = [first.index(a) < first.index(b) and second.index(a) < second.index(b) for a in first for b in first if a != b]
     return sum(found) / len(found)
@@ -179,6 +235,10 @@ MUTANTS = {
         "no mean": (not_a_mean, ".mean()"),
         "two branches": (two_branches, "gradient is NaN"),
         "cut off": (cut_off, "cut off"),
+        "mean first": (mean_first, "bright and dark cancel"),
+        "no logarithm": (without_log, "logarithm is missing"),
+        "plain number": (plain_number, "plain number"),
+        "Huber": (huber, "Huber"),
     },
     "05.2": {
         "SSIM for 1 − SSIM": (l1_similar, "take 1 − SSIM"),
@@ -189,6 +249,10 @@ MUTANTS = {
         "root of the square": (l1_rooted, "root of d²"),
         "clamped": (l1_clamped, "prediction is clamped"),
         "measured SSIM": (l1_measured, "metrics.ssim"),
+        "clamped for SSIM alone": (l1_of_clamped_similarity, "SSIM gets a clamped"),
+        "|d| without gradient": (l1_plain_number, "from the loss of the pixels"),
+        "1 in front": (l1_one_in_front, "in front of the whole sum"),
+        "summed": (l1_summed, "added up"),
     },
     "05.3": {
         "weight for log cosh": (log_cosh_weighted, "here it has none"),
@@ -206,6 +270,7 @@ MUTANTS = {
         "natural logarithm": (natural, "log10"),
         "perfect copy fails": (perfect_fails, "logarithm of 0"),
         "perfect copy is finite": (held_above, "finite number"),
+        "minus infinity": (infinitely_bad, "not infinitely bad"),
     },
     "05.5": {
         "same place": (same_place, "same letter"),
@@ -215,5 +280,9 @@ MUTANTS = {
         "disagreement": (disagreement, "disagree"),
         "always ten": (always_ten, "divided by ten"),
         "each pair twice": (each_twice, "too much"),
+        "by letters": (by_letters, "number of letters"),
+        "with itself": (with_itself, "1 for all rankings"),
+        "side by side": (side_by_side, "side by side"),
+        "pair by pair": (pair_by_pair, "pair number k"),
     },
 }

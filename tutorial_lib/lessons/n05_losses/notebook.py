@@ -10,7 +10,7 @@
 # | **You will** | tell losses by their slopes, mend a formula, fit with your own loss, judge five files blind |
 # | **Time** | 35 minutes, 21 of them for five exercises |
 # | **In a three-hour workshop** | 15 minutes: 05.1 and 05.2; pass over what "may be skipped" |
-# | **You need** | a little PyTorch; no earlier notebook, nothing to download |
+# | **You need** | a little PyTorch; no earlier notebook. For one of the judges, LPIPS, weights of 5 MB; saved numbers stand in |
 
 # %%
 import math
@@ -44,13 +44,13 @@ torch.set_num_threads(1)  # networks as small as these gain nothing from more
 # them their slopes: how hard each one pulls at the pixel.
 #
 # **Which one is $|d|$, which $d^2$, which $\log \cosh d$?** And which of them would rather have ten pixels a little wrong
-# than one pixel badly wrong?
+# than one pixel badly wrong? Write three letters, "ABC" say, for $|d|$, $d^2$ and $\log \cosh d$ in this order.
 
 # %%
 figures.strangers_figure()
 
 # %%
-my_match = None  # three letters, for |d|, d² and log cosh d in this order: "ABC", say
+my_match = None
 
 print("|d|, d² and log cosh d are", figures.match(my_match))
 
@@ -175,22 +175,24 @@ terms = {"l1": losses.l1, "mse": losses.mse, "log-cosh": log_cosh, "1 − SSIM":
 figures.forgiveness_figure(versions, face, terms, f"What each one minds (log cosh: {label(log_cosh)})")
 
 # %% [markdown]
-# To the three on the left, all four are much the same. SSIM forgives the brightness almost entirely, and noise not at
-# all. That is not yet how you see, but it is nearer.
+# MSE and log cosh find all four alike: they were made so. L1 minds the brightness a third more than the others, since every
+# pixel is off there. SSIM forgives the brightness almost entirely, and noise not at all. That is not yet how you see, but it
+# is nearer.
 #
 # ### 05.2 L1+SSIM (4 min)
 #
 # SSIM alone would let colours drift. So the paper adds a part of it to a loss of pixels:
 #
 # $$0.8 \cdot \text{mean of } |d| \; + \; 0.2 \cdot (1 - \mathrm{SSIM})$$
+#
+# For the SSIM take `ssim(a, b, data_range=…)` of pytorch_msssim. It wants batches, (1, 3, H, W), and to know how far colours
+# go: here from 0 to 1.
 
 
 # %%
 @exercise("05.2")
 def l1_ssim(prediction, target):
     """0.8 · L1 + 0.2 · (1 − SSIM) of two pictures (3, H, W) of colours from 0 to 1."""
-    # ssim(a, b, data_range=…) of pytorch_msssim takes batches, (1, 3, H, W), and gives the SSIM.
-    # data_range is how far colours go: here from 0 to 1.
     ### BEGIN SOLUTION
     similarity = ssim(prediction[None], target[None], data_range=1.0)
     return 0.8 * (prediction - target).abs().mean() + 0.2 * (1 - similarity)
@@ -235,7 +237,7 @@ hint("05.3")
 # ## Fit with it
 #
 # The library knows losses by name, and takes yours as well. So here are two fits of the cup of coffee of notebooks 02 to
-# 04: same codec, same steps, same rate to within 5 %. One minimizes $d^2$, one *your* L1+SSIM. (About a minute.)
+# 04: same codec, same steps, each within 5 % of 0.9 bits per pixel. One minimizes $d^2$, one *your* L1+SSIM. (About a minute.)
 #
 # **Which of the two will have the higher PSNR?**
 
@@ -258,6 +260,26 @@ widgets.swipe(*mine.values(), tuple(mine), alt="a cup of coffee with a spoon", z
 # The first fit is better at what it minimized, and so is the second: each is the winner by its own measure. (LPIPS is a
 # judge that neither of them has met. More of it below.)
 #
+# A cell to play in: no check looks at this loss. **What will happen to the colours with `alpha = 1`?** Set `go` to `True`.
+
+# %%
+alpha, go = 1.0, False
+
+
+def other_loss(prediction, target):
+    return (1 - alpha) * losses.l1(prediction, target) + alpha * losses.ssim_loss(prediction, target)
+
+
+def other_fit():
+    losses.LOSSES["my other loss"] = other_loss
+    data = codec.encode(coffee, bpp=0.9, loss="my other loss", iterations=steps, progress=False)
+    both = mine["my l1+ssim"], codecs.decode(data).cpu()
+    return widgets.swipe(*both, ("α = 0.2", f"α = {alpha}"), alt="a cup of coffee", zoom=4)
+
+
+other_fit() if go else None
+
+# %% [markdown]
 # Your file goes to the plane of the earlier notebooks, too. The plane shows PSNR, and your file did not fight for that.
 
 # %%
@@ -270,16 +292,19 @@ drawing.coffee_plane(stars, coffee, {"latent grids, mse": "coolchic-small", "JPE
 # %% [markdown]
 # ## Three faults, by name
 #
-# Before you judge, know what to look for. Each pair has an arrow at the same place. **What happened there?**
+# Before you judge, know what to look for. Each pair has an arrow at the same place, the original above. **What happened there,
+# in A, in B, in C?** (In one of them something is gone. In another something is there that wasn't; its contrast is raised, above
+# and below, so that you can see it.)
 
 # %%
 figures.faults_figure(figures.faults())
 
 # %% [markdown]
-# - **Over-smoothing**: texture is gone, though edges are sharp. Fine fur costs many bits, and a squared error as small as its
-#   contrast is cheap.
-# - **Ringing**: waves run along an edge, where nothing was. A sum of smooth waves can't stop at once.
-# - **Aliasing**: a fine line breaks into steps and dots. Here a network was asked for fewer pixels than it had learned: it
+# - **A, over-smoothing**: texture is gone, though edges are sharp. Fine fur costs many bits, and a squared error as small as its
+#   contrast is cheap. (Latent grids, fitted with MSE.)
+# - **B, ringing**: waves run along an edge, where nothing was. A sum of smooth waves can't stop at once. (COIN, a network of
+#   sines.)
+# - **C, aliasing**: a fine line breaks into steps and dots. Here a SIREN was asked for fewer pixels than it had learned: it
 #   gives the colour *at* the middle of each pixel, not the mean over the pixel.
 #
 # MSE over-smooths because it may. Ringing and aliasing are the network's own doing, and no loss forbids them.
@@ -292,7 +317,9 @@ figures.faults_figure(figures.faults())
 # - **MS-SSIM**: SSIM on five scales, the picture halved from one to the next (Wang et al., 2003,
 #   [doi 10.1109/ACSSC.2003.1292216](https://doi.org/10.1109/ACSSC.2003.1292216)). Both sides need more than 160 pixels.
 # - **LPIPS**: how far the picture's features in a network for recognizing things are from the original's (Zhang et al.,
-#   2018, [arXiv 1801.03924](https://arxiv.org/abs/1801.03924)). 0 is a perfect copy.
+#   2018, [arXiv 1801.03924](https://arxiv.org/abs/1801.03924)). 0 is a perfect copy. That network has weights of its own, 5 MB,
+#   which this notebook doesn't download unasked: `metrics.lpips_network("squeeze", "cpu")` does. Without them you see saved
+#   numbers, and "n/a" for your own files.
 #
 # MS-SSIM has an odd scale. **Which step is larger: from 0.90 to 0.95, or from 0.990 to 0.995?**
 
@@ -333,9 +360,10 @@ for similarity in (0.90, 0.95, 0.99, 0.995, 1.0):
 # ## Judge blind
 #
 # Now you. Five files of Chelsea, made by this project with the five losses: the same codec (COOL-CHIC v1's networks), as
-# many steps, the same rate to within 2 %. They are decoded here and now. The letters tell nothing.
+# many steps, the same rate to within 3 %. They are decoded here and now. The letters tell nothing, and your neighbour has
+# others.
 #
-# **Which one is best? Which is worst?** Choose another part of the picture, too.
+# **Which one is best? Which is worst?** Press a picture and hold it: the original takes its place. Choose another part, too.
 
 # %%
 names = ("l1", "mse", "log-cosh", "log-cosh+ssim", "l1+ssim")
@@ -349,10 +377,11 @@ def look(part="eye"):
 widgets.explore(look, part=list(judges.PARTS))
 
 # %% [markdown]
-# Write your ranking down before you go on, the best first. You will see how good a judge you are, or how good they are.
+# Write your ranking down before you go on: five letters, the best first, "ABCDE" say. You will see how good a judge you are, or
+# how good they are.
 
 # %%
-my_ranking = None  # five letters, the best first: "ABCDE", say
+my_ranking = None
 
 # %% [markdown]
 # And this is what the metrics say, still without names. **Do they agree with each other? With you?**
@@ -429,7 +458,8 @@ for name in names:
 # ## Five losses, three architectures
 #
 # One picture is an anecdote. Here is the whole experiment in small, in the form of the paper's Fig. 2: means over the
-# pictures, each file real, made by this project with `python -m tutorial_lib.evaluation losses`.
+# pictures, each file real, made by this project with `inr evaluate` (the whole command is in
+# [MEASUREMENTS.md](../MEASUREMENTS.md)).
 #
 # The paper reports that the SSIM term raises MS-SSIM and lowers LPIPS for COOL-CHIC. **Do you find that here? What does it
 # cost in PSNR?**
@@ -496,7 +526,7 @@ progress()
 #   [`metrics.py`](../tutorial_lib/metrics.py), the sweep is
 #   [`evaluation/sweeps.py`](../tutorial_lib/evaluation/sweeps.py).
 # - **Try:** `inr encode phone.jpg --loss l1+ssim` on a picture of yours.
-# - **Try:** another α in `l1_ssim`, 0.05 or 0.8, and your fit again. What happens to the colours when it is 1?
+# - **Try:** another α in the cell to play in, 0.05 or 1. What happens to the colours?
 # - **Try:** `"mse+lpips"`, a judge as a loss. Who may judge then?
 # - **Read:** Catania and Allegra, ICIP 2024, named above. Their Eq. 6 you know already; their Eq. 5 has a square root around
 #   the MSE that their programs don't take.

@@ -25,7 +25,7 @@ def _weights_and_bits(random: Random) -> tuple[Any, ...]:
     """
     bits = random.randint(3, 8)
     while True:
-        weights = random.normal(*random.size(6, 12), std=0.15)
+        weights = random.normal(*random.size(20, 30), std=0.15).clamp(max=0.4)  # many: wrong answers differ somewhere
         weights[-1, -1] = -random.uniform(0.5, 0.7)
         exact = weights.abs().max().item() / (2 ** (bits - 1) - 1)
         scaled = weights / storable_step(exact)
@@ -55,6 +55,15 @@ def _quantize_like(
     return wrong
 
 
+def _multiplied(weights: Tensor, bits: int) -> tuple[Tensor, float]:
+    step = quantize(weights, bits)[1]
+    return torch.round(weights * step).int(), step
+
+
+def _turned(yours: Any, target: Any, *_: Any) -> bool:
+    return isinstance(yours[1], Tensor) and yours[1].shape == target[0].shape and not isinstance(yours[0], Tensor)
+
+
 QUANTIZE = Exercise(
     id="06.1",
     title="A uniform quantizer",
@@ -75,6 +84,29 @@ QUANTIZE = Exercise(
                     "it rounds down, so all weights move the same way: take the nearest integer, `torch.round`.",
                     like=_quantize_like(whole=torch.floor),
                 ),
+                Mistake(
+                    "it rounds up, so all weights move the same way: take the nearest integer, `torch.round`.",
+                    like=_quantize_like(whole=torch.ceil),
+                ),
+                Mistake(
+                    "½ is added and then the fraction cut off: that is the nearest integer for positive weights alone. "
+                    "`torch.round`.",
+                    like=_quantize_like(whole=lambda scaled: (scaled + 0.5).trunc()),
+                ),
+                Mistake(
+                    "the weights are multiplied by the step: divide by it.",
+                    like=_multiplied,
+                ),
+                Mistake(
+                    "2·(bits − 1) − 1 instead of 2^(bits−1) − 1: powers are `**`.",
+                    like=_quantize_like(levels=lambda bits: 2 * (bits - 1) - 1),
+                ),
+                Mistake(
+                    "the step is made of the range from the smallest to the largest weight: take the largest magnitude, so that "
+                    "both signs have as many symbols.",
+                    like=_quantize_like(largest=lambda weights: weights.max() - weights.min(), levels=lambda bits: 2**bits - 1),
+                ),
+                Mistake("the two come in the other order: symbols, then the step.", when=_turned),
                 Mistake(
                     "one symbol too many: with n = 2^(bits−1) the largest weight becomes ±n, but 8 bits end at 127. Take n − 1.",
                     like=_quantize_like(levels=lambda bits: 2 ** (bits - 1)),
@@ -138,6 +170,18 @@ STRAIGHT_THROUGH = Exercise(
                     like=lambda weights, step: torch.round(weights / step),
                 ),
                 Mistake(
+                    "the difference has the wrong sign, w − rounded: the sum runs away from the grid.",
+                    like=lambda weights, step: 2 * weights - torch.round(weights / step) * step,
+                ),
+                Mistake(
+                    "these are whole numbers: round w/Δ, and multiply by Δ.",
+                    like=lambda weights, step: torch.round(weights),
+                ),
+                Mistake(
+                    "it rounds down: take the nearest, `torch.round`.",
+                    like=lambda weights, step: torch.floor(weights / step) * step,
+                ),
+                Mistake(
                     "the weights are added twice: add the difference, rounded − weights.",
                     like=lambda weights, step: weights + torch.round(weights / step) * step,
                 ),
@@ -180,15 +224,28 @@ def _detached(value: Any) -> Any:
 
 
 def _symbols(random: Random) -> tuple[Any, ...]:
-    """Symbols as of weights: many small ones, negative too, gaps, and an outlier."""
-    symbols = random.normal(*random.size(9, 14), std=random.uniform(1.5, 3.5)).round().int()
-    symbols[0, 0] = random.randint(15, 40)
-    return (symbols,)
+    """Symbols as of weights: many small ones, negative too, gaps, and an outlier; not as many kinds as rows or columns."""
+    while True:
+        symbols = random.normal(*random.size(9, 14), std=random.uniform(1.5, 3.5)).round().int()
+        symbols[0, 0] = random.randint(15, 40)
+        if len(symbols.unique()) not in symbols.shape:
+            return (symbols,)
 
 
 def _shares(symbols: Tensor) -> Tensor:
     counts = symbols.unique(return_counts=True)[1]
     return counts / counts.sum()
+
+
+def _row_shares(symbols: Tensor) -> Tensor:
+    counts = symbols.unique(return_counts=True, dim=0)[1]
+    return counts / counts.sum()
+
+
+def _by(symbols: Tensor, count: int) -> float:
+    """The sum with counts divided by something else."""
+    p = symbols.unique(return_counts=True)[1] / count
+    return float(-(p * p.log2()).sum())
 
 
 ENTROPY = Exercise(
@@ -227,8 +284,28 @@ ENTROPY = Exercise(
                     like=lambda symbols: math.log2(len(symbols.unique())),
                 ),
                 Mistake(
-                    "0·log₂ 0 is NaN to a computer: leave out symbols that don't appear. `symbols.unique(return_counts=True)` "
-                    "counts only those that do.",
+                    "these are bans: bits need the logarithm to base 2, `torch.log2`.",
+                    when=lambda yours, target, *_: abs(float(yours) / target - math.log10(2)) < 1e-3,
+                ),
+                Mistake(
+                    "symbols and their negatives are counted as one: −3 and 3 are two symbols. Leave out the `abs`.",
+                    like=lambda symbols: entropy(symbols.abs()),
+                ),
+                Mistake(
+                    "the counts are divided by the number of distinct symbols: divide by the number of all, `symbols.numel()`.",
+                    like=lambda symbols: _by(symbols, len(symbols.unique())),
+                ),
+                Mistake(
+                    "the counts are divided by the number of rows: divide by the number of all symbols, `symbols.numel()`.",
+                    like=lambda symbols: _by(symbols, len(symbols)),
+                ),
+                Mistake(
+                    "whole rows are counted: without `dim=`, `unique` looks at single symbols.",
+                    like=lambda symbols: float(-(_row_shares(symbols) * _row_shares(symbols).log2()).sum()),
+                ),
+                Mistake(
+                    "a p is 0 or negative, and its logarithm makes NaN of the sum (0·log₂ 0, too): p are the shares of those "
+                    "symbols that appear, counts by the number of all. `symbols.unique(return_counts=True)` counts only those.",
                     when=lambda yours, target, *_: math.isnan(float(yours)),
                 ),
                 Mistake(
@@ -259,18 +336,26 @@ def _table_like(
     start: Callable[[int], int] = lambda bound: -bound,
     magnitude: Callable[[np.ndarray], np.ndarray] = np.abs,
     scaled: bool = True,
+    half: float = 0.5,
+    at_zero: Callable[[float], float] = lambda t: 1 - t,
 ):
     """A table that differs from the right one in one thing."""
 
     def wrong(b: float, bound: int) -> np.ndarray:
         k = magnitude(np.arange(start(bound), bound + 1))
         t = decay(b)
-        table = 0.5 * (1 / t - t) * t ** (1.0 * power * k)
+        table = half * (1 / t - t) * t ** (1.0 * power * k)
         if zero:
-            table = np.where(k == 0, 1 - t, table)
+            table = np.where(k == 0, at_zero(t), table)
         return table / table.sum() if scaled else table
 
     return wrong
+
+
+def _in_float64(answer: Callable[[float, int], Any], b: float, bound: int) -> Any:
+    """A table; what kind of float it holds is the answer's affair."""
+    table = answer(b, bound)
+    return table.astype(float) if isinstance(table, np.ndarray) else table
 
 
 LAPLACE = Exercise(
@@ -283,12 +368,27 @@ LAPLACE = Exercise(
         Check(
             "right for random widths and bounds",
             inputs=_law,
+            call=_in_float64,
             tolerance=1e-6,
             draw="curve",
             mistakes=(
                 Mistake(
                     "the probabilities don't add up to 1: the ends of the law are cut off. Divide by the sum.",
                     like=_table_like(scaled=False),
+                ),
+                Mistake(
+                    "the largest is made 1, not the sum: divide by the sum.",
+                    when=lambda yours, target, *_: bool(np.allclose(yours, target / target.max())),
+                ),
+                Mistake(
+                    "the ½ is missing in front of (1/t − t): one half for +k, one for −k.",
+                    like=_table_like(half=1.0),
+                ),
+                Mistake("P(0) is 1 − t, not 1 + t.", like=_table_like(at_zero=lambda t: 1 + t)),
+                Mistake("the sign is turned: it is 1/t − t, not t − 1/t.", like=_table_like(half=-0.5)),
+                Mistake(
+                    "t is e^(−1/(2b)), with a minus: below 1, so that large symbols are rare.",
+                    like=_table_like(decay=lambda b: math.exp(1 / (2 * b))),
                 ),
                 Mistake("0 has a formula of its own: P(0) = 1 − t.", like=_table_like(zero=False)),
                 Mistake("t is e^(−1/(2b)): the 2 is missing.", like=_table_like(decay=lambda b: math.exp(-1 / b))),

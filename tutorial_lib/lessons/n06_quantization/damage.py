@@ -69,7 +69,12 @@ def believe(data: bytes, codec: Any) -> Tensor:
         BitstreamError: what the file says is impossible.
     """
     sealed = data + zlib.crc32(data).to_bytes(4, "little")
-    container = bitstream.read(sealed)
+    try:
+        container = bitstream.read(sealed)
+    except BitstreamError as error:
+        if "ends early" in str(error) or "left over" in str(error):  # of its checksum nobody has heard yet
+            raise BitstreamError("the table's lengths don't add up to the file") from error
+        raise
     if container.codec != codec.number or set(container.sections) != {"configuration", "quantizer", "networks"}:
         raise BitstreamError("the file is of another codec")
     network = codec.build(codec.config_of(sealed), container.height, container.width)

@@ -214,15 +214,15 @@ def interval_figure(message: Sequence[int], probabilities: Mapping[int, float]) 
             begin += share
         for x, corner in ((0, chosen[0]), (1, sum(chosen))):
             axis.plot([corner, x], [-row - 0.28, -row - 0.72], color="0.4", linewidth=1)
-        axis.text(-0.01, -row + 0.33, f"{low:.4f}", ha="left", va="bottom", fontsize=11, color="0.3")
-        axis.text(1.01, -row + 0.33, f"{low + width:.4f}", ha="right", va="bottom", fontsize=11, color="0.3")
+        axis.text(-0.012, -row, f"{low:.4f}", ha="right", va="center", fontsize=12, color="0.3")
+        axis.text(1.012, -row, f"{low + width:.4f}", ha="left", va="center", fontsize=12, color="0.3")
         low, width = low + chosen[0] * width, width * chosen[1]
     end = -len(message)
     axis.barh(end, 1, height=0.55, color="0.85")
     said = ", ".join(f"{s:+d}" if s else "0" for s in message)
     bits = -math.log2(width)
     axis.text(0.5, end, f"[{low:.4f}, {low + width:.4f}) means “{said}”: {bits:.1f} bits", ha="center", va="center")
-    axis.set(xlim=(-0.02, 1.02), ylim=(end - 0.5, 0.7), yticks=[], xticks=[])
+    axis.set(xlim=(-0.1, 1.1), ylim=(end - 0.5, 0.5), yticks=[], xticks=[])
     axis.grid(False)
     for side in ("left", "bottom"):
         axis.spines[side].set_visible(False)

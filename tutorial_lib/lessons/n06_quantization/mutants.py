@@ -49,7 +49,35 @@ def weights_again(weights, bits):
     return torch.round(weights / step) * step, step
 
 
+def half_added(weights, bits):
+    step = storable_step(weights.abs().max().item() / (2 ** (bits - 1) - 1))
+    return (weights / step + 0.5).int(), step
+
+
+def multiplied(weights, bits):
+    step = storable_step(weights.abs().max().item() / (2 ** (bits - 1) - 1))
+    return torch.round(weights * step).int(), step
+
+
+def of_the_range(weights, bits):
+    step = storable_step((weights.max() - weights.min()).item() / (2**bits - 1))
+    return torch.round(weights / step).int(), step
+
+
+def step_first(weights, bits):
+    step = storable_step(weights.abs().max().item() / (2 ** (bits - 1) - 1))
+    return step, torch.round(weights / step).int()
+
+
 # ------------------------------------------------------------------------------------------------ 06.2
+
+
+def run_away(weights, step):
+    return weights + (weights - torch.round(weights / step) * step).detach()
+
+
+def whole(weights, step):
+    return weights + (torch.round(weights) - weights).detach()
 
 
 def plain(weights, step):
@@ -109,6 +137,23 @@ def with_gaps(symbols):
     return -(p * p.log2()).sum().item()
 
 
+def signs_forgotten(symbols):
+    return with_shares(torch.unique(symbols.abs(), return_counts=True)[1] / symbols.numel())
+
+
+def by_rows(symbols):
+    return with_shares(torch.unique(symbols, return_counts=True)[1] / len(symbols))
+
+
+def by_kinds(symbols):
+    values, counts = torch.unique(symbols, return_counts=True)
+    return with_shares(counts / len(values))
+
+
+def with_shares(p):
+    return -(p * p.log2()).sum().item()
+
+
 def negative_counted(symbols):
     p = torch.bincount(symbols.flatten()) / symbols.numel()
     p = p[p > 0]
@@ -118,14 +163,14 @@ def negative_counted(symbols):
 # ------------------------------------------------------------------------------------------------ 06.3b
 
 
-def table(*, two=2, power=2, zero=True, scaled=True, magnitude=np.abs, low=True):
+def table(*, two=2, power=2, zero=True, scaled=True, magnitude=np.abs, low=True, half=0.5, by=np.sum):
     def laplace_table(b, bound):
         k = np.arange(-bound if low else 0, bound + 1)
         t = math.exp(-1 / (two * b))
-        p = 0.5 * (1 / t - t) * t ** (power * magnitude(k).astype(float))
+        p = half * (1 / t - t) * t ** (power * magnitude(k).astype(float))
         if zero:
             p[k == 0] = 1 - t
-        return p / p.sum() if scaled else p
+        return p / by(p) if scaled else p
 
     return laplace_table
 
@@ -175,13 +220,23 @@ def four_byte_lengths(codec, height, width, sections):
     return data + b"".join(sections.values())
 
 
+def packer(entry, start=b"INR\x01", bodies=lambda sections: b"".join(sections.values())):
+    def pack(codec, height, width, sections):
+        data = start + bytes([codec]) + varint(height) + varint(width) + bytes([len(sections)])
+        for kind, body in sections.items():
+            data += entry(bytes([kind]), varint(len(body)))
+        return data + bodies(sections)
+
+    return pack
+
+
 # ------------------------------------------------------------------------------------------------ 06.5
 
 
-def unpacker(*, swapped=False, interleaved=False, magic=True, version=True, sliced=False, end=True):
+def unpacker(*, swapped=False, interleaved=False, magic=True, version=True, sliced=False, end=True, read_version=True):
     def unpack(data):
         reader = Reader(data, "file")
-        start, number = reader.take(3), reader.byte()
+        start, number = reader.take(3), reader.byte() if read_version else 1
         if magic and start != b"INR":
             raise BitstreamError("no .inr file")
         if version and number != 1:
@@ -208,6 +263,16 @@ def unpacker(*, swapped=False, interleaved=False, magic=True, version=True, slic
         return (codec, width, height, sections) if swapped else (codec, height, width, sections)
 
     return unpack
+
+
+def compared_with_text(data):
+    if data[:3] != "INR":
+        raise BitstreamError("no .inr file")
+    return unpacker()(data)
+
+
+def nothing(data):
+    return unpacker()(data) if data[:4] == b"INR\x01" else None
 
 
 def value_error(data):
@@ -239,6 +304,24 @@ def as_text(data):
     return data + f"{zlib.crc32(data):08x}".encode()
 
 
+def eight_bytes(data):
+    return data + zlib.crc32(data).to_bytes(8, "little")
+
+
+def last_bytes_replaced(data):
+    return data[:-4] + zlib.crc32(data).to_bytes(4, "little")
+
+
+def twice(data):
+    for _ in range(2):
+        data += zlib.crc32(data).to_bytes(4, "little")
+    return data
+
+
+def no_bytes(data):
+    return data + zlib.crc32(data)
+
+
 def adler(data):
     return data + zlib.adler32(data).to_bytes(4, "little")
 
@@ -252,6 +335,10 @@ MUTANTS = {
         "step not stored": (exact_step, "storable_step"),
         "divided by the exact step": (divided_by_the_exact_step, "from before"),
         "weights for symbols": (weights_again, "integers q"),
+        "half added": (half_added, "½ is added"),
+        "multiplied": (multiplied, "divide by it"),
+        "of the range": (of_the_range, "from the smallest to the largest"),
+        "step first": (step_first, "other order"),
     },
     "06.2": {
         "plain rounding": (plain, "gradient is 0"),
@@ -260,6 +347,8 @@ MUTANTS = {
         "not rounded": (not_rounded, "nothing is rounded"),
         "integers": (integers, "times Δ"),
         "added twice": (added_twice, "added twice"),
+        "wrong sign": (run_away, "runs away"),
+        "whole numbers": (whole, "whole numbers"),
     },
     "06.3a": {
         "nats": (nats, "nats"),
@@ -267,6 +356,9 @@ MUTANTS = {
         "bits of all": (of_all, "all symbols together"),
         "not weighted": (not_weighted, "counts once"),
         "gaps": (with_gaps, "0·log₂ 0"),
+        "signs forgotten": (signs_forgotten, "their negatives"),
+        "by rows": (by_rows, "number of rows"),
+        "by kinds": (by_kinds, "number of distinct"),
         "negative symbols": (negative_counted, "negative numbers"),
     },
     "06.3b": {
@@ -276,6 +368,8 @@ MUTANTS = {
         "2 missing in the exponent": (table(power=1), "2|k|"),
         "sign kept": (table(magnitude=lambda k: k), "with its sign"),
         "one side": (table(low=False), "negative symbols"),
+        "½ missing": (table(half=1), "½ is missing"),
+        "largest made 1": (table(by=np.max), "the largest is made 1"),
     },
     "06.4": {
         "width first": (width_first, "swapped"),
@@ -284,6 +378,11 @@ MUTANTS = {
         "version missing": (no_version, "version is missing"),
         "one byte a length": (one_byte_lengths, "doesn't fit a byte"),
         "four bytes a length": (four_byte_lengths, "four bytes each"),
+        "length before kind": (packer(lambda kind, length: length + kind), "first the kind"),
+        "no kinds": (packer(lambda kind, length: length), "kinds are missing"),
+        "version 0": (packer(bytes.__add__, start=b"INR\0"), "not 0"),
+        "small letters": (packer(bytes.__add__, start=b"inr\1"), "capitals"),
+        "no bodies": (packer(bytes.__add__, bodies=lambda sections: b""), "bodies are missing"),
     },
     "06.5": {
         "width first": (unpacker(swapped=True), "swapped"),
@@ -293,6 +392,9 @@ MUTANTS = {
         "version not looked at": (unpacker(version=False), "version 7"),
         "slices": (unpacker(sliced=True), "silently short"),
         "rest not looked at": (unpacker(end=False), "left over"),
+        "compared with text": (compared_with_text, "of your own"),
+        "None for a foreign file": (nothing, "returns None"),
+        "version not read": (unpacker(read_version=False), "too far in front"),
     },
     "06.6": {
         "big-endian": (big_endian, "wrong order"),
@@ -301,5 +403,9 @@ MUTANTS = {
         "alone": (alone, "only the checksum"),
         "as text": (as_text, "as text"),
         "Adler-32": (adler, "Adler"),
+        "eight bytes": (eight_bytes, "eight bytes"),
+        "last bytes replaced": (last_bytes_replaced, "the last four bytes"),
+        "twice": (twice, "sealed twice"),
+        "a number": (no_bytes, "isn't bytes yet"),
     },
 }

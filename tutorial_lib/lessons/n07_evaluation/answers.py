@@ -46,7 +46,13 @@ def squared_error(picture: Tensor, original: Tensor) -> Tensor:
     return (picture - original).square().mean(0)
 
 
+def windows(values: Tensor, side: int) -> Tensor:
+    """The mean of every window of side × side pixels of a map (H, W)."""
+    return F.avg_pool2d(values[None, None], side, stride=1)[0, 0]
+
+
 def best_window(values: Tensor, side: int) -> tuple[int, int]:
-    means = F.avg_pool2d(values[None, None], side, stride=1)[0, 0]
+    """(top, left) of the window with the largest mean."""
+    means = windows(values, side)
     top, left = divmod(int(means.argmax()), means.shape[1])
     return top, left

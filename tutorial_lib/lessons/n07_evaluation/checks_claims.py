@@ -6,13 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from tutorial_lib.course.comparing import Random
 from tutorial_lib.course.exercises import Check, Exercise, Mistake
-from tutorial_lib.lessons.n07_evaluation.answers import best_window, flattering_crop, squared_error, two_averages
+from tutorial_lib.lessons.n07_evaluation.answers import best_window, flattering_crop, squared_error, two_averages, windows
 
 # ---------------------------------------------------------------------------------------------- 07.3
 
@@ -77,76 +76,180 @@ TWO_AVERAGES = Exercise(
 # ---------------------------------------------------------------------------------------------- 07.4
 
 
-def _two_pictures(random: Random) -> tuple[Any, ...]:
-    """Two decoded pictures that differ in planted places: one for the right answer, one for each wrong one."""
+Scene = tuple[Tensor, Tensor, Tensor, int]
+"""Ours, theirs, the original, and the side of a crop."""
+
+Place = tuple[int, int]
+
+
+def _scene(random: Random) -> Scene:
+    """Two decoded pictures that are wrong in a dozen places each: more or less, in some colours, in few pixels or in many.
+
+    So whoever measures something else than the difference of squared errors finds another place, sooner or later.
+    """
     side = random.randint(6, 8)
     cell = side + 3
     height, width = 3 * cell + random.randint(0, 3), 4 * cell + random.randint(4, 9)
-    original = random.tensor(3, height, width, low=0.3, high=0.7)
-    ours, theirs = (original + random.normal(3, height, width, std=0.01) for _ in range(2))
-    # off the diagonal, and nothing planted in its mirror image, so that swapped coordinates show; a crop at (0, 0) could
-    # be taken for the number of a window on a grid, one at (2, 2) may lie on that grid
-    cells = [(row, column) for row in range(3) for column in range(4) if (row, column) not in ((0, 0), (2, 2))]
-    target = random.choice([each for each in cells if each[0] != each[1]])
-    others = random.sample([each for each in cells if each not in (target, target[::-1])], 8)
-    shift = random.randint(1, 2)  # never in the first row or column
+    while True:
+        original = random.tensor(3, height, width, low=0.3, high=0.7)
+        pair = []
+        for _ in range(2):
+            picture = original + random.normal(3, height, width, std=0.01)
+            for row, column in ((row, column) for row in range(3) for column in range(4)):
+                share = random.uniform(0.1, 1)  # of the pixels; squared, all places are about as wrong as each other
+                colours = random.normal(3, 1, 1)
+                strength = random.uniform(0.2, 0.35) / share**0.5 * colours / colours.norm()
+                where = random.tensor(1, side, side) < share
+                top, left = cell * row + random.randint(0, 2), cell * column + random.randint(0, 2)
+                picture[:, top : top + side, left : left + side] += strength * where
+            pair.append(picture)
+        ours, theirs = pair
+        first, second = windows(_gain(ours, theirs, original), side).flatten().topk(2).values.tolist()
+        if first > 1.003 * second > 0:  # no matter of the last digit
+            return ours, theirs, original, side
 
-    def window(place: tuple[int, int]) -> tuple[slice, slice, slice]:
-        top, left = (cell * index + shift for index in place)
-        return slice(None), slice(top, top + side), slice(left, left + side)
 
-    steps = torch.arange(side, device=original.device)
-    signs = torch.tensor([1.0, -1.0, 1.0], device=original.device)[:, None, None]
-    theirs[window(target)] += 0.4 * signs * ((steps[:, None] + steps) % 2)  # every second pixel, far off, its colours apart
-    theirs[window(others[0])] += 0.25  # more in absolute values, less in squares
-    ours[window(others[1])] += 0.5  # where theirs is better
-    ours[window(others[2])] -= 0.5  # the largest difference between the two, both equally wrong
-    theirs[window(others[2])] += 0.5
-    ours[window(others[3])] += 0.7  # the worst of theirs, but ours is as bad
-    theirs[window(others[3])] += 0.7
-    theirs[0][window(others[5])[1:]] += 0.45  # more in red, less in all colours
-    ours[window(others[6])] = original[window(others[6])]  # the largest ratio: ours is perfect, theirs nearly so
-    theirs[window(others[6])] += 0.1
-    theirs[window(others[7])] += 0.38 * ((steps[:, None] + steps) % 2)  # less in squares, unless colours cancel before
-    _, rows, columns = window(others[4])
-    theirs[:, rows.start + side // 2, columns.start + side // 2] += 0.9  # the worst pixel
-    return ours, theirs, original, side
+def _scenes(random: Random) -> tuple[Any, ...]:
+    """So many scenes that a wrong answer has places of its own in some of them."""
+    return tuple(_scene(random) for _ in range(8))
+
+
+def _places(answer: Callable[..., Any], *scenes: Scene) -> dict[str, Any]:
+    """The crop of each scene, by name."""
+    return {f"scene {number}": answer(*scene) for number, scene in enumerate(scenes, 1)}
 
 
 def _gain(ours: Tensor, theirs: Tensor, original: Tensor) -> Tensor:
     return squared_error(theirs, original) - squared_error(ours, original)
 
 
-def _place_of_pixel(ours: Tensor, theirs: Tensor, original: Tensor, side: int) -> tuple[int, int]:
-    return best_window(_gain(ours, theirs, original), 1)
+def _best(measure: Callable[[Tensor, Tensor, Tensor], Tensor]) -> Callable[..., Place]:
+    """The best crop by another measure of a pixel."""
+    return lambda ours, theirs, original, side: best_window(measure(ours, theirs, original), side)
 
 
-def _wrong_width(ours: Tensor, theirs: Tensor, original: Tensor, side: int) -> tuple[int, int]:
-    means = F.avg_pool2d(_gain(ours, theirs, original)[None, None], side, stride=1)
-    return divmod(int(means.argmax()), original.shape[2])
+def _difference_of(of: Callable[[Tensor], Tensor]) -> Callable[..., Place]:
+    """The best crop by another measure of a pixel's three errors."""
+    return _best(lambda ours, theirs, original: of(theirs - original) - of(ours - original))
 
 
-def _on_a_grid(ours: Tensor, theirs: Tensor, original: Tensor, side: int) -> tuple[int, int]:
-    means = F.avg_pool2d(_gain(ours, theirs, original)[None, None], side)[0, 0]
+def _of_windows(choose: Callable[..., Place]) -> Callable[..., Place]:
+    """Another choice among the means of windows: of (means, original, side, gain)."""
+
+    def wrong(ours: Tensor, theirs: Tensor, original: Tensor, side: int) -> Place:
+        gain = _gain(ours, theirs, original)
+        return choose(windows(gain, side), original, side, gain)
+
+    return wrong
+
+
+def _on_a_grid(gain: Tensor, side: int) -> Place:
+    means = F.avg_pool2d(gain[None, None], side)[0, 0]
     return divmod(int(means.argmax()), means.shape[1])
 
 
-def _on_a_grid_scaled(ours: Tensor, theirs: Tensor, original: Tensor, side: int) -> tuple[int, int]:
-    row, column = _on_a_grid(ours, theirs, original, side)
-    return row * side, column * side
-
-
-def _in_colours(of: Callable[[Tensor], Tensor]) -> Callable[..., tuple[int, int]]:
-    """The best crop by another measure of a pixel's three errors."""
-    return lambda ours, theirs, original, side: best_window(of(theirs - original) - of(ours - original), side)
-
-
-def _largest_ratio(ours: Tensor, theirs: Tensor, original: Tensor, side: int) -> tuple[int, int]:
-    first, second = (F.avg_pool2d(squared_error(each, original)[None, None], side, stride=1)[0, 0] for each in (theirs, ours))
+def _largest_ratio(ours: Tensor, theirs: Tensor, original: Tensor, side: int) -> Place:
+    first, second = (windows(squared_error(each, original), side) for each in (theirs, ours))
     return divmod(int((first / second).argmax()), first.shape[1])
 
 
+_SIGN = "the sign: this is the crop where theirs looks best. Their error minus yours is what you gain."
 _STRIDE = "crops on a grid of their own size are tried only: give `stride=1`, so that a crop may begin at any pixel."
+_COLOUR = "the colours don't count alike, or one counts alone: take the mean of the squared errors over all three, `.mean(0)`."
+_CROPS: tuple[tuple[str, tuple[Callable[..., Place], ...]], ...] = (
+    (_SIGN, (lambda ours, theirs, original, side: flattering_crop(theirs, ours, original, side),)),
+    ("these are (left, top): rows come first.", (lambda *inputs: flattering_crop(*inputs)[::-1],)),
+    (
+        "this is the best pixel: take the mean over each window first.",
+        (_of_windows(lambda means, original, side, gain: best_window(gain, 1)),),
+    ),
+    (
+        "the best pixel of each window decides, not its mean: `F.avg_pool2d`, not `F.max_pool2d`.",
+        (_of_windows(lambda means, original, side, gain: _row_and_column(F.max_pool2d(gain[None, None], side, stride=1)[0, 0])),),
+    ),
+    (
+        "the number of a window is divided by the width of the picture, but a row has fewer windows than pixels: divide by the "
+        "width of what `avg_pool2d` gave.",
+        (_of_windows(lambda means, original, side, gain: divmod(int(means.argmax()), original.shape[2])),),
+    ),
+    (
+        "the number of a window is divided by how many rows there are: `argmax` counts along the rows, so divide by how many "
+        "columns.",
+        (_of_windows(lambda means, original, side, gain: divmod(int(means.argmax()), means.shape[0])),),
+    ),
+    (
+        "this is where theirs is worst, but yours may be as bad there: subtract your own error.",
+        (_best(lambda ours, theirs, original: squared_error(theirs, original)),),
+    ),
+    (
+        "this is where yours is best, and theirs may be as good there: their error minus yours.",
+        (_best(lambda ours, theirs, original: -squared_error(ours, original)),),
+    ),
+    (
+        "this is where yours is worst.",
+        (_best(lambda ours, theirs, original: squared_error(ours, original)),),
+    ),
+    (
+        "this is where the two differ most from each other. Which of them is nearer to the original?",
+        (_best(lambda ours, theirs, original: squared_error(theirs, ours)),),
+    ),
+    (
+        "this is where one of the two is much better, whichever it is: keep the sign, their error minus yours.",
+        (_best(lambda ours, theirs, original: _gain(ours, theirs, original).abs()),),
+    ),
+    (
+        "these are absolute errors, or the roots of squared ones: the PSNR takes the squares themselves.",
+        (_difference_of(lambda error: error.abs().mean(0)), _difference_of(lambda error: error.square().mean(0).sqrt())),
+    ),
+    (
+        "the errors have kept their signs, so that too bright and too dark cancel: square them.",
+        (_difference_of(lambda error: error.mean(0)),),
+    ),
+    (_COLOUR, tuple(_difference_of(lambda error, number=number: error[number].square()) for number in range(3))),
+    (
+        "the worst of the three colours is looked at: take their mean, `.mean(0)`.",
+        (_difference_of(lambda error: error.square().amax(0)),),
+    ),
+    (
+        "the colours are averaged before they are squared, so that errors of different signs cancel: first `.square()`, then "
+        "`.mean(0)`.",
+        (_difference_of(lambda error: error.mean(0).square()),),
+    ),
+    ("this is the largest ratio of both errors, and it is large where both are tiny: take the difference.", (_largest_ratio,)),
+    (
+        _STRIDE,
+        (
+            _of_windows(lambda means, original, side, gain: _on_a_grid(gain, side)),
+            _of_windows(lambda means, original, side, gain: _scaled(_on_a_grid(gain, side), side)),
+        ),
+    ),
+    (
+        "this is the middle of the crop: its top left corner is wanted.",
+        (_of_windows(lambda means, original, side, gain: _shifted(_row_and_column(means), side // 2)),),
+    ),
+    (
+        "this is the bottom right of the crop: its top left corner is wanted.",
+        tuple(
+            _of_windows(lambda means, original, side, gain, less=less: _shifted(_row_and_column(means), side - less))
+            for less in (0, 1)
+        ),
+    ),
+)
+"""What to say, and the wrong answers of which it is true."""
+
+
+def _row_and_column(means: Tensor) -> Place:
+    top, left = divmod(int(means.argmax()), means.shape[1])
+    return top, left
+
+
+def _scaled(place: Place, by: int) -> Place:
+    return place[0] * by, place[1] * by
+
+
+def _shifted(place: Place, by: int) -> Place:
+    return place[0] + by, place[1] + by
+
 
 CROP = Exercise(
     id="07.4",
@@ -156,68 +259,12 @@ CROP = Exercise(
     reference=flattering_crop,
     checks=(
         Check(
-            "the best of all crops, planted in noise",
-            inputs=_two_pictures,
+            "the best of all crops, in eight scenes",
+            inputs=_scenes,
+            call=_places,
             tolerance=1e-6,
-            mistakes=(
-                Mistake(
-                    "the sign: this is the crop where theirs looks best. Their error minus yours is what you gain.",
-                    like=lambda ours, theirs, original, side: flattering_crop(theirs, ours, original, side),
-                ),
-                Mistake(
-                    "these are (left, top): rows come first.",
-                    like=lambda *inputs: flattering_crop(*inputs)[::-1],
-                ),
-                Mistake(
-                    "this is the best pixel: take the mean over each window first.",
-                    like=_place_of_pixel,
-                ),
-                Mistake(
-                    "the number of a window is divided by the width of the picture, but a row has fewer windows than pixels: "
-                    "divide by the width of what `avg_pool2d` gave.",
-                    like=_wrong_width,
-                ),
-                Mistake(
-                    "this is where theirs is worst, but yours is as bad there: subtract your own error.",
-                    like=lambda ours, theirs, original, side: best_window(squared_error(theirs, original), side),
-                ),
-                Mistake(
-                    "this is where the two differ most from each other. Which of them is nearer to the original?",
-                    like=lambda ours, theirs, original, side: best_window(squared_error(theirs, ours), side),
-                ),
-                Mistake(
-                    "these are absolute errors: square them, as the PSNR does.",
-                    like=lambda ours, theirs, original, side: best_window(
-                        (theirs - original).abs().mean(0) - (ours - original).abs().mean(0), side
-                    ),
-                ),
-                Mistake(
-                    "one colour alone is looked at: take the mean of the squared errors over all three, `.mean(0)`.",
-                    like=tuple(_in_colours(lambda error, number=number: error[number].square()) for number in range(3)),
-                ),
-                Mistake(
-                    "the colours are averaged before they are squared, so that errors of different signs cancel: first "
-                    "`.square()`, then `.mean(0)`.",
-                    like=_in_colours(lambda error: error.mean(0).square()),
-                ),
-                Mistake(
-                    "this is the largest ratio of both errors, and it is large where both are tiny: take the difference.",
-                    like=_largest_ratio,
-                ),
-                Mistake(
-                    _STRIDE,
-                    like=(
-                        _on_a_grid,
-                        _on_a_grid_scaled,
-                    ),
-                ),
-                Mistake(
-                    "this is the middle of the crop: its top left corner is wanted.",
-                    when=lambda yours, target, ours, theirs, original, side: all(
-                        abs(mine - right - side / 2) <= 1 for mine, right in zip(yours, target, strict=True)
-                    ),
-                ),
-            ),
+            rounds=2,
+            mistakes=tuple(Mistake(message, like=answers) for message, answers in _CROPS),
         ),
     ),
     hints=(

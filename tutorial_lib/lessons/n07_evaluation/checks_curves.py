@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from tutorial_lib import metrics
-from tutorial_lib.course.comparing import Random
+from tutorial_lib.course.comparing import Random, Wrong
 from tutorial_lib.course.exercises import Check, Exercise, Mistake
 from tutorial_lib.lessons.n07_evaluation.answers import Points, bd_rate, curve
 
@@ -58,6 +58,7 @@ def _curve_like(
     pixels: Callable[[Tensor], int] = lambda picture: picture[0].numel(),
     rounded: bool = True,
     turned: bool = False,
+    decibels: Callable[[float], float] = lambda quality: quality,
 ) -> Callable[..., Any]:
     """A curve that differs from the right one in one thing."""
 
@@ -65,7 +66,7 @@ def _curve_like(
         points = []
         for rate in rates:
             data = codec.encode(picture, bpp=rate)
-            quality = metrics.psnr(codec.decode(data), picture, rounded=rounded)
+            quality = decibels(metrics.psnr(codec.decode(data), picture, rounded=rounded))
             bpp = bits(data, rate) / pixels(picture)
             points.append((quality, bpp) if turned else (bpp, quality))
         return points
@@ -80,14 +81,29 @@ def file_entropy(data: bytes) -> float:
     return float(-(counts[counts > 0] * np.log2(shares)).sum())
 
 
-def _asked(yours: Points, target: Points, codec: Any, picture: Tensor, rates: Sequence[float]) -> bool:
-    return all(math.isclose(point[0], rate, rel_tol=1e-6) for point, rate in zip(yours, rates, strict=True))
+def _named(curve: Callable[..., Any], codec: Any, picture: Tensor, rates: Sequence[float]) -> dict[str, Any]:
+    """A curve's numbers, each under a name that a message can use."""
+    points = curve(codec, picture, rates)
+    if not isinstance(points, Sequence | np.ndarray) or any(np.shape(point) != (2,) for point in points):
+        raise Wrong("a list of points is wanted, each one (bits per pixel, PSNR)")
+    if len(points) != len(rates):
+        raise Wrong(f"it gives {len(points)} for {len(rates)} rates: one point for each")
+    names = [(f"rate of file {number}", f"PSNR of file {number}") for number in range(1, len(rates) + 1)]
+    return {name: value for pair, point in zip(names, points, strict=True) for name, value in zip(pair, point, strict=True)}
 
 
-def _bytes_missing(yours: Points, target: Points, codec: Any, picture: Tensor, rates: Sequence[float]) -> bool:
+def _rates(named: Mapping[str, Any]) -> list[float]:
+    return [float(value) for name, value in named.items() if name.startswith("rate")]
+
+
+def _asked(yours: Any, target: Any, codec: Any, picture: Tensor, rates: Sequence[float]) -> bool:
+    return all(math.isclose(mine, rate, rel_tol=1e-6) for mine, rate in zip(_rates(yours), rates, strict=True))
+
+
+def _bytes_missing(yours: Any, target: Any, codec: Any, picture: Tensor, rates: Sequence[float]) -> bool:
     """Whether every file was counted short by the same whole number of bytes."""
     pixels = picture[0].numel()
-    missing = [(right[0] - mine[0]) * pixels / 8 for mine, right in zip(yours, target, strict=True)]
+    missing = [(right - mine) * pixels / 8 for mine, right in zip(_rates(yours), _rates(target), strict=True)]
     return missing[0] > 0.5 and all(abs(each - round(missing[0])) < 0.05 for each in missing)
 
 
@@ -101,6 +117,7 @@ CURVE = Exercise(
         Check(
             "rate and PSNR of a small codec's files",
             inputs=_codec_and_rates,
+            call=_named,
             tolerance=1e-5,
             mistakes=(
                 Mistake(
@@ -130,6 +147,35 @@ CURVE = Exercise(
                     like=_curve_like(rounded=False),
                 ),
                 Mistake("rate and PSNR are swapped: a point is (bits per pixel, dB).", like=_curve_like(turned=True)),
+                Mistake(
+                    "the rate is divided by the wrong sides: `picture.shape` is (3, height, width), and height · width are the "
+                    "pixels.",
+                    like=tuple(
+                        _curve_like(pixels=lambda picture, sides=sides: picture.shape[sides[0]] * picture.shape[sides[1]])
+                        for sides in ((0, 1), (0, 2), (1, 1), (2, 2))
+                    ),
+                ),
+                Mistake(
+                    "the minus of the PSNR is missing: the logarithm of a small error is negative.",
+                    like=_curve_like(decibels=lambda quality: -quality),
+                ),
+                Mistake(
+                    "20·log₁₀ is for amplitudes, as the root of the error: for a squared error take 10.",
+                    like=_curve_like(decibels=lambda quality: 2 * quality),
+                ),
+                Mistake(
+                    "the PSNR is 48.13 dB too high: 255² belongs to errors of grey levels, and these are of values from 0 to 1.",
+                    like=_curve_like(decibels=lambda quality: quality + 20 * math.log10(255)),
+                ),
+                Mistake(
+                    "the PSNR is 48.13 dB too low: these are errors of grey levels, whose largest square is 255², not 1.",
+                    like=_curve_like(decibels=lambda quality: quality - 20 * math.log10(255)),
+                ),
+                Mistake(
+                    "`math.log` is the natural logarithm: decibels need `math.log10`.",
+                    like=_curve_like(decibels=lambda quality: quality * math.log(10)),
+                ),
+                Mistake("the rate goes by name: `codec.encode(picture, bpp=rate)`.", error="encode.*positional argument"),
             ),
         ),
     ),
@@ -145,11 +191,21 @@ CURVE = Exercise(
 # ---------------------------------------------------------------------------------------------- 07.2
 
 
-def _two_curves(random: Random) -> tuple[Any, ...]:
+def _pairs(random: Random) -> tuple[Any, ...]:
+    """Two pairs of curves, so that a wrong answer that happens to give another one's number is found out by the second."""
+    return _two_curves(random, 0.0), _two_curves(random, random.uniform(0.7, 0.8))
+
+
+def _each(answer: Callable[[Points, Points], Any], *pairs: tuple[Points, Points]) -> dict[str, Any]:
+    """What an answer says of each pair."""
+    return {f"pair {number}": answer(*pair) for number, pair in enumerate(pairs, 1)}
+
+
+def _two_curves(random: Random, above: float) -> tuple[list[tuple[float, float]], list[tuple[float, float]]]:
     """Bent curves of so many points that any sound interpolation gives the same; they share 5 dB or more.
 
     Their slopes, bends and ranges differ so much that each wrong answer gives a number of its own: so does a gap that is read
-    at one PSNR instead of integrated.
+    at one PSNR instead of integrated. The second one takes e^above times the rate that it would, so that they may cross.
     """
 
     def line(low: float, high: float, slope: float, start: float, bend: float) -> list[tuple[float, float]]:
@@ -163,7 +219,8 @@ def _two_curves(random: Random) -> tuple[Any, ...]:
         ends = random.uniform(26.5, 27), random.uniform(34.8, 35.3)
         anchor = line(*ends, random.uniform(0.12, 0.13), random.uniform(0.25, 0.3), 0.0)
         ends = random.uniform(29, 29.3), random.uniform(39, 39.5)
-        test = line(*ends, random.uniform(0.25, 0.26), random.uniform(0.05, 0.08), random.uniform(0.033, 0.037))
+        start = math.exp(above) * random.uniform(0.05, 0.08)
+        test = line(*ends, random.uniform(0.25, 0.26), start, random.uniform(0.033, 0.037))
         found = [0.0, bd_rate(anchor, test), bd_rate(test, anchor), *(wrong(anchor, test) for wrong in _NUMBERS)]
         if min(abs(a - b) for a, b in combinations(found, 2)) > 0.8:
             return anchor, test
@@ -185,7 +242,14 @@ def _percent(ratio: float) -> float:
 
 def _near(wrong: Callable[[Points, Points], float]) -> Callable[..., bool]:
     """Recognizes a wrong answer on a coarser or finer grid than ours, too."""
-    return lambda yours, target, anchor, test: abs(float(yours) - wrong(anchor, test)) < 0.3
+    return _all(lambda yours, target, pair: abs(yours - wrong(*pair)) < 0.3 + 3e-3 * abs(wrong(*pair)))
+
+
+def _all(holds: Callable[[float, float, tuple[Points, Points]], bool]) -> Callable[..., bool]:
+    """Whether something holds for every pair."""
+    return lambda yours, target, *pairs: all(
+        holds(float(yours[name]), target[name], pair) for name, pair in zip(target, pairs, strict=True)
+    )
 
 
 def _plain_rates(anchor: Points, test: Points) -> float:
@@ -211,6 +275,22 @@ def _everywhere(anchor: Points, test: Points) -> float:
 def _not_undone(anchor: Points, test: Points) -> float:
     first, second = _gap(anchor, test)
     return 100 * float((second - first).mean())
+
+
+def _magnitudes(anchor: Points, test: Points) -> float:
+    first, second = _gap(anchor, test)
+    return _percent(math.exp(np.abs(second - first).mean()))
+
+
+def _ends_alone(anchor: Points, test: Points) -> float:
+    first, second = _gap(anchor, test)
+    return _percent(math.exp((second - first)[[0, -1]].mean()))
+
+
+def _integral(anchor: Points, test: Points) -> float:
+    first, second = _gap(anchor, test)
+    shared = min(anchor[-1][1], test[-1][1]) - max(anchor[0][1], test[0][1])
+    return _percent(math.exp((second - first).mean() * shared))
 
 
 def _at_one_place(place: Callable[[np.ndarray], float]) -> Callable[[Points, Points], float]:
@@ -250,12 +330,13 @@ BD_RATE = Exercise(
     checks=(
         Check(
             "per cent of rate, for random curves",
-            inputs=_two_curves,
+            inputs=_pairs,
+            call=_each,
             tolerance=2e-3,
             mistakes=(
                 Mistake(
                     "anchor and test are swapped: the anchor is what the per cents are of. Take test − anchor.",
-                    like=lambda anchor, test: bd_rate(test, anchor),
+                    when=_near(lambda anchor, test: bd_rate(test, anchor)),
                 ),
                 Mistake(
                     "the mean is taken of the rates themselves: then the largest files decide alone. Interpolate and average "
@@ -282,16 +363,34 @@ BD_RATE = Exercise(
                 ),
                 Mistake(
                     "per cents are wanted: times 100.",
-                    when=lambda yours, target, *_: abs(100 * yours - target) < 0.5,
+                    when=_all(lambda yours, target, pair: abs(100 * yours - target) < 0.5),
                 ),
                 Mistake(
                     "these are decibels at equal rate, the vertical gap (BD-PSNR): interpolate log rate over PSNR, not PSNR "
                     "over log rate.",
-                    when=lambda yours, target, anchor, test: abs(float(yours) - _bd_psnr(anchor, test)) < 0.05,
+                    when=_all(lambda yours, target, pair: abs(yours - _bd_psnr(*pair)) < 0.05),
                 ),
                 Mistake(
                     "this is the ratio of the rates: subtract 1, so that no difference is 0.",
-                    when=lambda yours, target, *_: abs(100 * yours - 100 - target) < 0.5 or abs(yours - 100 - target) < 0.5,
+                    when=_all(
+                        lambda yours, target, pair: abs(100 * yours - 100 - target) < 0.5 or abs(yours - 100 - target) < 0.5
+                    ),
+                ),
+                Mistake(
+                    "the sign is turned: less rate is negative, exp(…) − 1.",
+                    when=_near(lambda anchor, test: -bd_rate(anchor, test)),
+                ),
+                Mistake(
+                    "these are the gaps without their signs: where the curves cross, they have to cancel. Leave out the `abs`.",
+                    when=_near(_magnitudes),
+                ),
+                Mistake(
+                    "the mean is taken of the two ends of the range alone: `np.linspace(a, b, 1000)` makes places between them.",
+                    when=_near(_ends_alone),
+                ),
+                Mistake(
+                    "this is the integral: divide by b − a, so that it is a mean.",
+                    when=_near(_integral),
                 ),
             ),
         ),

@@ -21,6 +21,7 @@ from tutorial_lib import codecs, evaluation, images, metrics, plots, widgets
 from tutorial_lib.coding import bitstream
 from tutorial_lib.course import challenge, store
 from tutorial_lib.course.drawing import nothing, table
+from tutorial_lib.course.entries import SAMPLES
 from tutorial_lib.course.session import sample_file
 
 Points = Sequence[tuple[float, float]]
@@ -358,25 +359,29 @@ def enter(file: bytes | str | None, team: str = "") -> plots.Shown:
     said = f"{entry.psnr:.2f} dB with {entry.bytes:,} of {challenge.LIMIT:,} bytes, {entry.codec}"
     said += f"; SSIM {entry.ssim:.4f}, SSIMULACRA 2 {entry.ssimulacra2:.1f}"
     if entry.copy_of:
-        said += f". {entry.copy_of} entered this file first: it counts for them"
+        said += f". It is the picture of {entry.copy_of}, pixel for pixel, and counts for them"
     page = f"<b>{html.escape(entry.team or 'Scored')}:</b> {html.escape(said)}."
     return plots.Shown(page, f"{entry.team or 'Scored'}: {said}.")
 
 
 def enter_samples() -> plots.Shown:
     """Two sample files, entered as somebody to beat."""
-    files = {"sample file, COIN": "coffee-coin-0.9.inr", "sample file, COOL-CHIC": "coffee-coolchic-0.9.inr"}
-    shown = [enter(sample_file(name), team) for team, name in files.items()]
+    shown = [enter(sample_file(name), team) for team, name in SAMPLES.items()]
     return plots.Shown("<br>".join(each.html for each in shown), "\n".join(each.text for each in shown))
 
 
 def board() -> plots.Shown:
     """The leaderboard, every file decoded and measured again."""
     try:
-        rows = challenge.board_rows(challenge.leaderboard())
+        entries = challenge.leaderboard()
     except challenge.ChallengeError as error:
         return nothing(str(error))
+    if not entries:
+        return nothing("no file has been entered")
+    rows = challenge.board_rows(entries)
     columns = ("team", "PSNR (dB)", "bytes", "SSIM", "SSIMULACRA 2", "codec")
     numbered = {f"{row[0]}{' ' * index if row[0] == '–' else ''}": row[1:] for index, row in enumerate(rows)}
     caption = f"{challenge.PICTURE}, {challenge.LIMIT:,} bytes at most; every file was decoded again just now"
+    if best := challenge.second_prize(entries):
+        caption += f". Second prize, for SSIMULACRA 2: {best.team}"
     return table(columns, numbered, caption)

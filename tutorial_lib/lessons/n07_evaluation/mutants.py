@@ -70,6 +70,17 @@ def not_rounded(codec, picture, rates):
     return points
 
 
+def pointwise(rate=lambda data, picture: 8 * len(data) / picture[0].numel(), quality=psnr):
+    def curve(codec, picture, rates):
+        points = []
+        for each in rates:
+            data = codec.encode(picture, bpp=each)
+            points.append((rate(data, picture), quality(images.quantize_8bit(codec.decode(data)), picture)))
+        return points
+
+    return curve
+
+
 # ------------------------------------------------------------------------------------------------ 07.2
 
 
@@ -174,6 +185,12 @@ MUTANTS = {
         "pixels times three": (all_values, "three values"),
         "bytes": (in_bytes, "8 bits"),
         "not rounded": (not_rounded, "whole grey levels"),
+        "wrong sides": (pointwise(lambda data, picture: 8 * len(data) / picture.shape[0] / picture.shape[1]), "wrong sides"),
+        "minus": (pointwise(quality=lambda shown, picture: -psnr(shown, picture)), "minus of the PSNR"),
+        "20 log": (pointwise(quality=lambda shown, picture: 2 * psnr(shown, picture)), "amplitudes"),
+        "255": (pointwise(quality=lambda shown, picture: psnr(shown, picture) + 20 * math.log10(255)), "too high"),
+        "255 on one side": (pointwise(quality=lambda shown, picture: psnr(255 * shown, 255 * picture)), "too low"),
+        "one point": (lambda codec, picture, rates: pointwise()(codec, picture, rates[:1]), "one point for each"),
     },
     "07.2": {
         "swapped": (delta(swapped=True), "swapped"),
@@ -183,6 +200,9 @@ MUTANTS = {
         "union of the ranges": (delta(union=True), "only one curve has"),
         "gap in the middle": (at_one_place(lambda gap: gap[250]), "at one PSNR"),
         "BD-PSNR": (vertical, "vertical"),
+        "turned": (delta(last=lambda ratio: 100 * (1 - ratio)), "sign is turned"),
+        "without signs": (at_one_place(lambda gap: np.abs(gap).mean()), "without their signs"),
+        "ends": (at_one_place(lambda gap: (gap[0] + gap[-1]) / 2), "two ends"),
     },
     "07.3": {
         "swapped": (turned, "swapped"),
@@ -198,7 +218,10 @@ MUTANTS = {
         "pixel": (cropper(window=False), "best pixel"),
         "width of the picture": (cropper(picture_width=True), "fewer windows"),
         "grid": (cropper(stride=0), "stride=1"),
-        "red alone": (of_colours(lambda error: error[0] ** 2), "one colour alone"),
+        "red alone": (of_colours(lambda error: error[0] ** 2), "don't count alike"),
+        "roots": (of_colours(lambda error: (error**2).mean(0).sqrt()), "roots"),
+        "worst colour": (of_colours(lambda error: (error**2).amax(0)), "worst of the three"),
+        "signs kept": (of_colours(lambda error: error.mean(0)), "kept their signs"),
         "averaged, then squared": (of_colours(lambda error: error.mean(0) ** 2), "before they are squared"),
         "own error forgotten": (cropper(own=False), "your own error"),
     },

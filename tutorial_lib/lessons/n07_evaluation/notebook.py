@@ -21,7 +21,7 @@ import torch.nn.functional as F
 
 from tutorial_lib import codecs, evaluation, images, metrics, widgets
 from tutorial_lib.course import drawing, exercise, hint, label, points, progress, sample_file, solution
-from tutorial_lib.lessons.n07_evaluation import figures, sweep
+from tutorial_lib.lessons.n07_evaluation import contest, figures, sweep
 
 torch.set_num_threads(1)
 
@@ -130,7 +130,10 @@ figures.gaps_figure(pair)
 # $$\text{BD-rate} = \exp\left(\frac{1}{b - a} \int_a^b \bigl(\ln r_2(q) - \ln r_1(q)\bigr) \, dq \right) - 1$$
 #
 # - $r_1(q)$ is the rate at which the *anchor* reaches the PSNR $q$, and $r_2(q)$ that of the codec under test.
-# - $a$ and $b$ are the ends of the range that both curves have.
+# - $a$ and $b$ are the ends of the range that both curves have. The integral by $b - a$ is a mean.
+#
+# `np.transpose(points)` gives two arrays, rates and PSNRs. `np.interp(q, xs, ys)` reads a line through the points `(xs, ys)` at
+# all places `q`, and `np.linspace` makes places.
 #
 # (Bjøntegaard, VCEG-M33, 2001. He drew a cubic through four points, today it is cubic pieces. Straight lines will do here.)
 
@@ -139,9 +142,6 @@ figures.gaps_figure(pair)
 @exercise("07.2")
 def bd_rate(anchor, test):
     """Per cent of rate that test takes more (+) or less (−) than anchor; points (bpp, PSNR), sorted."""
-    # np.transpose(points) gives two arrays, rates and PSNRs.
-    # np.interp(q, xs, ys) reads a line through the points (xs, ys) at all places q; np.linspace makes places.
-    # The integral by b − a is a mean.
     ### BEGIN SOLUTION
     anchor_rate, anchor_psnr = np.transpose(anchor)
     test_rate, test_psnr = np.transpose(test)
@@ -242,7 +242,7 @@ figures.winners_table(ways, two_averages, label(two_averages))
 # %% [markdown]
 # ## Choose your crop
 #
-# No paper shows whole pictures. It shows crops, and somebody chose them. Here are COIN and WebP at nearly the same bytes.
+# A page is small, so most papers show crops, and somebody chose them. Here are COIN and WebP at nearly the same bytes.
 # **Which part would you show, if COIN were yours?**
 
 # %%
@@ -255,15 +255,16 @@ widgets.swipe(*rivals.values(), tuple(says), alt="a cup of coffee on a table", z
 #
 # Don't search by eye. Of all crops of `side` × `side` pixels, find the one in which your picture has most squared error *less*
 # than theirs.
+#
+# 1. How much larger is the squared error of theirs, at each pixel? That is a map (H, W), the mean of the colours.
+# 2. `F.avg_pool2d(values[None, None], side, stride=1)[0, 0]` is the mean of every window of a map.
+# 3. Where is the largest? `.argmax()` counts along the rows.
 
 
 # %%
 @exercise("07.4")
 def flattering_crop(ours, theirs, original, side):
     """(top, left) of the crop in which ours beats theirs most; pictures (3, H, W)."""
-    # 1. How much larger is the squared error of theirs, at each pixel? (H, W), the mean of the colours.
-    # 2. F.avg_pool2d(values[None, None], side, stride=1)[0, 0] is the mean of every window.
-    # 3. The place of the largest: .argmax() counts along the rows.
     ### BEGIN SOLUTION
     gain = (theirs - original).square().mean(0) - (ours - original).square().mean(0)
     windows = F.avg_pool2d(gain[None, None], side, stride=1)[0, 0]
@@ -300,9 +301,9 @@ figures.stories_figure(rivals, coffee, places, side, "chosen by the original's v
 # ## All codecs, several pictures
 #
 # Now the whole comparison in small: two Kodak pictures at 384 × 256, every file real, encoded and decoded by
-# this project. Grey lines are what others have published, on all 24 pictures at 768 × 512: larger pictures, which take fewer
-# bits per pixel, and longer fits. They are there for orientation. **Why should you not compute a BD-rate between grey and
-# colour?**
+# this project. Networks are in colour, classical codecs grey and dashed. The dotted lines are what the networks' authors
+# published, on all 24 pictures at 768 × 512: larger pictures, which take fewer bits per pixel, and longer fits. They are there
+# for orientation. **Why should you not compute a BD-rate between a line and the dots of its colour?**
 
 # %%
 everything = sweep.sweep_rows()
@@ -342,16 +343,11 @@ sweep.cost_table(rows)
 # %% [markdown]
 # ## The challenge
 #
-# The best picture in 1,700 bytes: the cup of coffee, 150 × 100 pixels, every byte counted, by PSNR. In a terminal:
+# The best picture in 1,700 bytes: the cup of coffee, 150 × 100 pixels, every byte counted. First prize: the best PSNR. Second
+# prize: the best SSIMULACRA 2, a metric fitted to people's judgements. What counts is the picture that a decoder makes of
+# the file.
 #
-# ```
-# inr challenge task -o coffee.png
-# inr encode coffee.png --codec coolchic-small --bpp 0.9 -o mine.inr
-# inr challenge score mine.inr --team "Night Owls"
-# inr challenge board
-# ```
-#
-# `score` decodes the file. **So will a JPEG do, if you rename it?**
+# **So will a JPEG do, if you rename it?**
 
 # %% tags=["nbval-check-output"]
 renamed = codecs.get("jpeg").encode(coffee, bpp=0.9)
@@ -364,21 +360,50 @@ figures.enter(renamed)
 figures.enter_samples()
 
 # %% [markdown]
-# And yours. Put the path of your file into `my_file`, "mine.inr" say, and a name into `my_team`.
+# Now yours. Choose:
+#
+# - `codec`: "coolchic-small", "coin", "siren", "nif" and others.
+# - `lmbda`: λ, for the latent grids of the COOL-CHIC codecs. `None` takes as many bytes as are allowed.
+# - `loss`: "mse", "l1+ssim", … **Which loss for which prize?**
+# - `steps`: of the fit; `None` takes what the budget affords, two or three minutes on a laptop.
+# - `seed`: of the first weights. Luck is allowed.
+#
+# Set `begin` to `True`. The fit runs beside the notebook: go on reading while its line moves. When it is done, the file is
+# entered.
+
+# %%
+my_team = "we"
+my_recipe = contest.Recipe(codec="coolchic-small", lmbda=None, loss="mse", steps=None, seed=0)
+begin = False
+
+contest.run(my_recipe, my_team, begin)
+
+# %% [markdown]
+# The leaderboard follows: whoever enters a file, appears here.
+
+# %%
+contest.live_board()
+
+# %% [markdown]
+# You have a file of another origin, from a terminal or from another team? Put its path into `my_file`, "mine.inr" say. A path is
+# meant from the notebook's own folder, and a terminal may have opened in another one.
+#
+# ```
+# inr challenge task -o coffee.png
+# inr encode coffee.png --codec coolchic-small --bpp 0.9 --loss l1+ssim -o mine.inr
+# inr challenge score mine.inr --team "Night Owls"
+# inr challenge board
+# ```
 
 # %%
 my_file = None
-my_team = "we"
 
 figures.enter(my_file, my_team)
 
-# %%
-figures.board()
-
 # %% [markdown]
-# Teams swap files: who gives you theirs, is entered with `inr challenge score theirs.inr --team Foxes`. The leaderboard keeps the
-# files, and decodes and measures them again whenever it is shown. So an edited number shows, and a file that is there already
-# counts for whoever brought it first.
+# The leaderboard keeps the files, and decodes and measures them again whenever it is shown. So an edited number shows, and a
+# picture that is there already, pixel for pixel, counts for whoever brought it first. A class shares one board through a folder
+# that all can write to: set `INR_LEADERBOARD_FILE` to a file in it.
 
 # %% [markdown]
 # ## How papers mislead
@@ -417,7 +442,7 @@ progress()
 # - **Try:** `inr evaluate --images phone.jpg --codecs siren jpeg avif --rates 0.5 1 2 -o results/mine`, then
 #   `inr report results/mine`.
 # - **Try:** `flattering_crop` with a side of 12, then of 80. What happens to the difference, and why?
-# - **Try:** the challenge with `--loss l1+ssim`. Do PSNR and SSIMULACRA 2 agree on the winner?
+# - **Try:** the challenge with `loss="l1+ssim"`. Do PSNR and SSIMULACRA 2 agree on the winner?
 # - **Read:** Bjøntegaard, *Calculation of average PSNR differences between RD-curves*, VCEG-M33, 2001: three pages.
 # - **Read:** Barman, Martini and Reznik, *Bjøntegaard Delta (BD): a tutorial overview of the metric, evolution, challenges, and
 #   recommendations*, 2024, [arXiv 2401.04039](https://arxiv.org/abs/2401.04039).

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import matplotlib
+import numpy as np
 
-from tutorial_lib import evaluation, plots, widgets
+from tutorial_lib import evaluation, plots
+from tutorial_lib.course import labels
 from tutorial_lib.course.drawing import nothing, table
 from tutorial_lib.lessons.n07_evaluation.figures import logarithmic, percent
 from tutorial_lib.runtime import data_path
@@ -26,45 +28,65 @@ def kodak(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return [row for row in rows if str(row["picture"]).startswith("kodak")]
 
 
-PUBLISHED = ("COIN", "Strümpler et al.", "NIF", "COOL-CHIC v1", "COOL-CHIC v2", "VTM (VVC)")
-"""Whose published points are drawn: the codecs of this course, and the standard that the last ones aim at."""
+PUBLISHED = {
+    "COIN": "coin", "Strümpler et al.": "struempler", "NIF": "nif", "COOL-CHIC v1": "coolchic-v1", "COOL-CHIC v2": "coolchic-v2",
+}  # fmt: skip
+"""Whose published points are drawn, and the codec of this project that is meant to be the same."""
+
+REACH = (0.2, 1.3)
+"""Bits per pixel that `sweep_figure` shows: what learned codecs were asked for."""
 
 
-def published_curves() -> dict[str, list[dict[str, Any]]]:
-    """Others' points for Kodak that are means of PSNRs, by codec."""
-    lines: dict[str, list[dict[str, Any]]] = {}
+def published_curves() -> dict[str, list[tuple[float, float]]]:
+    """Others' points (bpp, dB) for Kodak that are means of PSNRs, by our codec of that kind."""
+    lines: dict[str, list[tuple[float, float]]] = {}
     for point in evaluation.published_points("kodak"):
         if point.average == evaluation.AVERAGES[0] and point.codec in PUBLISHED:
-            lines.setdefault(f"{point.codec} (published)", []).append(
-                {"bpp": point.bpp, "psnr": point.psnr, "caption": "24 pictures, 768×512: another task"}
-            )
+            lines.setdefault(PUBLISHED[point.codec], []).append((point.bpp, point.psnr))
     return lines
 
 
+def _within(points: Sequence[tuple[float, float]]) -> np.ndarray:
+    """A curve cut to `REACH`, with points of its own on both ends, straight between its points: (2, n)."""
+    rates, qualities = np.transpose(sorted(points))
+    low, high = max(REACH[0], rates[0]), min(REACH[1], rates[-1])
+    inner = [rate for rate in rates if low < rate < high]
+    places = np.array([low, *inner, high])
+    return np.array([places, np.interp(places, rates, qualities)])
+
+
+@matplotlib.rc_context(plots.STYLE)
 def sweep_figure(rows: Sequence[dict[str, Any]]) -> plots.Shown:
-    """Curves of all codecs over the pictures that all have, with published points of the whole set behind them."""
+    """Curves of all codecs over the pictures that all have: learned ones in colour beside what was published, others grey."""
     names = evaluation.shared_pictures(rows)
     if not names:
         return nothing("no codec has been measured yet")
-    series = {
-        line: [_point(there, names) for there in evaluation.complete(some, names).values()]
-        for line, some in evaluation.lines(rows).items()
-    }
-    farthest = max(point["bpp"] for some in series.values() for point in some)
-    faint = {name: [point for point in some if point["bpp"] <= farthest] for name, some in published_curves().items()}
-    return widgets.hover_curves(
-        series,
-        title=f"Mean PSNR of {', '.join(names)}",
-        faint={name: some for name, some in faint.items() if some},
-        alt="Rate-distortion curves of all codecs; grey: published points of the whole Kodak set at full size.",
-    )
-
-
-def _point(there: Sequence[dict[str, Any]], names: Sequence[str]) -> dict[str, Any]:
-    """The mean of a line's rows at one rate, and what it is a mean of."""
-    of = {evaluation.name_of(row): row for row in there}
-    caption = "; ".join(f"{of[name]['picture']} {of[name]['psnr']:.1f} dB" for name in names)
-    return {"bpp": evaluation.mean(there, "bpp_real"), "psnr": evaluation.mean(there, "psnr"), "caption": caption}
+    made, axis = plots.figure(12, 7)
+    texts = [f"Rate-distortion curves, mean PSNR of {', '.join(names)}, from {REACH[0]} to {REACH[1]} bits per pixel."]
+    published, ends, turn = published_curves(), {}, 0
+    for line, some in evaluation.lines(rows).items():
+        points = [
+            (evaluation.mean(there, "bpp_real"), evaluation.mean(there, "psnr"))
+            for there in evaluation.complete(some, names).values()
+        ]
+        rates, qualities = _within(points)
+        learned = some[0].get("operations_per_pixel") is not None
+        colour, look = "0.45", {"linestyle": "--", "linewidth": 1.8, "zorder": 1}
+        if learned:
+            colour = (*plots.COLOURS[:6], "black")[turn % 7]
+            look = {"marker": plots.MARKERS[turn % 7], "markersize": 8, "linewidth": 3}
+            turn += 1
+        else:
+            ends[line] = (qualities[-1], colour)
+        axis.plot(rates, qualities, color=colour, label=line if learned else None, **look)
+        if line in published:
+            axis.plot(*_within(published[line]), color=colour, linestyle=":", linewidth=1.8)
+        texts.append(f"{line}: {qualities[0]:.1f} dB at {rates[0]:.2f}, {qualities[-1]:.1f} at {rates[-1]:.2f}.")
+    axis.set(xlim=REACH, xlabel="bits per pixel", ylabel="PSNR (dB)", title=f"Mean of {', '.join(names)}")
+    axis.plot([], [], color="0.2", linestyle=":", label="as published")
+    axis.legend(loc="lower right", ncols=2)
+    labels.name_ends(axis, ends)
+    return plots.show(made, " ".join(texts))
 
 
 def bd_rates_table(rows: Sequence[dict[str, Any]], anchor: str = "jpeg") -> plots.Shown:
@@ -145,9 +167,6 @@ def cost_figure(rows: Sequence[dict[str, Any]], anchor: str = "jpeg") -> plots.S
             seconds, ours = getattr(spent[line], kind), spent[line].operations is not None
             look = {"color": plots.RED, "marker": "o"} if ours else {"color": plots.BLUE, "marker": "s"}
             axis.plot(seconds, gain, markersize=11, **look)
-        for line, height in _apart({line: (getattr(spent[line], kind), gain) for line, gain in shown.items()}).items():
-            place = getattr(spent[line], kind), height
-            axis.annotate(line, place, (11, 0), textcoords="offset points", fontsize=13, va="center")
         logarithmic(axis, [10.0**power for power in range(-3, 5)])
         axis.margins(x=0.32, y=0.12)
         axis.set(xlabel=f"seconds to {kind} a megapixel", title=f"{kind.removesuffix('e')}ing")
@@ -156,20 +175,14 @@ def cost_figure(rows: Sequence[dict[str, Any]], anchor: str = "jpeg") -> plots.S
     axes[0].legend(loc="lower right")
     axes[0].set_ylabel(f"BD-rate against {anchor} (%), better upwards")
     axes[0].invert_yaxis()
+    for axis, kind in zip(axes, ("decode", "encode"), strict=True):
+        points = {line: (getattr(spent[line], kind), gain) for line, gain in shown.items()}
+        labels.name_points(axis, points, size=11, fontsize=13)
     for line, gain in shown.items():
         texts.append(
             f"{line}: {percent(gain)}, {_seconds(spent[line].decode)} s to decode, {_seconds(spent[line].encode)} s to encode."
         )
     return plots.show(made, " ".join(texts))
-
-
-def _apart(points: Mapping[str, tuple[float, float]], least: float = 4.5, factor: float = 8) -> dict[str, float]:
-    """Heights of labels beside points (x, y), those of neighbours in x (within a factor) at least so far apart."""
-    heights: dict[str, float] = {}
-    for line, (x, y) in sorted(points.items(), key=lambda item: item[1][1]):
-        below = [heights[other] for other in heights if 1 / factor < points[other][0] / x < factor]
-        heights[line] = max([y, *(height + least for height in below)])
-    return heights
 
 
 def _seconds(value: float) -> str:
