@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from tutorial_lib import course
-from tutorial_lib.course import boxes, comparing, exercises, percent, session, store
+from tutorial_lib.course import boxes, comparing, drawing, exercises, percent, session, store
 from tutorial_lib.course.comparing import Random, Wrong, load_parameters
 from tutorial_lib.course.exercises import Check, Exercise, Mistake, evaluate
 
@@ -29,7 +29,6 @@ def progress_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path = tmp_path / "folder" / "progress.json"
     monkeypatch.setenv(store.VARIABLE, str(path))
     monkeypatch.setattr(store, "_unwritten", {})
-    monkeypatch.setattr(boxes, "_asked", {})
     return path
 
 
@@ -315,7 +314,7 @@ def test_the_decorator_returns_yours_or_the_reference(capsys: pytest.CaptureFixt
 
     for answer in (wrong, pending):
         assert course.exercise("00.1")(answer) is reference
-        assert course.label(reference) == "reference"
+        assert course.label(reference) == "library's"
     assert store.solved() == {}
     for _ in range(2):  # a cell may be run twice
         mine = course.exercise("00.1")(times_smaller)
@@ -331,7 +330,7 @@ def test_the_label_of_an_instance_is_that_of_its_class(monkeypatch: pytest.Monke
     monkeypatch.setattr(exercises, "find", lambda identifier: LAYER)
     mine = course.exercise("00.9")(type("Mine", (Layer,), {}))
     assert course.label(mine(2, 3)) == "yours"
-    assert course.label(Layer(2, 3)) == "reference"
+    assert course.label(Layer(2, 3)) == "library's"
 
 
 def test_a_damaged_check_stops_no_cell(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -395,12 +394,23 @@ def test_the_page_on_exercises_holds_an_exercise_that_works() -> None:
 
 def test_hints_unfold_one_at_a_time() -> None:
     hints = exercises.find("00.1").hints
-    for call in range(1, len(hints) + 2):
-        shown = course.hint("00.1")
-        assert [hint in shown.text for hint in hints] == [index < call for index in range(len(hints))]
-        assert shown.html.count("<details") == len(hints)
-        assert shown.html.count("<details open") == min(call - 1, len(hints))
-        assert ("solution(" in shown.text) == (call >= len(hints))
+    for count in range(1, len(hints) + 2):
+        shown = course.hint("00.1", count)
+        assert [hint in shown.text for hint in hints] == [index < count for index in range(len(hints))]
+        assert ("solution(" in shown.text) == (count >= len(hints))
+
+
+def test_a_hint_is_folded_however_often_its_cell_runs() -> None:
+    first, second = course.hint("00.1"), course.hint("00.1")
+    assert first == second and first.html.count("<details>") == len(exercises.find("00.1").hints)
+    assert "open" not in re.findall(r"<details[^>]*>", first.html)[0]
+
+
+def test_an_answer_is_folded_until_there_is_a_guess() -> None:
+    for guess, open_ in ((None, False), ("wave", True)):
+        shown = drawing.reveal("What is it?", guess, "line")
+        assert ("<details>" in shown.html) != open_ and "line" in shown.html and ("line" in shown.text) == open_
+    assert "0.50 dB. You said 1 dB, 0.5 dB too much" in drawing.reveal("How much?", 1, 0.5, " dB").text
 
 
 def test_the_solution_passes() -> None:

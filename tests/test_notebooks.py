@@ -313,8 +313,8 @@ def boxes_of(number: str) -> Iterator[str]:
     for exercise in exercises_of(number).values():
         for status in ("passed", "pending", "wrong", "stopped"):
             yield str(Verdict(exercise, status, "what is wrong"))
-        for _ in range(len(exercise.hints) + 1):
-            yield boxes.hint(exercise.id).text
+        for count in range(1, len(exercise.hints) + 1):
+            yield boxes.hint(exercise.id, count).text
         yield from (mistake.message for check in exercise.checks for mistake in check.mistakes)
 
 
@@ -341,8 +341,7 @@ def tries(source: Path) -> list[str]:
 
 
 @every_notebook
-def test_whatever_a_box_or_a_text_offers_is_defined(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(boxes, "_asked", {})
+def test_whatever_a_box_or_a_text_offers_is_defined(source: Path) -> None:
     number, scope = builder.name_of(source)[:2], imported(source)
     for identifier in exercises_of(number):
         for call in re.findall(r"`((?:hint|solution)\([^`]+\))`", str(Verdict(exercises_of(number)[identifier], "wrong"))):

@@ -147,7 +147,7 @@ def depth_figure(stacks: Mapping[str, nn.Sequential], owner: str, omega_0: float
 
     Args:
         stacks: name to sine layers, coordinates (H, W, 2) to (H, W, width).
-        owner: "yours" or "reference", for the title.
+        owner: "yours" or "library's", for the title.
         omega_0: ω₀ of the layers.
     """
     shown = (1, 2, 4, 6)
@@ -215,7 +215,7 @@ class Choices:
         fitted: (ω₀, L) to what a network paints at the size that it was fitted at.
         doubled: (ω₀, L) to the same at twice the size.
         small, large: the originals at both sizes.
-        owner: "yours" or "reference", for the titles.
+        owner: "yours" or "library's", for the titles.
     """
 
     def __init__(
