@@ -48,7 +48,9 @@ def _fitted(fit: Any, coordinates: Tensor, colours: Tensor, turn: int, steps: in
         if len(losses) == steps + 1:
             raise Wrong("there is one loss too many: one before each step, and no more.")
         if len(losses) == 1:
-            raise Wrong(f"one loss comes back from {steps} steps: does the `return` stand inside the loop, or the noting outside?")
+            raise Wrong(
+                f"one loss comes back from {steps} steps: does the `return` stand inside the loop, or the noting outside?"
+            )
         raise Wrong(f"{len(losses)} losses come back from {steps} steps: note one in each, before the weights move.")
     weights = torch.cat([p.detach().flatten() for p in network.parameters()])
     return {"losses": losses, "weights at the end": weights}
@@ -121,7 +123,8 @@ def _step_mistakes(keep: str) -> tuple[Mistake, ...]:
             error="modified by an inplace operation",
         ),
         Mistake(
-            "the losses are those after each step: note the loss that `backward` is called on, which comes before the weights move.",
+            "the losses are those after each step: note the loss that `backward` is called on, which comes "
+            "before the weights move.",
             like=like("zero", "loss", "keep", "backward", "step", "note again"),
         ),
         Mistake(
@@ -129,8 +132,9 @@ def _step_mistakes(keep: str) -> tuple[Mistake, ...]:
             like=like(loss=lambda output, target: -_squared(output, target)),
         ),
         Mistake(
-            "the weights never move. In each step `loss.backward()` finds the slopes and `optimizer.step()` uses them, with no "
-            "`zero_grad()` between the two.",
+            "the weights are the same before every step. What moves them: `loss.backward()` finds the slopes, "
+            "and `optimizer.step()` "
+            "uses them, with no `zero_grad()` between the two" + (", and nothing is loaded inside the loop." if keep else "."),
             when=_still,
         ),
         Mistake(
@@ -161,7 +165,7 @@ def _step_mistakes(keep: str) -> tuple[Mistake, ...]:
             when=lambda yours, target, *_: any(isinstance(each, Tensor) for each in yours["losses"]),
         ),
         Mistake(
-            "the loss is computed once, outside the loop: it belongs to the weights as they were then. Ask the network anew in each step.",
+            "`backward` is called twice on one loss. Compute the loss anew in each step, inside the loop, and call it once.",
             error="backward through the graph a second time",
         ),
         Mistake(
@@ -186,7 +190,8 @@ DESCENT = Exercise(
         ),
     ),
     hints=(
-        "The loss is one number for all pixels: subtract the colours from what the network paints, square, take the mean. Note it: "
+        "The loss is one number for all pixels: subtract the colours from what the network paints, square, "
+        "take the mean. Note it: "
         "`losses.append(loss.item())`.",
         "Then three lines that every PyTorch loop has: old slopes to zero, `loss.backward()` for the new ones, one step of the "
         "optimizer along them.",
@@ -238,7 +243,8 @@ FIT = Exercise(
         ),
     ),
     hints=(
-        "Begin with your loop of 02.0b. Right after the loss is noted, and before anything moves: is it the smallest so far? Then keep "
+        "Begin with your loop of 02.0b. Right after the loss is noted, and before anything moves: is it the "
+        "smallest so far? Then keep "
         "the loss and the state.",
         "`network.state_dict()` holds the weights themselves, not copies of them: the optimizer goes on to change them. "
         "`copy.deepcopy(…)` makes copies.",

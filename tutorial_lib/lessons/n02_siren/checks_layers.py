@@ -87,7 +87,9 @@ ENCODING = Exercise(
                     "the frequencies grow by equal steps: each is 1.4 times the one before, 1.4 to the power i.",
                     like=tuple(_linear_encoding(slope, first) for slope in (1.0, 1.4) for first in (0, 1)),
                 ),
-                Mistake("the base and the exponent are swapped: 1.4 to the power i, not i to the power 1.4.", like=_power_encoding),
+                Mistake(
+                    "the base and the exponent are swapped: 1.4 to the power i, not i to the power 1.4.", like=_power_encoding
+                ),
                 Mistake("each frequency is twice the one before, as in NeRF; here it is 1.4 times.", like=_encoded(base=2.0)),
                 Mistake(
                     "i starts at 1: the first frequency is π·1.4⁰ = π, so i goes from 0 to L − 1.",
@@ -112,8 +114,21 @@ ENCODING = Exercise(
                     when=lambda yours, target, x, n: yours.shape == (*x.shape[:-1], 4 * n),
                 ),
                 Mistake(
-                    "2L numbers stand behind x and y, half of what belongs there: a sine and a cosine, each of x and of y, is 4L.",
+                    "2L numbers stand behind x and y, half of what belongs there: a sine and a cosine, each of "
+                    "x and of y, is 4L.",
                     when=lambda yours, target, x, n: yours.shape == (*x.shape[:-1], 2 + 2 * n),
+                ),
+                Mistake(
+                    "the features of a point still have two axes, (…, 2, L): lay them side by side with `flatten(-2)`.",
+                    when=lambda yours, target, x, n: yours.ndim == x.ndim + 1,
+                ),
+                Mistake(
+                    "y stands before x: the order is x, then y, in each of the parts.",
+                    like=lambda x, n: _encoded()(x.flip(-1), n),
+                ),
+                Mistake(
+                    "the sines are there twice, and the cosines not at all.",
+                    like=lambda x, n: torch.cat([_encoded()(x, n)[..., : 2 + 2 * n], _encoded()(x, n)[..., 2 : 2 + 2 * n]], -1),
                 ),
                 Mistake(
                     "there is one frequency too many: i goes from 0 to L − 1.",
@@ -175,7 +190,7 @@ ENCODING = Exercise(
 # ---------------------------------------------------------------------------------------------- 02.2
 
 
-_OUTPUTS = 600
+_OUTPUTS = 700
 """Of a layer whose start is examined: enough weights for its largest to be near the bound."""
 
 
@@ -267,9 +282,14 @@ _ZEROED = Mistake(
     when=lambda yours, target, *_: yours[_BIASES] == 0,
 )
 _UNTOUCHED = Mistake(
-    "the weights are still PyTorch's own ±1/√n: set `self.weight` after `super().__init__`.", like=_layer_like(None)
+    "the weights lie within ±1/√n, which is PyTorch's own start: draw `self.weight` anew, between −c and c.",
+    like=_layer_like(None),
 )
 
+_OF_OUTPUTS = Mistake(
+    "n is the number of outputs there: it is that of the inputs.",
+    like=_started(lambda n, omega, first: right_bound(_OUTPUTS, omega, first)),
+)
 _OTHERS_START = Mistake(
     "that is Xavier's or Kaiming's bound, made for other activations: SIREN's is the c above.",
     like=tuple(
@@ -340,6 +360,7 @@ SINE_LAYER = Exercise(
             tolerance=0.02,
             mistakes=(
                 _UNTOUCHED,
+                _OF_OUTPUTS,
                 _OTHERS_START,
                 Mistake(
                     "the first layer has the bound of the hidden ones: there it is 1/n.",
@@ -362,6 +383,7 @@ SINE_LAYER = Exercise(
             tolerance=0.02,
             mistakes=(
                 _UNTOUCHED,
+                _OF_OUTPUTS,
                 _OTHERS_START,
                 Mistake(
                     "the bound of the first layer, 1/n, is used in the others, too: there it is √(6/n)/ω₀.",
@@ -370,6 +392,10 @@ SINE_LAYER = Exercise(
                 Mistake(
                     "the division by ω₀ is missing: the sine gets ω₀ times too much, and the layers pass on noise.",
                     like=_started(lambda n, omega, first: right_bound(n, omega, first) * (1 if first else omega)),
+                ),
+                Mistake(
+                    "the bound is divided by 30, whatever ω₀ is: use `omega_0`.",
+                    like=_started(lambda n, omega, first: math.sqrt(6 / n) / 30),
                 ),
                 Mistake(
                     "the square root is missing: the bound is √(6/n)/ω₀.",

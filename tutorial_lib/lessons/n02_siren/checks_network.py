@@ -47,10 +47,13 @@ def _relu_output(network_class: type[nn.Module], x: Tensor, sides: tuple[int, in
     network, right = network_class(*sides), _relu_shapes(*sides)
     _counted(network, right)
     mine = [tuple(p.shape) for p in network.parameters()]
-    if len(mine) == len(right) + 2:
+    matrices = sum(len(shape) == 2 for shape in mine)
+    if matrices == 5:
         raise Wrong("there is one linear layer too many: three hidden ones, and one more to the outputs.")
-    if len(mine) == len(right) - 2:
-        raise Wrong("one linear layer is missing: three hidden ones, and then one more to the outputs.")
+    if matrices == 3:
+        raise Wrong("one linear layer is missing, or one serves twice: three hidden ones, and then one more to the outputs.")
+    if mine[0] == (64, sides[0]) != right[0]:
+        raise Wrong("the layers always have 64 neurons: they have `width` of them, 64 unless another number is asked for.")
     if mine[-1] == (3,) != right[-1]:
         raise Wrong("the last layer always gives 3 numbers: it gives `outputs` of them, 3 unless another number is asked for.")
     if mine[0] == (sides[1], 2) != right[0]:
@@ -94,7 +97,8 @@ RELU_NETWORK = Exercise(
             call=_relu_output,
             mistakes=(
                 Mistake(
-                    "there is a ReLU after the last layer: that one is linear. Where a ReLU gives 0, it passes no slope on, and a "
+                    "there is a ReLU after the last layer: that one is linear. Where a ReLU gives 0, it passes "
+                    "no slope on, and a "
                     "colour stuck at black stays there.",
                     like=_relu_like(_ON, _ON, _ON, _ON),
                 ),
@@ -138,9 +142,11 @@ RELU_NETWORK = Exercise(
         ),
     ),
     hints=(
-        "A linear layer is `nn.Linear(numbers in, numbers out)`, and `nn.ReLU()` the bend after it. The first takes `inputs` numbers, "
+        "A linear layer is `nn.Linear(numbers in, numbers out)`, and `nn.ReLU()` the bend after it. The first "
+        "takes `inputs` numbers, "
         "the others `width`.",
-        "`nn.Sequential(nn.Linear(inputs, width), nn.ReLU(), …)`: three such pairs, and at the end `nn.Linear(width, outputs)` alone.",
+        "`nn.Sequential(nn.Linear(inputs, width), nn.ReLU(), …)`: three such pairs, and at the end "
+        "`nn.Linear(width, outputs)` alone.",
         "`forward` sends the numbers through: `return self.layers(features)`.",
     ),
 )
@@ -229,7 +235,7 @@ def _first_and_last(siren_class: type[nn.Module], shape: tuple[int, int, int, fl
 SIREN = Exercise(
     id="02.3",
     title="SIREN",
-    minutes=5,
+    minutes=4,
     core=True,
     reference=Siren,
     checks=(
@@ -246,8 +252,9 @@ SIREN = Exercise(
                     ),
                 ),
                 Mistake(
-                    "the colours are clamped: where they are, no gradient flows. Clamp when the picture is shown, not here.",
-                    like=_siren_like(lambda y, omega: y.clamp(0, 1)),
+                    "the colours are clamped, or go through a ReLU: where they are cut off, no gradient flows. Clamp when the "
+                    "picture is shown, not here.",
+                    like=(_siren_like(lambda y, omega: y.clamp(0, 1)), _siren_like(lambda y, omega: y.clamp_min(0))),
                 ),
                 Mistake(
                     "the colours go through a sigmoid: SIREN's last layer is linear.",

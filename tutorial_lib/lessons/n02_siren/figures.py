@@ -221,7 +221,8 @@ def folded_plane() -> plots.Shown:
         axis.grid(False)
     return plots.show(
         made,
-        "Left: max(0, z), a curve that is 0 up to z = 0 and rises straight from there. Right: three neurons over the canvas, each "
+        "Left: max(0, z), a curve that is 0 up to z = 0 and rises straight from there. Right: three neurons "
+        "over the canvas, each "
         "white on one side of a straight line, and evenly darker with the distance from it on the other.",
     )
 

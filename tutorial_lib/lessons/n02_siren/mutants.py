@@ -154,7 +154,7 @@ class EncodedUnderNoGrad(siren.Siren):
 
 
 def network_like(
-    *, last_sine=False, plain_list=False, bare=False, eight=False, extra=0, pass_omega=True, start_last=True, last_first=False
+    *, last_sine=False, plain_list=False, bare=False, eight=False, pass_omega=True, start_last=True, last_first=False
 ):
     class Network(nn.Module):
         def __init__(self, width=64, sine_layers=3, frequencies=8, omega_0=30.0):
@@ -162,7 +162,7 @@ def network_like(
             self.frequencies = frequencies
             omega = omega_0 if pass_omega else 30.0
             layers = [siren.SineLayer(2 + 4 * frequencies, width, omega, first=True)]
-            layers += [siren.SineLayer(width, width, omega) for _ in range(sine_layers - 1 + extra)]
+            layers += [siren.SineLayer(width, width, omega) for _ in range(sine_layers - 1)]
             last = siren.SineLayer(width, 3, omega) if last_sine else nn.Linear(width, 3)
             if start_last:
                 siren.initialize(last, omega_0, first=last_first)
@@ -219,8 +219,9 @@ def loop(
 # ------------------------------------------------------------------------------------------------ 02.5
 
 
-def renderer(axis, *, sideways=False, colours_last=False, clamp=True, graph=False):
+def renderer(axis, *, sideways=False, colours_last=False, clamp=True, graph=False, source_swapped=False):
     def render(network, height, width, source):
+        source = source[::-1] if source_swapped else source
         device = next(network.parameters()).device
         x, y = axis(width, source[1]).to(device), axis(height, source[0]).to(device)
         y, x = torch.meshgrid(y, x, indexing="ij")
@@ -281,7 +282,7 @@ MUTANTS = {
     },
     "02.0b": {
         "zero_grad missing": (loop(order="loss note backward step"), "pile up"),
-        "zero_grad between backward and step": (loop(order="loss note backward zero step"), "never move"),
+        "zero_grad between backward and step": (loop(order="loss note backward zero step"), "the same before every step"),
         "step before backward": (loop(order="loss note step zero backward"), "comes before"),
         "losses after the step": (loop(order="loss zero backward step loss note"), "after each step"),
         "sign of the loss": (loop(sign=-1), "sign is wrong"),
@@ -306,7 +307,7 @@ MUTANTS = {
         "on one side of 0": (OneSided, "on one side"),
         "Xavier's start": (Xavier, "Xavier's"),
         "biases drawn, too": (BiasesToo, "biases were drawn anew"),
-        "start left to PyTorch": (OwnStart, "PyTorch's own"),
+        "start left to PyTorch": (OwnStart, "PyTorch's own start"),
     },
     "02.3": {
         "sine after the last layer": (network_like(last_sine=True), "after the last layer"),
@@ -328,7 +329,7 @@ MUTANTS = {
         "whole network kept": (loop(memory=True, kept="network"), "wants a state"),
         "nothing kept": (loop(memory=True, kept="nothing"), "still None"),
         "zero_grad missing": (loop(memory=True, order="loss note keep backward step"), "pile up"),
-        "zero_grad after backward": (loop(memory=True, order="loss note keep backward zero step"), "never move"),
+        "zero_grad after backward": (loop(memory=True, order="loss note keep backward zero step"), "the same before every step"),
         "losses with their graphs": (loop(memory=True, number=False), "loss.item()"),
     },
     "02.5": {
@@ -336,6 +337,8 @@ MUTANTS = {
         "half pixels missing": (renderer(no_halves), "half pixel"),
         "height and width swapped": (renderer(centres, sideways=True), "H and W are swapped"),
         "colours last": (renderer(centres, colours_last=True), "colours come last"),
+        "source swapped": (renderer(centres, source_swapped=True), "source's height and width"),
+        "squares' rims": (renderer(lambda length, source: 2 * (torch.arange(length) + 0.5) / length - 1), "outermost"),
         "not clamped": (renderer(centres, clamp=False), "leave [0, 1]"),
         "gradients kept": (renderer(centres, graph=True), "graph of gradients"),
     },
@@ -344,6 +347,7 @@ MUTANTS = {
         "bytes for bits": (in_bytes, "bytes instead of bits"),
         "float32 for float16": (as_computed, "32 bits a weight"),
         "divided by the colours": (each_colour, "three colours"),
+        "weights per pixel": (lambda network, *size: as_computed(network, *size[:2]) / 32, "weights per pixel"),
         "tensors counted": (tensors, "tensors are counted"),
     },
 }
