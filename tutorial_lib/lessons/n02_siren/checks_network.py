@@ -20,7 +20,8 @@ from tutorial_lib.lessons.n02_siren.checks_layers import right_bound
 def _relu_inputs(random: Random) -> tuple[Any, ...]:
     sides = random.randint(2, 6), random.randint(7, 11), random.randint(1, 4)
     tensors = [random.tensor(*shape, low=-0.6, high=0.6) for shape in _relu_shapes(*sides)]
-    tensors[-1] = random.tensor(sides[2], low=-2, high=2)  # so that a ReLU at the end shows
+    tensors[-1] = random.tensor(sides[2], low=0.5, high=2)
+    tensors[-1][0] -= 3  # so that a ReLU at the end shows
     return random.tensor(*random.size(), sides[0], low=-1, high=1), sides, tensors
 
 

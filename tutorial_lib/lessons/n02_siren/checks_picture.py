@@ -192,7 +192,7 @@ RENDER = Exercise(
 
 def _network_and_size(random: Random) -> tuple[Any, ...]:
     network = Siren(random.randint(5, 30), random.randint(2, 5), random.randint(0, 6))
-    return network, *random.size(20, 90), random.choice([8, 12, 24])
+    return network, *random.size(20, 90), random.choice([10, 12, 24])
 
 
 RATE = Exercise(

@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from ipywidgets import SelectionSlider
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter
 from torch import Tensor, nn
 
 from tutorial_lib import images, metrics, plots
@@ -215,9 +214,10 @@ def folded_plane() -> plots.Shown:
     axes[0].plot(z, np.maximum(z, 0), color=plots.BLUE)
     axes[0].set(title="max(0, z)", xlabel="z", xticks=[-1, 0, 1], yticks=[0, 1])
     x, y = images.canvas(100, 150).unbind(-1)
-    for axis, (a, b, c) in zip(axes[1:], ((1.0, 0.0, 0.2), (0.4, 0.9, 0.0), (-0.8, 0.5, 0.3)), strict=True):
-        axis.imshow((a * x + b * y + c).clamp_min(0), cmap="Blues", vmin=0, vmax=1.2)
-        axis.set(xticks=[], yticks=[], title=f"z = {a:g}x {b:+g}y {c:+g}".replace("-", "−"))
+    sums = {"z = x + 0.2": x + 0.2, "z = 0.4x + 0.9y": 0.4 * x + 0.9 * y, "z = −0.8x + 0.5y + 0.3": 0.3 - 0.8 * x + 0.5 * y}
+    for axis, (name, values) in zip(axes[1:], sums.items(), strict=True):
+        axis.imshow(values.clamp_min(0), cmap="Blues", vmin=0, vmax=1.2)
+        axis.set(xticks=[], yticks=[], title=name)
         axis.grid(False)
     return plots.show(
         made,
@@ -229,30 +229,25 @@ def folded_plane() -> plots.Shown:
 
 @matplotlib.rc_context(plots.STYLE)
 def best_and_last(losses: Sequence[float], owner: str) -> plots.Shown:
-    """The losses of a fit, with the best of them and the last marked, and how many dB lie between."""
+    """The losses of a fit, and what it costs to stop at one of its later steps with the weights of that step, "
+    "not the best so far."""
     made, (axis, close) = plots.figure(12, 4.2, 2)
-    best, last = int(np.argmin(losses)), len(losses) - 1
-    gap = 10 * math.log10(losses[last] / losses[best])
-    begin = max(0, min(best - 5, last - 40))
+    best_so_far = np.minimum.accumulate(losses)
+    begin = len(losses) * 2 // 3
+    gaps = 10 * np.log10(np.array(losses) / best_so_far)[begin:]
     axis.plot(losses, linewidth=1.5)
-    close.plot(range(begin, last + 1), losses[begin:], linewidth=1.5)
-    for panel in (axis, close):
-        for step, name, colour, marker in ((best, "best", plots.GREEN, "o"), (last, "last", plots.RED, "s")):
-            panel.plot(step, losses[step], marker, markersize=13, markerfacecolor="none", markeredgewidth=3, color=colour)
-            if panel is close:
-                offset = (0, -24) if name == "best" else (0, 14)
-                panel.annotate(
-                    name, (step, losses[step]), offset, textcoords="offset points", color=colour, fontweight="bold", ha="center"
-                )
-        panel.set(xlabel="step", yscale="log")
-        panel.margins(x=0.06, y=0.2)
-        panel.yaxis.set_minor_formatter(NullFormatter())
-    axis.set(ylabel="mean squared error", title=f"the whole fit ({owner})")
-    close.set_title(f"its end: the last step is {gap:.1f} dB worse than the best")
+    axis.set(xlabel="step", ylabel="mean squared error", yscale="log", title=f"the whole fit ({owner})")
+    close.fill_between(range(begin, len(losses)), gaps, color=plots.RED, alpha=0.35)
+    close.plot(range(begin, len(losses)), gaps, color=plots.RED, linewidth=1.5)
+    close.set(xlabel="stopped at this step", ylabel="dB lost", title="last weights, against the best so far")
+    close.set_ylim(bottom=0)
     return plots.show(
         made,
-        f"The loss of a fit falls from {losses[0]:.3f} in jumps; on the right its end. Best: {losses[best]:.5f} at step {best}; "
-        f"last: {losses[last]:.5f} at step {last}, {gap:.1f} dB worse.",
+        f"Left: the loss of a fit falls from {losses[0]:.3f} to {losses[-1]:.5f}, in jumps. Right: who stops it "
+        f"at one of the last "
+        f"{len(gaps)} steps and takes the weights as they are, loses {gaps.mean():.1f} dB on average against "
+        f"the best weights so far, "
+        f"and up to {gaps.max():.1f} dB.",
     )
 
 
