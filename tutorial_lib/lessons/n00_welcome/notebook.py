@@ -41,7 +41,7 @@ rival = jpeg.encode(chelsea, bpp=8 * len(pyramid) / chelsea[0].numel())
 widgets.swipe(codecs.decode(pyramid).cpu(), jpeg.decode(rival), ("A", "B"), alt="a cat", zoom=2)
 
 # %%
-films.against_jpeg(chelsea, pyramid)
+films.against_jpeg(chelsea, pyramid, zoom=1.5)
 
 # %% [markdown]
 # A is the network: 2 dB better than JPEG, and better than WebP. AVIF, which many people have worked on for many years, is
@@ -133,8 +133,8 @@ plots.pictures([squares, smooth], titles, alt="an eye")
 # %% [markdown]
 # ## Now your own photograph (5 min, may be skipped)
 #
-# Choose a file, then run the two cells below, once more if you like. It never leaves this machine's notebook; a small version of
-# it becomes a pyramid as A was, in 20 to 30 seconds. No photograph at hand? A sample stands in.
+# Choose a file, then run the cells below it, again if you like. It goes to the machine that runs this notebook, and nowhere
+# else. A small version of it becomes a pyramid as A was, in 20 to 30 seconds. No photograph at hand? A sample stands in.
 
 # %%
 photograph = live.Photograph()
