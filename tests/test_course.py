@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,8 +19,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tutorial_lib import course
-from tutorial_lib.course import boxes, comparing, drawing, exercises, percent, session, store
+from tutorial_lib import codecs, course, plots
+from tutorial_lib.course import boxes, comparing, drawing, exercises, live, percent, session, store
 from tutorial_lib.course.comparing import Random, Wrong, load_parameters
 from tutorial_lib.course.exercises import Check, Exercise, Mistake, evaluate
 
@@ -411,6 +412,34 @@ def test_an_answer_is_folded_until_there_is_a_guess() -> None:
         shown = drawing.reveal("What is it?", guess, "line")
         assert ("<details>" in shown.html) != open_ and "line" in shown.html and ("line" in shown.text) == open_
     assert "0.50 dB. You said 1 dB, 0.5 dB too much" in drawing.reveal("How much?", 1, 0.5, " dB").text
+
+
+def test_a_photograph_is_the_chosen_one_or_a_sample(capsys: pytest.CaptureFixture[str]) -> None:
+    sample, red = torch.zeros(3, 400, 200), torch.zeros(3, 300, 600)
+    red[0] = 1
+    photograph = live.Photograph()
+    shown = photograph.picture(instead=sample, pixels=5_000)
+    assert shown.shape == (3, 100, 50) and "No photograph was chosen" in capsys.readouterr().out
+    assert "text/html" in photograph._repr_mimebundle_()
+
+    def choose(content: bytes) -> tuple[Tensor, str]:
+        photograph.button = SimpleNamespace(value=({"name": "mine.webp", "content": memoryview(content)},))
+        return photograph.picture(instead=sample, pixels=5_000), capsys.readouterr().out
+
+    chosen, said = choose(codecs.get("webp").encode(red, quality=90))
+    assert chosen.shape == (3, 50, 100) and chosen[0].mean() > 0.9 and "mine.webp, 100 × 50" in said
+    for content, words in ((b"no picture", "mine.webp"), (codecs.get("png").encode(torch.zeros(3, 2, 3000)), "too narrow")):
+        chosen, said = choose(content)
+        assert torch.equal(chosen, shown) and words in said and "A sample stands in." in said
+
+
+def test_a_screen_is_due_again_after_a_while_and_a_terminal_sees_the_last_picture(capsys: pytest.CaptureFixture[str]) -> None:
+    screen = live.Screen(pause=60)
+    assert screen.due()
+    screen.draw(plots.Shown("<p>", "first"))
+    assert not screen.due() and live.Screen(pause=0).due()
+    screen.draw(plots.Shown("<p>", "second"), last=True)
+    assert capsys.readouterr().out == "second\n"
 
 
 def test_the_solution_passes() -> None:

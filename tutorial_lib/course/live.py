@@ -33,6 +33,7 @@ class Screen:
 
     def draw(self, shown: plots.Shown, last: bool = False) -> None:
         """Replace what is there. In a terminal, where nothing can be replaced, only the ``last`` is shown, as text."""
+        self.drawn_at = time.monotonic()
         with contextlib.suppress(ImportError):
             from IPython import get_ipython
             from IPython.display import display
@@ -42,7 +43,6 @@ class Screen:
                     self.place = display(shown, display_id=True)
                 else:
                     self.place.update(shown)
-                self.drawn_at = time.monotonic()
                 return
         if last:
             show(shown)

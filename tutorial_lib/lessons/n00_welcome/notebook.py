@@ -45,7 +45,7 @@ films.against_jpeg(chelsea, pyramid, zoom=1.5)
 
 # %% [markdown]
 # A is the network: 2 dB better than JPEG, and better than WebP. AVIF, which many people have worked on for many years, is
-# still ahead. You will build all of A: its layers, its loss, its rounding, its bits.
+# still ahead. In this course you take A apart, and build what it is made of.
 
 # %% [markdown]
 # ## Watch one learn
@@ -59,8 +59,8 @@ cat = images.crop(chelsea, 24, 120, 192, 240)
 films.learn(images.reduce(cat, factor=1.6), steps=budget_value(quick=8, laptop=600, gpu=1500))
 
 # %% [markdown]
-# Large smooth things first, then edges, the hair at last. Notebook 02 asks why. What you saw *is* the encoder: the network
-# learned this one picture by heart, and its weights are the file.
+# The colour first, then the eyes, out of a noise that fades; the finest hairs come last. What you saw *is* the encoder: the
+# network learned this one picture by heart, and its weights are the file. Notebook 02 builds it.
 
 # %% [markdown]
 # ## The whole way
@@ -88,7 +88,8 @@ figures.road_map()
 # ## How exercises work
 #
 # Write your code where it says `NotImplementedError`, run the cell, and it answers: what is right, or what is
-# likely wrong. Skip one, or get it wrong, and nothing breaks: later cells then use the library's version.
+# likely wrong. Skip one, or get it wrong, and nothing breaks: later cells then use the library's version. (For an experiment,
+# copy the cell and leave its first line, `@exercise(…)`, out: then nothing is checked, and yours is used.)
 #
 # ### 00.1 How many times smaller? (3 min)
 #

@@ -310,7 +310,7 @@ SINE_LAYER = Exercise(
     reference=SineLayer,
     checks=(
         Check(
-            "y = sin(ω₀·(W·x + b))",
+            "y = sin(ω₀·(W·h + b))",
             inputs=_layer_inputs,
             call=_layer_output,
             mistakes=(
@@ -323,7 +323,7 @@ SINE_LAYER = Exercise(
                     like=_layer_like(lambda omega, x, w, b: omega * torch.sin(_linear(x, w, b))),
                 ),
                 Mistake(
-                    "the bias is added after ω₀: multiply the whole of W·x + b with ω₀.",
+                    "the bias is added after ω₀: multiply the whole of W·h + b with ω₀.",
                     like=_layer_like(lambda omega, x, w, b: torch.sin(omega * (x @ w.T) + b)),
                 ),
                 Mistake(
@@ -331,7 +331,7 @@ SINE_LAYER = Exercise(
                     like=_layer_like(lambda omega, x, w, b: omega * _linear(x, w, b)),
                 ),
                 Mistake(
-                    "the sine comes before the matrix: first W·x + b, then the sine.",
+                    "the sine comes before the matrix: first W·h + b, then the sine.",
                     like=_layer_like(lambda omega, x, w, b: _linear(torch.sin(omega * x), w, b)),
                 ),
                 Mistake(
@@ -417,7 +417,7 @@ SINE_LAYER = Exercise(
         ),
     ),
     hints=(
-        "`SineLayer` is an `nn.Linear`, so `super().forward(features)` is W·x + b. What happens to that before the sine?",
+        "`SineLayer` is an `nn.Linear`, so `super().forward(features)` is W·h + b. What happens to that before the sine?",
         "The bound is a number: `1 / inputs` if `first`, else `math.sqrt(6 / inputs) / omega_0`.",
         "`nn.init.uniform_(self.weight, -bound, bound)`; and `forward` returns the sine of `self.omega_0` times what "
         "`nn.Linear` computes.",

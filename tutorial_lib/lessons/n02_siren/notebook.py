@@ -271,9 +271,9 @@ maps = [drawing.signed(neuron, reach=1) for neuron in neurons]
 plots.pictures(maps, [f"ω₀ = {omega}" for omega in omegas], zoom=1.8, alt="one sine neuron")
 
 # %% [markdown]
-# One sine layer computes, from a vector $x$ of $n$ numbers,
+# One sine layer computes, from a vector $h$ of $n$ numbers (x and y, their encoding, or what the layer before gave),
 #
-# $$y = \sin\bigl(\omega_0 \cdot (W x + b)\bigr)$$
+# $$\sin\bigl(\omega_0 \cdot (W h + b)\bigr)$$
 #
 # with weights $W$, biases $b$, and the fixed number $\omega_0$, 30 by default: how fast the waves of a fresh
 # layer are.
@@ -292,7 +292,7 @@ plots.pictures(maps, [f"ω₀ = {omega}" for omega in omegas], zoom=1.8, alt="on
 # %%
 @exercise("02.2")
 class SineLayer(nn.Linear):
-    """y = sin(ω₀·(W·x + b)): (…, inputs) to (…, outputs)."""
+    """y = sin(ω₀·(W·h + b)): (…, inputs) to (…, outputs)."""
 
     def __init__(self, inputs, outputs, omega_0=30.0, first=False):
         super().__init__(inputs, outputs)  # makes self.weight and self.bias
@@ -305,7 +305,7 @@ class SineLayer(nn.Linear):
         ### END SOLUTION
 
     def forward(self, features):
-        # super().forward(features) is W·x + b.
+        # super().forward(features) is W·h + b.
         ### BEGIN SOLUTION
         return torch.sin(self.omega_0 * super().forward(features))
         ### END SOLUTION
@@ -748,7 +748,22 @@ progress()
 #   [`images/coordinates.py`](../tutorial_lib/images/coordinates.py), and what you called at the end is
 #   [`codecs/sirens.py`](../tutorial_lib/codecs/sirens.py).
 # - **Try:** give the ReLU network ten times the steps. How much of the fog goes?
-# - **Try:** another picture, `images.sample("chelsea")` or `images.sample("astronaut")`. Where does L want to be?
-# - **Try:** `render(network, 1000, 1500, size)`. Is what you see at that size in the picture, or in the sines?
+# - **Try:** another picture in place of the coffee, `images.reduce(images.sample("chelsea"), factor=3)`. Where does L want to be?
+# - **Try:** `plots.pictures([render(network, 500, 750, size)])`. Is what you see at that size in the picture, or in the sines?
 # - **Try:** other rates for the file, `bpp=0.5` and `bpp=1.5`: a COIN curve of your own.
+# - **Try:** an activation of your own, in the cell below: nothing checks it.
 # - **Read:** SIREN's first four pages, and the pictures of its supplement, linked above.
+
+# %%
+class MyLayer(SineLayer):
+    def forward(self, features):
+        z = nn.Linear.forward(self, features)
+        return torch.sin(self.omega_0 * z)  # change this line
+
+
+torch.manual_seed(0)
+my_network = nn.Sequential(MyLayer(2, 48, first=True), MyLayer(48, 48), nn.Linear(48, 3)).to(tiny.device)
+fit(my_network, places, targets, torch.optim.Adam(my_network.parameters(), lr=2e-3), tiny_steps)
+
+mine = paint(my_network, places)
+plots.pictures([mine], [f"my layers: {metrics.psnr(mine, tiny):.1f} dB"], zoom=4, alt="a tiny cup of coffee")
