@@ -122,7 +122,7 @@ def wrapped(lines: list[str]) -> list[str]:
             continue
         sentences: list[str] = []
         for text in (line.strip().removeprefix("# ") for line in group):
-            if sentences and not sentences[-1].endswith((".", "?", ":", ";")) and not re.match(r"\d\. |- ", text):
+            if sentences and not sentences[-1].endswith((".", "?", ":")) and not re.match(r"\d\. |- ", text):
                 sentences[-1] += f" {text.strip()}"
             else:
                 sentences.append(text)

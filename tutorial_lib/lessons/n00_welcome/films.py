@@ -81,21 +81,22 @@ def compress(picture: Tensor, iterations: int) -> bytes:
 def against_jpeg(picture: Tensor, data: bytes, zoom: float = 2) -> plots.Shown:
     """A swipe between what a file decodes to and a JPEG of about as many bytes, and what WebP and AVIF reach with them."""
     decoded, rate = codecs.decode(data).cpu(), metrics.bits_per_pixel(data, picture)
-    mine = f"network: {metrics.psnr(decoded, picture):.1f} dB in {len(data):,} bytes"
-    right, theirs, others = picture, "the picture itself", []
+    mine = f"network: {metrics.psnr(decoded, picture):.1f} dB"
+    right, theirs, sizes = picture, "the picture itself", [f"network: {len(data):,} bytes"]
     for name in NAMES:
         codec = codecs.get(name)
         try:
             other = codec.encode(picture, bpp=rate)
         except CodecError as error:  # no quality is low enough, or this Pillow knows no AVIF
-            others.append(str(error).rstrip("."))
+            sizes.append(str(error).rstrip("."))
             continue
         shown = codec.decode(other).cpu()
-        said = f"{metrics.psnr(shown, picture):.1f} dB in {len(other):,} bytes"
+        said = f"{NAMES[name]}: {metrics.psnr(shown, picture):.1f} dB"
         if name == "jpeg":
-            right, theirs = shown, f"{NAMES[name]}: {said}"
+            right, theirs = shown, said
+            sizes.append(f"JPEG: {len(other):,} bytes")
         else:
-            others.append(f"{NAMES[name]}: {said}")
+            sizes.append(f"{said} in {len(other):,} bytes")
     swiped = widgets.swipe(decoded, right, (mine, theirs), alt="a photograph", zoom=zoom)
-    rest = "; ".join(others) + "."
+    rest = "; ".join(sizes) + "."
     return plots.Shown(f"{swiped.html}<p>{html.escape(rest)}</p>", f"{swiped.text}\n{rest}")

@@ -103,6 +103,35 @@ def _still(yours: Any, target: Any, *_: Any) -> bool:
     return max(yours["losses"]) - min(yours["losses"]) < 1e-7
 
 
+def _loss_mistakes(like: Any) -> tuple[Mistake, ...]:
+    """Other losses than the mean of the squares."""
+    return (
+        Mistake(
+            "that is the mean absolute error: square the differences.",
+            like=like(loss=lambda output, target: (output - target).abs().mean()),
+        ),
+        Mistake(
+            "the loss is a sum: take the mean, or the step's size depends on the number of pixels.",
+            like=like(loss=lambda output, target: (output - target).square().sum()),
+        ),
+        Mistake(
+            "the squares of a pixel's three colours are added up: take the mean of everything.",
+            like=like(loss=lambda output, target: (output - target).square().sum(-1).mean()),
+        ),
+        Mistake(
+            "the differences cancel out: square each of them first, then take the mean.",
+            like=(
+                like(loss=lambda output, target: (output - target).mean()),
+                like(loss=lambda output, target: (output - target).mean().square()),
+            ),
+        ),
+        Mistake(
+            "the root of the mean is taken: the mean of the squares is all that is asked for.",
+            like=like(loss=lambda output, target: _squared(output, target).sqrt()),
+        ),
+    )
+
+
 def _step_mistakes(keep: str) -> tuple[Mistake, ...]:
     """What goes wrong within a step, for a loop that keeps a state or none."""
 
@@ -137,29 +166,7 @@ def _step_mistakes(keep: str) -> tuple[Mistake, ...]:
             "uses them, with no `zero_grad()` between the two" + (", and nothing is loaded inside the loop." if keep else "."),
             when=_still,
         ),
-        Mistake(
-            "that is the mean absolute error: square the differences.",
-            like=like(loss=lambda output, target: (output - target).abs().mean()),
-        ),
-        Mistake(
-            "the loss is a sum: take the mean, or the step's size depends on the number of pixels.",
-            like=like(loss=lambda output, target: (output - target).square().sum()),
-        ),
-        Mistake(
-            "the squares of a pixel's three colours are added up: take the mean of everything.",
-            like=like(loss=lambda output, target: (output - target).square().sum(-1).mean()),
-        ),
-        Mistake(
-            "the differences cancel out: square each of them first, then take the mean.",
-            like=(
-                like(loss=lambda output, target: (output - target).mean()),
-                like(loss=lambda output, target: (output - target).mean().square()),
-            ),
-        ),
-        Mistake(
-            "the root of the mean is taken: the mean of the squares is all that is asked for.",
-            like=like(loss=lambda output, target: _squared(output, target).sqrt()),
-        ),
+        *_loss_mistakes(like),
         Mistake(
             "the losses are still tensors: `loss.item()` makes a plain number, without the graph of gradients.",
             when=lambda yours, target, *_: any(isinstance(each, Tensor) for each in yours["losses"]),

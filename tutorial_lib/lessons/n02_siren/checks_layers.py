@@ -190,7 +190,7 @@ ENCODING = Exercise(
 # ---------------------------------------------------------------------------------------------- 02.2
 
 
-_OUTPUTS = 700
+_OUTPUTS = 1000
 """Of a layer whose start is examined: enough weights for its largest to be near the bound."""
 
 

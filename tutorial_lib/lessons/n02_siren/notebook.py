@@ -19,19 +19,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from tutorial_lib import codecs, images, metrics, plots, widgets
-from tutorial_lib.course import (
-    budget_value,
-    drawing,
-    exercise,
-    hint,
-    label,
-    points,
-    progress,
-    record_point,
-    sample_file,
-    solution,
-)
+from tutorial_lib import codecs, course, images, metrics, plots, widgets
+from tutorial_lib.course import budget_value, drawing, exercise, hint, label, points, progress, record_point, solution
 from tutorial_lib.lessons.n02_siren import figures
 from tutorial_lib.networks import siren
 from tutorial_lib.runtime import choose_device
@@ -75,8 +64,8 @@ class ReluNetwork(nn.Module):
 
     def __init__(self, inputs=2, width=64, outputs=3):
         super().__init__()
-        # Set self.layers: three times a linear layer of `width` neurons and a ReLU;
-        # then a linear layer of `outputs` neurons.
+        # Set self.layers: three times a linear layer of `width` neurons and a ReLU.
+        # Then a linear layer of `outputs` neurons.
         ### BEGIN SOLUTION
         self.layers = nn.Sequential(
             nn.Linear(inputs, width), nn.ReLU(),
@@ -709,7 +698,7 @@ for name, (bpp, psnr) in {"float16": as_float16, "file": as_file}.items():
 # More steps help both. With 3,000, a minute of work, the file reaches this:
 
 # %%
-longer = sample_file("coffee-coin-0.9.inr")
+longer = course.sample_file("coffee-coin-0.9.inr")
 decoded = codec.decode(longer)
 print(f"{metrics.bits_per_pixel(longer, coffee):.2f} bits per pixel, {metrics.psnr(decoded, coffee):.1f} dB")
 
