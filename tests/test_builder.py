@@ -266,11 +266,14 @@ def test_saved_outputs_need_no_kernel_and_name_no_folder_of_this_machine() -> No
 
 def test_a_task_is_laid_out_for_small_screens() -> None:
     task = "1. " + "Multiply all of it. Then " + "go on " * 30 + "to the end."
-    source = f'@exercise("00.1")\ndef f(x):\n    # {task}\n    # 2. Divide\n    # by two.\n    y = 1  # {"as it is " * 20}\n'
+    said = '"""' + "How many times smaller? " * 4 + 'Say."""'
+    lines = ['@exercise("00.1")', "def f(x):", *(f"    {each}" for each in (said, f"# {task}", "# 2. Divide", "# by two."))]
+    source = "\n".join([*lines, f"    y = 1  # {'as it is ' * 20}"])
     opened = percent.split(source, "here").open.splitlines()
     comments = [line for line in opened if line.startswith("    # ")]
     assert all(len(line) <= percent.WIDTH for line in comments) and "    # 2. Divide by two." in comments
     assert " ".join(" ".join(line.split()[1:]) for line in comments) == f"{task} 2. Divide by two."
+    assert " ".join(line.strip() for line in opened[2:4]) == said and max(map(len, opened[2:4])) <= percent.WIDTH
     assert opened[-1].endswith("as it is ") and percent.split(source, "here").solved.splitlines() == source.splitlines()
 
 

@@ -17,7 +17,7 @@ GIVEN = "# given"
 """At the end of a solution's line: it may stand elsewhere in the participant's copy."""
 
 WIDTH = 76
-"""Columns of a task's comments in the participants' copy: more are cut off at the right on a small screen."""
+"""Columns of a task's comments and docstrings in the participants' copy: more are cut off at the right on a small screen."""
 
 LEAK_LENGTH = 16
 """Shorter lines of a solution (``return x``) say nothing, and may stand anywhere."""
@@ -114,8 +114,9 @@ def split(source: str, where: str) -> Halves:
 
 
 def wrapped(lines: list[str]) -> list[str]:
-    """Code with its comments laid out anew in `WIDTH` columns; a line ends where a sentence or an item of a list begins."""
+    """Code with comments and docstrings in `WIDTH` columns; a comment's line ends where a sentence or a list's item begins."""
     result: list[str] = []
+    lines = [part for line in lines for part in _docstring(line)]
     for indent, group in itertools.groupby(lines, lambda line: "".join(re.findall(r"^ *# ", line))):
         if not indent:
             result += group
@@ -131,6 +132,12 @@ def wrapped(lines: list[str]) -> list[str]:
             later = indent + " " * len(item[0] if item else "")
             result += textwrap.wrap(text, WIDTH, initial_indent=indent, subsequent_indent=later, break_long_words=False)
     return result
+
+
+def _docstring(line: str) -> list[str]:
+    """A line that is a docstring and too long, in several."""
+    found = re.fullmatch(r"( *)(\"\"\".+\"\"\")", line)
+    return textwrap.wrap(found[2], WIDTH, initial_indent=found[1], subsequent_indent=found[1]) if found else [line]
 
 
 def _tells(line: str) -> bool:

@@ -8,7 +8,7 @@
 # |---|---|
 # | **You will** | see a file that beats JPEG, watch a network learn, make a file of a photograph of your own |
 # | **Time** | 15 minutes |
-# | **In a three-hour workshop** | 12 minutes: everything but the photograph |
+# | **In a three-hour workshop** | 10 minutes: everything but the photograph |
 # | **You need** | a little Python; no GPU, nothing to download |
 #
 # Run a cell with Shift + Enter. The first one sets things up.

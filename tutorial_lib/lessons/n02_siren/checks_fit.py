@@ -211,7 +211,7 @@ FIT = Exercise(
     id="02.4",
     title="A loop that keeps the best state",
     minutes=5,
-    core=True,
+    core=False,
     reference=fit,
     checks=(
         Check(

@@ -8,7 +8,7 @@
 # |---|---|
 # | **You will** | build and fit a plain network, see what it can't learn, turn it into a SIREN, and meet JPEG's curve |
 # | **Time** | 50 minutes, 36 of them for eight exercises |
-# | **In a three-hour workshop** | 40 minutes: 02.0a, 02.0b, 02.1, 02.2, 02.3, 02.4 and 02.6; pass over what "may be skipped" |
+# | **In a three-hour workshop** | 35 minutes: 02.0a, 02.0b, 02.1, 02.2, 02.3 and 02.6; pass over what "may be skipped" |
 # | **You need** | a little PyTorch (`nn.Module`, an optimizer); no earlier notebook, nothing to download |
 
 # %%
@@ -397,7 +397,7 @@ figures.best_and_last(losses, label(Siren, fit))
 # 1. `network.state_dict()` does not hold copies. **What will it hold ten steps later?**
 # 2. The loss of a step was computed *before* the weights moved. **Which weights belong to it?**
 #
-# ### 02.4 A loop that keeps the best state (5 min)
+# ### 02.4 A loop that keeps the best state (5 min, may be skipped)
 #
 # Begin with your loop of 02.0b, copied, and add a few lines.
 
