@@ -19,7 +19,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tutorial_lib import codecs, course, plots
+from tutorial_lib import codecs, course, images, plots
 from tutorial_lib.course import boxes, comparing, drawing, exercises, live, percent, session, store
 from tutorial_lib.course.comparing import Random, Wrong, load_parameters
 from tutorial_lib.course.exercises import Check, Exercise, Mistake, evaluate
@@ -431,6 +431,15 @@ def test_a_photograph_is_the_chosen_one_or_a_sample(capsys: pytest.CaptureFixtur
     for content, words in ((b"no picture", "mine.webp"), (codecs.get("png").encode(torch.zeros(3, 2, 3000)), "too narrow")):
         chosen, said = choose(content)
         assert torch.equal(chosen, shown) and words in said and "A sample stands in." in said
+
+
+def test_a_photograph_may_be_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = str(tmp_path / "red & blue.png")
+    images.save(torch.ones(3, 40, 60), path)
+    assert live.Photograph(path).picture(instead=torch.zeros(3, 30, 30), pixels=5_000).shape == (3, 40, 60)
+    assert "red &amp; blue" in live.Photograph(path)._repr_mimebundle_()["text/html"]
+    assert live.Photograph(path + "x").picture(instead=torch.zeros(3, 30, 30), pixels=900).shape == (3, 30, 30)
+    assert "A sample stands in." in capsys.readouterr().out
 
 
 def test_a_screen_is_due_again_after_a_while_and_a_terminal_sees_the_last_picture(capsys: pytest.CaptureFixture[str]) -> None:

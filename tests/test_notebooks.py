@@ -97,6 +97,16 @@ def test_every_exercise_has_an_answer_in_its_source(source: Path) -> None:
         assert answer in cells and "NotImplementedError" not in answer
 
 
+def test_all_solutions_count_the_same_exercises() -> None:
+    """A reader's progress goes on from notebook to notebook, as if all were run one after the other."""
+    everything = [identifier for number in notebooks() for identifier in exercises_of(number)]
+    for source in SOURCES:
+        said = re.findall(r"(\d+) of (\d+) exercises solved", executed_copy(source).read_text(encoding="utf-8"))
+        done = sum(identifier[:2] <= builder.name_of(source)[:2] for identifier in everything)
+        assert said and {int(total) for _, total in said} == {len(everything)}, f"{executed_copy(source).name}: build it again"
+        assert max(int(solved) for solved, _ in said) == done, f"{executed_copy(source).name}: build it again"
+
+
 @every_notebook
 def test_the_first_code_cell_is_the_set_up(source: Path) -> None:
     for notebook in (participant(source), solved(source)):

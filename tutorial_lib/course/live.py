@@ -52,21 +52,25 @@ class Photograph:
     """A button to choose a picture file, as a cell's last line; `picture` in a later cell gives what was chosen.
 
     A saved notebook shows a sentence in its place. Wherever there is no button, or nothing was chosen, the sample stands in.
+
+    Args:
+        path: of a file, in place of the button: Jupyter takes no more than some 10 megabytes through it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, path: str | None = None) -> None:
+        self.path = path
         self.button: Any = None
         with contextlib.suppress(ImportError):
             from IPython import get_ipython
             from ipywidgets import FileUpload
 
-            if get_ipython() is not None:
+            if get_ipython() is not None and path is None:
                 self.button = FileUpload(description="Choose a photograph", multiple=False, layout={"width": "auto"})
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
-        text = "Run the notebook to choose a photograph."
+        text = f"The photograph is {self.path}." if self.path else "Run the notebook to choose a photograph."
         bundle = dict(self.button._repr_mimebundle_() or {}) if self.button is not None else {}
-        return bundle | {"text/html": f"<i>{text}</i>", "text/plain": text}
+        return bundle | {"text/html": f"<i>{html.escape(text)}</i>", "text/plain": text}
 
     def picture(self, instead: Tensor, pixels: int) -> Tensor:
         """What was chosen, or the picture ``instead``; reduced to about that many pixels, and shown.
@@ -85,13 +89,13 @@ class Photograph:
     def _chosen(self) -> tuple[Tensor | None, str]:
         """The picture and its name; or None, and why."""
         files = list(self.button.value) if self.button is not None else []
-        if not files:
+        if not files and not self.path:
             return None, "No photograph was chosen yet, so a sample stands in."
-        name = str(files[-1]["name"])
+        name = self.path or str(files[-1]["name"])
         try:
-            picture = images.load_bytes(bytes(files[-1]["content"]), name)
+            picture = images.load(self.path) if self.path else images.load_bytes(bytes(files[-1]["content"]), name)
         except images.ImageError as error:
-            return None, f"{error}. A sample stands in."
+            return None, f"{str(error).removesuffix(".")}. A sample stands in."
         if min(_reduced(picture, 24_000).shape[1:]) < LEAST_SIDE:
             return None, f"{name} is too narrow. A sample stands in."
         return picture, name

@@ -136,6 +136,7 @@ plots.pictures([squares, smooth], titles, alt="an eye")
 #
 # Choose a file, then run the cells below it, again if you like. It goes to the machine that runs this notebook, and nowhere
 # else. A small version of it becomes a pyramid as A was, in 20 to 30 seconds. No photograph at hand? A sample stands in.
+# (Larger than 10 megabytes? `live.Photograph("holiday.jpg")` takes a path.)
 
 # %%
 photograph = live.Photograph()
