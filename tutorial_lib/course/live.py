@@ -95,7 +95,7 @@ class Photograph:
         try:
             picture = images.load(self.path) if self.path else images.load_bytes(bytes(files[-1]["content"]), name)
         except images.ImageError as error:
-            return None, f"{str(error).removesuffix(".")}. A sample stands in."
+            return None, str(error).removesuffix(".") + ". A sample stands in."
         if min(_reduced(picture, 24_000).shape[1:]) < LEAST_SIDE:
             return None, f"{name} is too narrow. A sample stands in."
         return picture, name
