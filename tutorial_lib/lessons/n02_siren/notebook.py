@@ -703,7 +703,6 @@ decoded = codec.decode(longer)
 print(f"{metrics.bits_per_pixel(longer, coffee):.2f} bits per pixel, {metrics.psnr(decoded, coffee):.1f} dB")
 
 # %% [markdown]
-
 # Be fair to JPEG: on so small a picture its header weighs a lot (notebook 01). On Kodak's pictures of 768 × 512,
 # COIN with float16 weights was ahead of JPEG at low rates only, as its authors say. Closing in on the codecs of
 # today is what the next notebooks are about.
