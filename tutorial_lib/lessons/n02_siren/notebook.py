@@ -449,7 +449,7 @@ figures.ladder_figure(ladder, coffee, whose)
 
 # %% [markdown]
 # From fog to coffee, and nearly all of the way is the sine's: on bare coordinates it gains 14 dB. In front of a ReLU the
-# encoding gains 7, in front of sines half a decibel at most. This is one seed; over three, the four end at 17.4 to 18.1,
+# encoding gains 6 to 7, in front of sines half a decibel at most. This is one seed; over three, the four end at 17.4 to 18.1,
 # 24.1 to 25.0, 31.4 to 31.8 and 31.8 to 32.1 dB (`python tests/benchmarks/ladder.py`).
 
 # %% [markdown]
@@ -692,10 +692,11 @@ for name, (bpp, psnr) in {"float16": as_float16, "file": as_file}.items():
 # %% [markdown]
 # The same idea, twice: with 16 bits for each weight it stands about on JPEG's line, and with as many as it deserves
 # clearly above. How the weights are written makes that difference; notebook 06 opens the box. (Not all is equal: `coin` spends
-# some of its steps on learning to be rounded, starts with smaller biases, and stretches the canvas to the picture's shape. Over
-# three seeds your float16 network ends between 0.4 dB below JPEG and 0.1 dB above: the same command as before.)
+# some of its steps on learning to be rounded, sees 6,000 of the 15,000 pixels in a step, starts with smaller biases, and
+# stretches the canvas to the picture's shape. Over three seeds your float16 network ends between 0.4 dB below JPEG and 0.1 dB
+# above; `tests/benchmarks/ladder.py` measures that, too.)
 #
-# More steps help both. With 3,000, a minute of work, the file reaches this:
+# More steps help. With 3,000, half a minute of work, the file reaches this:
 
 # %%
 longer = course.sample_file("coffee-coin-0.9.inr")
