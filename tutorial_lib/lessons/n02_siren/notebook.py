@@ -532,8 +532,11 @@ def derivatives(network, coordinates):
     laplacian = torch.zeros_like(brightness)
     for axis in (0, 1):
         slope = gradient[..., axis].sum()
-        if slope.requires_grad:
-            laplacian += torch.autograd.grad(slope, coordinates, retain_graph=True)[0][..., axis]
+        if slope.requires_grad:  # that of flat pieces is a constant
+            (change,) = torch.autograd.grad(
+                slope, coordinates, retain_graph=True, allow_unused=True
+            )
+            laplacian += 0 if change is None else change[..., axis]
     return gradient.detach().norm(dim=-1), laplacian.detach()
 
 
