@@ -35,6 +35,9 @@ def times_smaller(data, height, width):
 def shared():
     return 1
 
+# %% [markdown]
+# ### A part, with code (5 min)
+
 # %% tags=["nbval-check-output"]
 print(os.environ["INR_BUDGET"], shared())
 
@@ -261,13 +264,32 @@ def test_saved_outputs_need_no_kernel_and_name_no_folder_of_this_machine() -> No
     assert builder._anonymous(text).text == "(course)/data and ~/x"
 
 
+def test_a_task_is_laid_out_for_small_screens() -> None:
+    task = "1. " + "Multiply all of it. Then " + "go on " * 30 + "to the end."
+    said = '"""' + "How many times smaller? " * 4 + 'Say."""'
+    lines = ['@exercise("00.1")', "def f(x):", *(f"    {each}" for each in (said, f"# {task}", "# 2. Divide", "# by two."))]
+    source = "\n".join([*lines, f"    y = 1  # {'as it is ' * 20}"])
+    opened = percent.split(source, "here").open.splitlines()
+    comments = [line for line in opened if line.startswith("    # ")]
+    assert all(len(line) <= percent.WIDTH for line in comments) and "    # 2. Divide by two." in comments
+    assert " ".join(" ".join(line.split()[1:]) for line in comments) == f"{task} 2. Divide by two."
+    assert " ".join(line.strip() for line in opened[2:4]) == said and max(map(len, opened[2:4])) <= percent.WIDTH
+    assert opened[-1].endswith("as it is ") and percent.split(source, "here").solved.splitlines() == source.splitlines()
+
+
+def test_a_notebook_begins_where_the_one_before_it_ended() -> None:
+    assert builder.earlier("00_welcome") == [] and "00.1" in builder.earlier("01_data_loading")
+    assert not any(each.startswith("01") for each in builder.earlier("01_data_loading"))
+
+
 def test_timings_are_written_between_markers(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     page = root / "README.md"
     page.write_text(f"before\n{timings.BEGIN}\nold\n{timings.END}\nafter\n")
     arguments = ["--root", str(root), "--budget", "quick"]
     assert timings.main(arguments) == 0
     stored = json.loads((root / "solutions/timings.json").read_text())
-    assert [cell["starts"] for cell in stored["notebooks"]["07_small"]][1] == "import os"
+    assert {cell["place"] for cell in stored["notebooks"]["07_small"]} == {"set-up", "A part, with code"}
+    assert "under “" in (root / "README.md").read_text()
     text = page.read_text()
     assert "| 07_small |" in text and "old" not in text and text.endswith("after\n")
     monkeypatch.setattr(timings, "LIMIT_SECONDS", 0)

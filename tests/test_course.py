@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,8 +19,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tutorial_lib import course
-from tutorial_lib.course import boxes, comparing, exercises, percent, session, store
+from tutorial_lib import codecs, course, images, plots
+from tutorial_lib.course import boxes, comparing, drawing, exercises, live, percent, session, store
 from tutorial_lib.course.comparing import Random, Wrong, load_parameters
 from tutorial_lib.course.exercises import Check, Exercise, Mistake, evaluate
 
@@ -29,7 +30,6 @@ def progress_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path = tmp_path / "folder" / "progress.json"
     monkeypatch.setenv(store.VARIABLE, str(path))
     monkeypatch.setattr(store, "_unwritten", {})
-    monkeypatch.setattr(boxes, "_asked", {})
     return path
 
 
@@ -315,7 +315,7 @@ def test_the_decorator_returns_yours_or_the_reference(capsys: pytest.CaptureFixt
 
     for answer in (wrong, pending):
         assert course.exercise("00.1")(answer) is reference
-        assert course.label(reference) == "reference"
+        assert course.label(reference) == "library's"
     assert store.solved() == {}
     for _ in range(2):  # a cell may be run twice
         mine = course.exercise("00.1")(times_smaller)
@@ -331,7 +331,7 @@ def test_the_label_of_an_instance_is_that_of_its_class(monkeypatch: pytest.Monke
     monkeypatch.setattr(exercises, "find", lambda identifier: LAYER)
     mine = course.exercise("00.9")(type("Mine", (Layer,), {}))
     assert course.label(mine(2, 3)) == "yours"
-    assert course.label(Layer(2, 3)) == "reference"
+    assert course.label(Layer(2, 3)) == "library's"
 
 
 def test_a_damaged_check_stops_no_cell(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -395,12 +395,60 @@ def test_the_page_on_exercises_holds_an_exercise_that_works() -> None:
 
 def test_hints_unfold_one_at_a_time() -> None:
     hints = exercises.find("00.1").hints
-    for call in range(1, len(hints) + 2):
-        shown = course.hint("00.1")
-        assert [hint in shown.text for hint in hints] == [index < call for index in range(len(hints))]
-        assert shown.html.count("<details") == len(hints)
-        assert shown.html.count("<details open") == min(call - 1, len(hints))
-        assert ("solution(" in shown.text) == (call >= len(hints))
+    for count in range(1, len(hints) + 2):
+        shown = course.hint("00.1", count)
+        assert [hint in shown.text for hint in hints] == [index < count for index in range(len(hints))]
+        assert ("solution(" in shown.text) == (count >= len(hints))
+
+
+def test_a_hint_is_folded_however_often_its_cell_runs() -> None:
+    first, second = course.hint("00.1"), course.hint("00.1")
+    assert first == second and first.html.count("<details>") == len(exercises.find("00.1").hints)
+    assert "open" not in re.findall(r"<details[^>]*>", first.html)[0]
+
+
+def test_an_answer_is_folded_until_there_is_a_guess() -> None:
+    for guess, open_ in ((None, False), ("wave", True)):
+        shown = drawing.reveal("What is it?", guess, "line")
+        assert ("<details>" in shown.html) != open_ and "line" in shown.html and ("line" in shown.text) == open_
+    assert "0.50 dB. You said 1 dB, 0.5 dB too much" in drawing.reveal("How much?", 1, 0.5, " dB").text
+
+
+def test_a_photograph_is_the_chosen_one_or_a_sample(capsys: pytest.CaptureFixture[str]) -> None:
+    sample, red = torch.zeros(3, 400, 200), torch.zeros(3, 300, 600)
+    red[0] = 1
+    photograph = live.Photograph()
+    shown = photograph.picture(instead=sample, pixels=5_000)
+    assert shown.shape == (3, 100, 50) and "No photograph was chosen" in capsys.readouterr().out
+    assert "text/html" in photograph._repr_mimebundle_()
+
+    def choose(content: bytes) -> tuple[Tensor, str]:
+        photograph.button = SimpleNamespace(value=({"name": "mine.webp", "content": memoryview(content)},))
+        return photograph.picture(instead=sample, pixels=5_000), capsys.readouterr().out
+
+    chosen, said = choose(codecs.get("webp").encode(red, quality=90))
+    assert chosen.shape == (3, 50, 100) and chosen[0].mean() > 0.9 and "mine.webp, 100 × 50" in said
+    for content, words in ((b"no picture", "mine.webp"), (codecs.get("png").encode(torch.zeros(3, 2, 3000)), "too narrow")):
+        chosen, said = choose(content)
+        assert torch.equal(chosen, shown) and words in said and "A sample stands in." in said
+
+
+def test_a_photograph_may_be_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = str(tmp_path / "red & blue.png")
+    images.save(torch.ones(3, 40, 60), path)
+    assert live.Photograph(path).picture(instead=torch.zeros(3, 30, 30), pixels=5_000).shape == (3, 40, 60)
+    assert "red &amp; blue" in live.Photograph(path)._repr_mimebundle_()["text/html"]
+    assert live.Photograph(path + "x").picture(instead=torch.zeros(3, 30, 30), pixels=900).shape == (3, 30, 30)
+    assert "A sample stands in." in capsys.readouterr().out
+
+
+def test_a_screen_is_due_again_after_a_while_and_a_terminal_sees_the_last_picture(capsys: pytest.CaptureFixture[str]) -> None:
+    screen = live.Screen(pause=60)
+    assert screen.due()
+    screen.draw(plots.Shown("<p>", "first"))
+    assert not screen.due() and live.Screen(pause=0).due()
+    screen.draw(plots.Shown("<p>", "second"), last=True)
+    assert capsys.readouterr().out == "second\n"
 
 
 def test_the_solution_passes() -> None:

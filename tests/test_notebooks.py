@@ -97,6 +97,16 @@ def test_every_exercise_has_an_answer_in_its_source(source: Path) -> None:
         assert answer in cells and "NotImplementedError" not in answer
 
 
+def test_all_solutions_count_the_same_exercises() -> None:
+    """A reader's progress goes on from notebook to notebook, as if all were run one after the other."""
+    everything = [identifier for number in notebooks() for identifier in exercises_of(number)]
+    for source in SOURCES:
+        said = re.findall(r"(\d+) of (\d+) exercises solved", executed_copy(source).read_text(encoding="utf-8"))
+        done = sum(identifier[:2] <= builder.name_of(source)[:2] for identifier in everything)
+        assert said and {int(total) for _, total in said} == {len(everything)}, f"{executed_copy(source).name}: build it again"
+        assert max(int(solved) for solved, _ in said) == done, f"{executed_copy(source).name}: build it again"
+
+
 @every_notebook
 def test_the_first_code_cell_is_the_set_up(source: Path) -> None:
     for notebook in (participant(source), solved(source)):
@@ -313,8 +323,8 @@ def boxes_of(number: str) -> Iterator[str]:
     for exercise in exercises_of(number).values():
         for status in ("passed", "pending", "wrong", "stopped"):
             yield str(Verdict(exercise, status, "what is wrong"))
-        for _ in range(len(exercise.hints) + 1):
-            yield boxes.hint(exercise.id).text
+        for count in range(1, len(exercise.hints) + 1):
+            yield boxes.hint(exercise.id, count).text
         yield from (mistake.message for check in exercise.checks for mistake in check.mistakes)
 
 
@@ -341,8 +351,7 @@ def tries(source: Path) -> list[str]:
 
 
 @every_notebook
-def test_whatever_a_box_or_a_text_offers_is_defined(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(boxes, "_asked", {})
+def test_whatever_a_box_or_a_text_offers_is_defined(source: Path) -> None:
     number, scope = builder.name_of(source)[:2], imported(source)
     for identifier in exercises_of(number):
         for call in re.findall(r"`((?:hint|solution)\([^`]+\))`", str(Verdict(exercises_of(number)[identifier], "wrong"))):

@@ -18,7 +18,7 @@ from tutorial_lib import codecs, images, metrics
 from tutorial_lib.codecs.anatomy import parts
 from tutorial_lib.codecs.classical import SUFFIXES
 from tutorial_lib.coding import bitstream
-from tutorial_lib.runtime import choose_device, require_writable
+from tutorial_lib.runtime import choose_device, keep_freed_memory, require_writable
 
 BAR_WIDTH = 40
 
@@ -146,6 +146,7 @@ def _anatomy(file: str, data: bytes) -> Answer:
 
 def compare(options: argparse.Namespace) -> Answer:
     """Rate and distortions of decoded pictures or files."""
+    keep_freed_memory()
     original = images.open_picture(options.original)
     rows = [_distances(name, original, options) for name in options.decoded]
     wide = max(len(row["file"]) for row in rows)

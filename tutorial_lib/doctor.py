@@ -94,11 +94,12 @@ def text(checks: list[Check]) -> str:
     """
     lines = [f"{_LABELS[c.status]} {c.name}: {c.detail}{c.cure and f' -> {c.cure}'}" for c in checks]
     failures = sum(c.status == "fail" for c in checks)
-    warned = any(c.status == "warn" for c in checks)
+    warned = sum(c.status == "warn" for c in checks)
     if failures:
         lines.append(f"{failures} of {len(checks)} checks failed; start with the first.")
     else:
-        lines.append("The course runs here" + (", without what the warnings name." if warned else "."))
+        missing = f" {warned} optional {'thing is' if warned == 1 else 'things are'} missing." if warned else ""
+        lines.append(f"The course runs.{missing}")
     return "\n".join(lines)
 
 

@@ -182,7 +182,7 @@ def ms_ssim(picture: Tensor, reference: Tensor) -> float:
         )
         if not last:  # means of four grey levels, exact in float32
             odd = [side % 2 for side in first.shape[1:]]
-            first, second = (F.avg_pool2d(each, 2, padding=odd) for each in (first, second))
+            first, second = (F.avg_pool2d(each.float(), 2, padding=odd) for each in (first, second))
     return float(similarity.mean())
 
 
@@ -235,7 +235,7 @@ def lpips(picture: Tensor, reference: Tensor, *, network: Literal["alex", "squee
     first, second = _pair(picture, reference)
     _require_side(first, "LPIPS", LPIPS_MIN_SIDE, why)
     with torch.no_grad():
-        distance = lpips_network(network, "cpu")(first[None] / 127.5 - 1, second[None] / 127.5 - 1)
+        distance = lpips_network(network, "cpu")(first[None].float() / 127.5 - 1, second[None].float() / 127.5 - 1)
     return float(distance)
 
 
@@ -364,18 +364,19 @@ def bits_per_pixel(data: bytes | bytearray | memoryview, picture_or_size: Tensor
 
 
 def _pair(picture: Tensor, reference: Tensor, rounded: bool = True) -> tuple[Tensor, Tensor]:
-    """Both pictures on the CPU, float32: rounded, in whole grey levels, 0 to 255, or as they are."""
+    """Both pictures on the CPU: rounded, in grey levels, uint8, or as they are, float32."""
     for role, tensor in (("picture", picture), ("reference", reference)):
         if problem := picture_problem(tensor):
             raise MetricError(f"the {role} can't be compared: {problem}.")
     if picture.shape != reference.shape:
         sizes = [f"{tensor.shape[1]}x{tensor.shape[2]}" for tensor in (picture, reference)]
         raise MetricError(f"the pictures differ in size (height x width): {sizes[0]} and {sizes[1]}.")
-    first, second = (tensor.detach().cpu().float() for tensor in (picture, reference))
-    if rounded:
-        # In float32, as images.to_uint8 rounds, so that a tie goes the same way here as in a file.
-        return first.clamp(0, 1).mul_(255).round_(), second.clamp(0, 1).mul_(255).round_()
-    return first, second
+    first, second = (tensor.detach().cpu() for tensor in (picture, reference))
+    if not rounded:
+        return first, second
+    # rounded as images.to_uint8 does, so that a tie goes the same way here as in a file
+    levels = [tensor.clamp(0, 1).mul_(255).round_().to(torch.uint8) for tensor in (first, second)]
+    return levels[0], levels[1]
 
 
 def _require_side(picture: Tensor, metric: str, least: int, why: str) -> None:

@@ -12,7 +12,6 @@ from tutorial_lib.course.exercises import Exercise, Verdict, exercises_of, find,
 from tutorial_lib.plots import BLUE, GREEN, ORANGE, RED, Shown, target_and_yours
 
 _LOOK = {"passed": ("✓", GREEN), "pending": ("…", BLUE), "wrong": ("✗", RED), "stopped": ("■", RED)}
-_asked: dict[str, int] = {}  # how often each hint was asked for in this kernel
 
 
 def show(shown: Shown) -> None:
@@ -55,27 +54,30 @@ def verdict_box(verdict: Verdict) -> Shown:
     return Shown(box(body, colour), text)
 
 
-def hint(identifier: str) -> Shown:
-    """The hints of an exercise, folded one inside the other; each further call unfolds one more.
+def hint(identifier: str, count: int = 1) -> Shown:
+    """The hints of an exercise, folded one inside the other: a click unfolds the next.
 
-    In a terminal the first call shows the first hint, and each further call one more.
+    Nothing is remembered from call to call, so that "Run All", once or twice, opens none.
+
+    Args:
+        identifier: "02.1".
+        count: how many a terminal shows, where nothing folds.
 
     Raises:
         KeyError: no such exercise.
     """
     exercise = find(identifier)
-    hints, calls = exercise.hints, _asked.get(identifier, 0)
-    _asked[identifier] = calls + 1
+    hints = exercise.hints
     body = f"<div>{_inline(_ask_answer(identifier))}</div>"
     for number in range(len(hints), 0, -1):
-        opened = " open" if number <= calls else ""
         body = (
-            f"<details{opened}><summary>Hint {number} of {len(hints)}</summary>"
+            f"<details><summary>Hint {number} of {len(hints)}</summary>"
             f'<div style="padding-left:1em">{_inline(hints[number - 1])}{body}</div></details>'
         )
-    shown = hints[: calls + 1]
+    shown = hints[:count]
     text = [f"Hint {number} of {len(hints)}: {each}" for number, each in enumerate(shown, 1)]
-    text.append(f'Call hint("{identifier}") again for the next.' if len(shown) < len(hints) else _ask_answer(identifier))
+    more = f'`hint("{identifier}", {len(shown) + 1})` shows the next.'
+    text.append(more if len(shown) < len(hints) else _ask_answer(identifier))
     return Shown(box(f"<b>{html.escape(_title(exercise))}</b>{body}", BLUE), "\n".join(text))
 
 
@@ -132,7 +134,9 @@ def machine() -> Shown:
         )
     text = doctor.text(checks)
     verdict = html.escape(text.splitlines()[-1])
-    body = f"<details><summary><b>{verdict}</b></summary><table>{''.join(rows)}</table></details>"
+    body = (
+        f'<details><summary><b>{verdict}</b></summary><div style="overflow-x:auto"><table>{"".join(rows)}</table></div></details>'
+    )
     if any(each.status == "fail" for each in checks):
         body = body.replace("<details>", "<details open>", 1)
     return Shown(body, text)
@@ -150,9 +154,9 @@ def _title(exercise: Exercise) -> str:
 def _headline(verdict: Verdict) -> str:
     return {
         "passed": "passed: later cells use yours",
-        "pending": "not written yet: later cells use the reference",
-        "wrong": "not right yet: later cells use the reference",
-        "stopped": "stopped: later cells use the reference",
+        "pending": "not written yet: later cells use the library's",
+        "wrong": "not right yet: later cells use the library's",
+        "stopped": "stopped: later cells use the library's",
     }[verdict.status]
 
 

@@ -19,7 +19,7 @@ import re
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from nbclient.exceptions import CellExecutionError
 from nbformat import NotebookNode
 
 from tutorial_lib.course import percent, store
+from tutorial_lib.course.exercises import exercises_of, notebooks
 from tutorial_lib.course.percent import Cell, CourseError
 from tutorial_lib.course.session import SETUP_CELL
 
@@ -109,14 +110,16 @@ def execute(
     notebook: NotebookNode,
     *,
     budget: str,
+    solved: Sequence[str] = (),
     timeout: int = 600,
     on_cell: Callable[[NotebookNode, str], None] | None = None,
     **environment: str,
 ) -> None:
-    """Run a notebook in place, in an empty folder, as a reader with nothing solved would.
+    """Run a notebook in place, in an empty folder, as a reader would who has solved the exercises before it, and no others.
 
     Args:
         notebook: it gets the outputs.
+        solved: ids of exercises that count as solved when it begins.
         budget: "quick", "laptop" or "gpu".
         timeout: seconds for each cell.
         on_cell: called with each code cell and "start" or "end".
@@ -126,10 +129,12 @@ def execute(
         CellExecutionError: a cell failed.
     """
     with tempfile.TemporaryDirectory() as folder:
+        progress = Path(folder) / "progress.json"
+        progress.write_text(json.dumps({"solved": dict.fromkeys(solved, "earlier"), "points": []}), encoding="utf-8")
         variables = {
             **os.environ,
             "INR_BUDGET": budget,
-            store.VARIABLE: str(Path(folder) / "progress.json"),
+            store.VARIABLE: str(progress),
             "PYDEVD_DISABLE_FILE_VALIDATION": "1",
             **environment,
         }
@@ -150,6 +155,11 @@ def execute(
         cell.metadata.pop("execution", None)
         if cell.cell_type == "code":
             cell.outputs = [_anonymous(output) for output in map(_without_widget, cell.outputs) if output]
+
+
+def earlier(name: str) -> list[str]:
+    """The exercises of the notebooks before this one ("02_siren"): who works through the course has solved them."""
+    return [identifier for number in notebooks() if number < name[:2] for identifier in exercises_of(number)]
 
 
 def _without_widget(output: NotebookNode) -> NotebookNode | None:
@@ -203,7 +213,7 @@ def build(root: Path = ROOT, *, only: str = "", run: bool = True, force: bool = 
         if force or not (before and code(before) == code(built.solved) and executed(before)):
             if run:
                 print(f"executing {target.relative_to(root)} with the budget {budget}", flush=True)
-                execute(built.solved, budget=budget)
+                execute(built.solved, budget=budget, solved=earlier(built.name))
         else:
             _copy_outputs(before, built.solved)
         changed += _write(target, _text(built.solved))

@@ -93,6 +93,26 @@ def compare(guess: float | str | None, truth: float | str, unit: str = "") -> st
     return f"{said}. You said {guess:g}{unit}, {abs(off):.2g}{unit} {'too much' if off > 0 else 'too little'}."
 
 
+def folded(shown: plots.Shown | str, guess: object, ask: str = "your guess") -> plots.Shown:
+    """An answer that stays folded while the reader's guess is None, so that "Run All" gives nothing away.
+
+    Args:
+        shown: the answer.
+        guess: the reader's, None where there is none yet.
+        ask: what is missing, in words.
+    """
+    shown = plots.Shown(html.escape(shown), shown) if isinstance(shown, str) else shown
+    if guess is not None:
+        return shown
+    summary = f"First {ask}: write it into the cell and run it again. Or open this for the answer."
+    return plots.Shown(f"<details><summary>{html.escape(summary)}</summary>{shown.html}</details>", summary)
+
+
+def reveal(question: str, guess: float | str | None, truth: float | str, unit: str = "") -> plots.Shown:
+    """A question, what came out, and the reader's guess beside it; `folded` while there is none."""
+    return folded(f"{question}: {compare(guess, truth, unit)}", guess)
+
+
 def nothing(why: str) -> plots.Shown:
     """A sentence in the place of a figure whose numbers are missing."""
     return plots.Shown(f"<i>Nothing to draw yet: {html.escape(why)}.</i>", f"Nothing to draw yet: {why}.")

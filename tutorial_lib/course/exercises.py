@@ -209,13 +209,13 @@ def exercise(identifier: str) -> Callable[[T], T]:
 
 
 def label(*objects: object) -> str:
-    """Whose code a figure shows: "yours" if all objects are, "reference" if none is, else "partly yours".
+    """Whose code a figure shows: "yours" if all objects are, "library's" if none is, else "partly yours".
 
     Args:
         objects: what `exercise` returned, or instances of it.
     """
     yours = {getattr(each, _MARK, None) == "yours" for each in objects}
-    return "partly yours" if len(yours) == 2 else "yours" if yours == {True} else "reference"
+    return "partly yours" if len(yours) == 2 else "yours" if yours == {True} else "library's"
 
 
 def evaluate(declared: Exercise, answer: Any, seed: int | None = None) -> Verdict:

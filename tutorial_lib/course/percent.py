@@ -6,13 +6,18 @@ format open a source as a notebook all the same.
 
 from __future__ import annotations
 
+import itertools
 import re
+import textwrap
 from dataclasses import dataclass
 from typing import Literal
 
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 GIVEN = "# given"
 """At the end of a solution's line: it may stand elsewhere in the participant's copy."""
+
+WIDTH = 76
+"""Columns of a task's comments and docstrings in the participants' copy: more are cut off at the right on a small screen."""
 
 LEAK_LENGTH = 16
 """Shorter lines of a solution (``return x``) say nothing, and may stand anywhere."""
@@ -103,7 +108,36 @@ def split(source: str, where: str) -> Halves:
             secrets.add(bare.strip())
     if inside:
         raise CourseError(f"{where}: {BEGIN!r} without its partner")
+    if "@exercise(" in source:
+        open_lines = wrapped(open_lines)
     return Halves("\n".join(open_lines), "\n".join(solved_lines), frozenset(secrets))
+
+
+def wrapped(lines: list[str]) -> list[str]:
+    """Code with comments and docstrings in `WIDTH` columns; a comment's line ends where a sentence or a list's item begins."""
+    result: list[str] = []
+    lines = [part for line in lines for part in _docstring(line)]
+    for indent, group in itertools.groupby(lines, lambda line: "".join(re.findall(r"^ *# ", line))):
+        if not indent:
+            result += group
+            continue
+        sentences: list[str] = []
+        for text in (line.strip().removeprefix("# ") for line in group):
+            if sentences and not sentences[-1].endswith((".", "?", ":")) and not re.match(r"\d\. |- ", text):
+                sentences[-1] += f" {text.strip()}"
+            else:
+                sentences.append(text)
+        for text in sentences:
+            item = re.match(r"(\d\. |- )?", text)
+            later = indent + " " * len(item[0] if item else "")
+            result += textwrap.wrap(text, WIDTH, initial_indent=indent, subsequent_indent=later, break_long_words=False)
+    return result
+
+
+def _docstring(line: str) -> list[str]:
+    """A line that is a docstring and too long, in several."""
+    found = re.fullmatch(r"( *)(\"\"\".+\"\"\")", line)
+    return textwrap.wrap(found[2], WIDTH, initial_indent=found[1], subsequent_indent=found[1]) if found else [line]
 
 
 def _tells(line: str) -> bool:

@@ -17,6 +17,8 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from nbformat import NotebookNode
+
 from tutorial_lib.course.builder import ROOT, build_source, execute, name_of, sources
 from tutorial_lib.course.exercises import exercises_of, notebooks
 
@@ -28,8 +30,9 @@ BEGIN, END = "<!-- timings -->", "<!-- end of timings -->"
 
 
 def measure(path: Path, budget: str) -> list[dict[str, Any]]:
-    """Execute the solution of a source; the seconds of each code cell, with its id and first line."""
+    """Execute the solution of a source; the seconds of each code cell, with its id and `place`."""
     notebook = build_source(path).solved
+    places = dict(zip([cell.id for cell in notebook.cells], places_of(notebook), strict=True))
     started, cells = 0.0, []
 
     def on_cell(cell: Any, moment: str) -> None:
@@ -38,10 +41,21 @@ def measure(path: Path, budget: str) -> list[dict[str, Any]]:
             started = time.perf_counter()
         else:
             seconds = round(time.perf_counter() - started, 2)
-            cells.append({"id": cell.id, "starts": cell.source.split("\n")[0], "seconds": seconds})
+            cells.append({"id": cell.id, "place": places[cell.id], "seconds": seconds})
 
     execute(notebook, budget=budget, on_cell=on_cell)
     return cells
+
+
+def places_of(notebook: NotebookNode) -> list[str]:
+    """Where each cell stands, as a reader finds it: the heading above it, without the minutes."""
+    places, here = [], "set-up"
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            heads = re.findall(r"^##+ (.*?)(?: \([^)]*\))?$", cell.source, re.MULTILINE)
+            here = heads[-1] if heads else here
+        places.append(here)
+    return places
 
 
 def table(timings: dict[str, Any]) -> str:
@@ -56,7 +70,7 @@ def table(timings: dict[str, Any]) -> str:
         minutes = f"{sum(e.minutes for e in exercises)} ({sum(e.minutes for e in exercises if e.core)})"
         slowest = max(cells, key=lambda cell: cell["seconds"])
         total = sum(cell["seconds"] for cell in cells)
-        worst = f"{slowest['seconds']:.0f} s, `{slowest['starts'][:40]}`"
+        worst = f"{slowest['seconds']:.0f} s, under “{slowest['place']}”"
         lines.append(f"| {name} | {len(exercises)} | {minutes} | {total:.0f} s | {worst} |")
     return "\n".join([*lines, "", f"Measured on {timings['date']}, {timings['machine']}, `{timings['command']}`."])
 

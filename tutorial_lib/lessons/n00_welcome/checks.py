@@ -37,16 +37,36 @@ EXERCISES = [
                         like=lambda data, height, width: len(data) / (3 * height * width),
                     ),
                     Mistake(
+                        "that is how many bytes are saved: divide one size by the other instead.",
+                        like=lambda data, height, width: 3 * height * width - len(data),
+                    ),
+                    Mistake(
+                        "that is the share that is saved. How many times does the file go into the raw picture?",
+                        like=(
+                            lambda data, height, width: 1 - len(data) / (3 * height * width),
+                            lambda data, height, width: 100 - 100 * len(data) / (3 * height * width),
+                        ),
+                    ),
+                    Mistake(
+                        "`sum(data)` adds up the values of the bytes: `len(data)` counts them.",
+                        like=lambda data, height, width: 3 * height * width / sum(data),
+                    ),
+                    Mistake(
                         "bits against bytes: one side is counted in bits. Use bytes for both.",
-                        when=lambda yours, target, *_: abs(yours / target - 8) < 0.01,
+                        like=lambda data, height, width: 24 * height * width / len(data),
                     ),
                     Mistake(
                         "bytes against bits: `8 * len(data)` counts the file in bits. Use bytes for both.",
-                        when=lambda yours, target, *_: abs(yours / target - 1 / 8) < 0.001,
+                        like=lambda data, height, width: 3 * height * width / (8 * len(data)),
                     ),
                     Mistake(
-                        "the fraction is lost: `//` and `int(…)` cut it off, `/` keeps it.",
-                        like=lambda data, height, width: 3 * height * width // len(data),
+                        "the fraction is lost: `//`, `int(…)` and `round(…)` take it away, `/` keeps it.",
+                        like=(
+                            lambda data, height, width: 3 * height * width // len(data),
+                            lambda data, height, width: round(3 * height * width / len(data)),
+                            lambda data, height, width: round(3 * height * width / len(data), 1),
+                            lambda data, height, width: round(3 * height * width / len(data), 2),
+                        ),
                     ),
                 ),
             ),

@@ -1,4 +1,4 @@
-"""The whole course in one figure: picture, coordinates, network, weights, bytes, and the picture again."""
+"""The whole course in two figures: the way of a picture through a file, and which notebook opens which step of it."""
 
 from __future__ import annotations
 
@@ -14,6 +14,12 @@ from torch import Tensor
 from tutorial_lib import codecs, images, metrics, plots
 
 STEPS = ("picture", "coordinates", "network", "weights", "bytes", "picture again")
+ROADS = (
+    ("01", 0, 2, "pixels as questions and answers"), ("01", 5, 6, "dB, and bits"), ("02", 1, 4, "a network of waves: SIREN"),
+    ("03", 2, 4, "waves that differ by place"), ("04", 1, 5, "a pyramid of small grids, and a network that reads it"),
+    ("05", 2, 4, "which error to make small"), ("06", 3, 5, "rounding, and few bits"), ("07", 4, 6, "which codec is better?"),
+)  # fmt: skip
+"""Notebook, its first step, the step behind its last one, and what it is about."""
 
 
 @matplotlib.rc_context(plots.STYLE)
@@ -49,7 +55,7 @@ def journey(picture: Tensor, data: bytes) -> plots.Shown:
         "… get (R, G, B)",
         f"{count:,} rounded numbers",
         f"{len(data):,} bytes",
-        f"{psnr:.1f} dB, at any size",
+        f"{psnr:.1f} dB",
     )
     for index, axis in enumerate(axes):
         axis.set(xticks=[], yticks=[])
@@ -70,6 +76,28 @@ def journey(picture: Tensor, data: bytes) -> plots.Shown:
         f"coordinates laid over it; a small network from (x, y) to (R, G, B); its {below[3]}; a file of "
         f"{below[4]}; and the picture decoded from it, with a PSNR of {psnr:.1f} dB.",
     )
+
+
+@matplotlib.rc_context(plots.STYLE)
+def road_map() -> plots.Shown:
+    """Which notebook opens which step of the way: a bar over the steps for each."""
+    made, axis = plots.figure(15, 4)
+    numbers = list(dict.fromkeys(number for number, *_ in ROADS))
+    for number, begin, end, about in ROADS:
+        row = numbers.index(number)
+        axis.barh(row, end - begin - 0.06, left=begin + 0.03, height=0.8, color=plots.SKY)
+        axis.text((begin + end) / 2, row, about, ha="center", va="center", fontsize=13)
+    axis.set(xlim=(0, 6), ylim=(len(numbers) - 0.4, -0.6), yticks=range(len(numbers)), yticklabels=numbers, ylabel="notebook")
+    axis.set_xticks([place + 0.5 for place in range(6)], STEPS, fontweight="bold")
+    axis.xaxis.tick_top()
+    axis.tick_params(length=0)
+    axis.grid(False)
+    for place in range(1, 6):
+        axis.axvline(place, color="0.85", linewidth=1, zorder=0)
+    for spine in axis.spines.values():
+        spine.set_visible(False)
+    spelled = [f"{number} from {STEPS[begin]} to {STEPS[end - 1]}: {about}" for number, begin, end, about in ROADS]
+    return plots.show(made, f"Which notebook opens which of the six steps {', '.join(STEPS)}. {'; '.join(spelled)}.")
 
 
 def _coordinates(axis: Axes, pixels: np.ndarray) -> None:

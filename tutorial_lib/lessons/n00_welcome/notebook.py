@@ -6,17 +6,17 @@
 #
 # | | |
 # |---|---|
-# | **You will** | see the whole way once, decode a small file at any size, try your first exercise |
-# | **Time** | 10 minutes |
-# | **In a three-hour workshop** | 10 minutes: everything |
+# | **You will** | see a file that beats JPEG, watch a network learn, make a file of a photograph of your own |
+# | **Time** | 15 minutes |
+# | **In a three-hour workshop** | 10 minutes: everything but the photograph |
 # | **You need** | a little Python; no GPU, nothing to download |
 #
 # Run a cell with Shift + Enter. The first one sets things up.
 
 # %%
 from tutorial_lib import codecs, images, plots, widgets
-from tutorial_lib.course import exercise, hint, label, machine, progress, sample_file, solution
-from tutorial_lib.lessons.n00_welcome import figures
+from tutorial_lib.course import budget_value, exercise, hint, label, live, machine, progress, sample_file, solution
+from tutorial_lib.lessons.n00_welcome import figures, films
 
 # %% [markdown]
 # ## Does it run here?
@@ -28,44 +28,68 @@ machine()
 # Click the line to see what was looked at. Where something is missing, its cure stands beside it.
 
 # %% [markdown]
-# ## A cat in five kilobytes
+# ## A cat in nine kilobytes
 #
-# One of these two is the original. The other comes from a file about as long as two pages of plain text.
-# **Which is which?** Move the pointer across the picture.
+# Two files of one photograph, equally long. One of them is JPEG's. The other holds no pixels, but small grids of numbers
+# and the weights of a tiny network that paints the picture from them. **Which one is which?** Move the pointer across.
+
+# %%
+chelsea = images.sample("chelsea")
+pyramid, jpeg = sample_file("chelsea-6-pyramid.inr"), codecs.get("jpeg")
+rival = jpeg.encode(chelsea, bpp=8 * len(pyramid) / chelsea[0].numel())
+
+widgets.swipe(codecs.decode(pyramid).cpu(), jpeg.decode(rival), ("A", "B"), alt="a cat", zoom=2)
+
+# %%
+films.against_jpeg(chelsea, pyramid, zoom=1.5)
+
+# %% [markdown]
+# A is the network: 2 dB better than JPEG, and better than WebP. AVIF, which many people have worked on for many years, is
+# still ahead. In this course you take A apart, and build what it is made of.
+
+# %% [markdown]
+# ## Watch one learn
+#
+# It all begins with a simpler network. It gets a place (x, y), and has to answer with the colour there. At first it knows
+# nothing. **What will it learn first: the eyes, the fur, or something else?** Run the cell, and keep looking. (About 20
+# seconds.)
+
+# %%
+cat = images.crop(chelsea, 24, 120, 192, 240)
+films.learn(images.reduce(cat, factor=1.6), steps=budget_value(quick=8, laptop=600, gpu=1500))
+
+# %% [markdown]
+# The colour first, then the eyes, out of a noise that fades; the finest hairs come last. What you saw *is* the encoder: the
+# network learned this one picture by heart, and its weights are the file. Notebook 02 builds it.
+
+# %% [markdown]
+# ## The whole way
+#
+# Here is such a file of five kilobytes, with its weights rounded and packed, and each step on the way to it and back.
 
 # %%
 data = sample_file("chelsea.inr")
 decoded = codecs.decode(data).cpu()
-original = images.crop(images.sample("chelsea"), 24, 120, 192, 240)
-
-widgets.swipe(original, decoded, ("A", "B"), alt="a cat's face, eyes and fur", zoom=3)
+figures.journey(cat, data)
 
 # %% [markdown]
-# B is the decoded one: look at the finest hairs. The file holds no pixels. It holds the weights of a network
-# that was trained on this one picture, and on nothing else.
-
-# %% [markdown]
-# ## The whole way
-
-# %%
-figures.journey(original, data)
-
-# %% [markdown]
-# From left to right, with the notebook that opens each step:
-#
-# 1. A **picture** is samples of a function: ask at (x, y), get (R, G, B). *(01)*
-# 2. A small **network** learns that function. Training it *is* the encoder: there are no weights to
-#    download. *(02)*
+# 1. A **picture** is samples of a function: ask at (x, y), get (R, G, B).
+# 2. A small **network** learns that function. Training it is the encoder: there are no weights to download.
 # 3. Its **weights** are rounded, and written as few **bytes** as they allow.
 # 4. The decoder reads the weights and asks the network for every pixel.
 #
-# The idea is COIN's (Dupont et al., 2021, [arXiv 2103.03123](https://arxiv.org/abs/2103.03123)).
+# The idea is COIN's (Dupont et al., 2021, [arXiv 2103.03123](https://arxiv.org/abs/2103.03123)). In its plainest form, as
+# here, it does not beat JPEG yet, which has 31.1 dB with as many bytes. What is still missing, the notebooks add:
+
+# %%
+figures.road_map()
 
 # %% [markdown]
 # ## How exercises work
 #
 # Write your code where it says `NotImplementedError`, run the cell, and it answers: what is right, or what is
-# likely wrong. Skip one, or get it wrong, and nothing breaks: later cells then use the library's version.
+# likely wrong. Skip one, or get it wrong, and nothing breaks: later cells then use the library's version. (For an experiment,
+# copy the cell and leave its first line, `@exercise(…)`, out: then nothing is checked, and yours is used.)
 #
 # ### 00.1 How many times smaller? (3 min)
 #
@@ -105,10 +129,30 @@ plots.pictures([squares, smooth], titles, alt="an eye")
 
 # %% [markdown]
 # **Is that new detail?** No: nobody told the network what lies between the pixels. It draws a smooth line
-# from one to the next, and sometimes a ripple of its own. Here is all of it, at 1× and at 4×.
+# from one to the next, and sometimes a ripple of its own.
+
+# %% [markdown]
+# ## Now your own photograph (5 min, may be skipped)
+#
+# Choose a file, then run the cells below it, again if you like. It goes to the machine that runs this notebook, and nowhere
+# else. A small version of it becomes a pyramid as A was, in 20 to 30 seconds. No photograph at hand? A sample stands in.
+# (Larger than 10 megabytes? `live.Photograph("holiday.jpg")` takes a path.)
 
 # %%
-plots.pictures([decoded, large], ["1×", "4×, from the same file"], alt="a cat's face")
+photograph = live.Photograph()
+photograph
+
+# %%
+mine = photograph.picture(instead=images.sample("astronaut"), pixels=24_000)
+
+# %%
+file = films.compress(mine, iterations=budget_value(quick=12, laptop=400, gpu=1000))
+
+# %% [markdown]
+# **Against JPEG, with as many bytes: where do you see the difference first?**
+
+# %%
+films.against_jpeg(mine, file, zoom=3)
 
 # %% [markdown]
 # ## Where you are
@@ -122,8 +166,9 @@ progress()
 # ## To read, to try
 #
 # - **Next:** notebook 01 looks at pictures as functions, and at what a fair comparison counts.
-# - **Try:** decode at a size of your own, `codecs.decode(data, size=(100, 700))`. What happens to the cat?
-# - **Try:** what does JPEG give with as many bytes? `codecs.get("jpeg").encode(original, bpp=0.89)`. The
-#   answer may surprise you; notebook 02 comes back to it.
-# - **Try:** in a terminal, `inr encode` fits a network to a picture of your own.
+# - **Try:** a stretched cat, in the cell below. What happens to the hair?
+# - **Try:** in a terminal, `inr encode` makes a file of a picture at its full size, and `inr decode` the picture again.
 # - **Read:** the four pages of COIN, linked above.
+
+# %%
+plots.pictures([codecs.decode(data, size=(100, 700)).cpu()], ["decoded at 700 × 100"], alt="a stretched cat")

@@ -78,6 +78,11 @@ def _truncated(picture: Tensor, reference: Tensor) -> float:
     return _psnr_of(float((first - second).square().mean()))
 
 
+def _steps_of(picture: Tensor, reference: Tensor, steps: int) -> float:
+    first, second = ((each.clamp(0, 1) * steps).round().double() / steps for each in (picture, reference))
+    return float((first - second).square().mean())
+
+
 def _clean(random: Random) -> tuple[Tensor, Tensor]:
     """Two pictures on the 8-bit grid, some grey levels apart."""
     height, width = random.size()
@@ -106,6 +111,22 @@ _PSNR_MISTAKES = (
     Mistake(
         "the logarithm is the natural one: decibels take log10, `torch.log10` or `math.log10`.",
         like=lambda p, r: _psnr_of(_squared(p, r), log=math.log),
+    ),
+    Mistake(
+        "the logarithm has base 2, as bits do: decibels take log10.",
+        like=lambda p, r: _psnr_of(_squared(p, r), log=math.log2),
+    ),
+    Mistake(
+        "the brightest value stands for the peak: it is the largest value that a pixel can have, whatever is in the picture.",
+        like=tuple(lambda p, r, of=of: _psnr_of(_squared(p, r), float(_levels((p, r)[of]).max()) ** 2) for of in (0, 1)),
+    ),
+    Mistake(
+        "the squares of the three channels are added up: the mean goes over the channels, too.",
+        like=lambda p, r: _psnr_of(3 * _squared(p, r)),
+    ),
+    Mistake(
+        "the channels are averaged before they are compared, so that their errors cancel: square first.",
+        like=lambda p, r: _psnr_of(float((_levels(p).mean(0) - _levels(r).mean(0)).square().mean())),
     ),
     Mistake(
         "20 · log10 of a squared error counts twice: it is 10 · log10(1 / MSE), or 20 · log10(1 / √MSE).",
@@ -156,6 +177,10 @@ _PSNR_MISTAKES = (
 
 _ROUNDING_MISTAKES = (
     Mistake(
+        "rounded to 256ths: 8 bits are 256 levels, from 0 to 255, and so 255 steps.",
+        like=lambda p, r: _psnr_of(_steps_of(p, r, 256), 1),
+    ),
+    Mistake(
         "the reference isn't clamped: both pictures go to [0, 1] and to 8 bits first.",
         like=_one_of_two(_levels, lambda r: (255 * r).round()),
     ),
@@ -169,13 +194,14 @@ _ROUNDING_MISTAKES = (
         ),
     ),
     Mistake(
-        "not rounded to 8 bits: no file holds what lies between two grey levels. Clamp to [0, 1], then "
-        "multiply by 255 and round.",
-        like=_unrounded,
+        "not rounded to 8 bits: no file holds what lies between two grey levels. Clamp each picture to [0, 1], multiply by "
+        "255 and round, and then subtract.",
+        like=(_unrounded, lambda p, r: _psnr_of(float((255 * (p - r)).round().square().mean()))),
     ),
     Mistake(
-        "clamped but not rounded: no file holds what lies between two grey levels. Multiply by 255 and round.",
-        like=_only_clamped,
+        "clamped but not rounded: no file holds what lies between two grey levels. Multiply each picture by 255 and round, and "
+        "then subtract.",
+        like=(_only_clamped, lambda p, r: _psnr_of(float((255 * (p.clamp(0, 1) - r.clamp(0, 1))).round().square().mean()))),
     ),
     Mistake(
         "not clamped: a network paints blacker than black and whiter than white, and a file can't. Clamp to [0, 1] first.",
@@ -261,6 +287,29 @@ _BPP_MISTAKES = (
         like=lambda data, picture: 8 * len(data) / (picture.shape[0] * picture.shape[1]),
     ),
     Mistake(
+        "one side is taken twice: a picture has height · width pixels.",
+        like=(
+            lambda data, picture: 8 * len(data) / picture.shape[1] ** 2,
+            lambda data, picture: 8 * len(data) / picture.shape[2] ** 2,
+        ),
+    ),
+    Mistake(
+        "the two sides are added: a picture has height · width pixels.",
+        like=lambda data, picture: 8 * len(data) / (picture.shape[1] + picture.shape[2]),
+    ),
+    Mistake(
+        "that is the whole file in bits: divide by the number of pixels.",
+        like=lambda data, picture: 8 * len(data),
+    ),
+    Mistake(
+        "`sum(data)` adds up the values of the bytes: `len(data)` counts them.",
+        like=lambda data, picture: 8 * sum(data) / _pixels(picture),
+    ),
+    Mistake(
+        "three times too large: a byte of the file has 8 bits, and is not one colour's.",
+        like=lambda data, picture: 24 * len(data) / _pixels(picture),
+    ),
+    Mistake(
         "the header is left out: without its tables nobody can decode the file, so its bytes count too.",
         like=lambda data, picture: 8 * (len(data) - data.index(START_OF_SCAN)) / _pixels(picture),
     ),
@@ -269,12 +318,17 @@ _BPP_MISTAKES = (
         like=lambda data, picture: _pixels(picture) / (8 * len(data)),
     ),
     Mistake(
-        "the fraction is lost: `//`, `int` and `round` cut it off, `/` keeps it.",
-        when=lambda yours, target, data, picture: yours == int(yours) and abs(yours - target) <= 1,
+        "digits are lost: `//`, `int` and `round` take them away, `/` keeps them.",
+        like=(
+            lambda data, picture: 8 * len(data) // _pixels(picture),
+            lambda data, picture: round(8 * len(data) / _pixels(picture)),
+            lambda data, picture: round(8 * len(data) / _pixels(picture), 1),
+            lambda data, picture: round(8 * len(data) / _pixels(picture), 2),
+        ),
     ),
     Mistake(
         "bytes are missing: fewer bits than the file has. Count all of it, `len(data)`, the header too.",
-        when=lambda yours, target, data, picture: 0 < yours < target and _whole(yours * _pixels(picture) / 8),
+        when=lambda yours, target, data, picture: target / 2 < yours < target and _whole(yours * _pixels(picture) / 8),
     ),
 )
 

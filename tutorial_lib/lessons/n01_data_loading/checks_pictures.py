@@ -37,6 +37,14 @@ _SWAPPED = Mistake(
 _CANVAS_MISTAKES = (
     _SWAPPED,
     Mistake(
+        "scrambled: `reshape` moves no number, so x and y don't come to lie side by side. `torch.stack([x, y], dim=-1)` puts "
+        "the pair on the last axis.",
+        like=(
+            lambda height, width: images.canvas(height, width).movedim(-1, 0).reshape(height, width, 2),
+            lambda height, width: images.canvas(height, width).flip(-1).movedim(-1, 0).reshape(height, width, 2),
+        ),
+    ),
+    Mistake(
         "height and width are swapped: the shape is (height, width, 2), rows first. `torch.meshgrid` with "
         '`indexing="ij"` keeps the order in which it gets its axes.',
         when=lambda yours, target, height, width: yours.shape == (width, height, 2),
@@ -48,6 +56,28 @@ _CANVAS_MISTAKES = (
     Mistake(
         "the grid was flattened: keep the shape (height, width, 2). The list comes in 01.2.",
         when=lambda yours, target, height, width: yours.shape == (height * width, 2),
+    ),
+    Mistake(
+        "the range is [0, 2]: take 1 off, so that the middle lies at 0.",
+        like=lambda height, width: images.canvas(height, width) + 1,
+    ),
+    Mistake(
+        "the way from −1 to 1 has the length 2: that is px / (W − 1) − 1, and it ends at 0.",
+        like=lambda height, width: _unit(height, width) - 1,
+    ),
+    Mistake(
+        "x goes as far as the picture is wide, by its aspect ratio: here both go from −1 to 1, whatever the size.",
+        like=(
+            lambda height, width: images.canvas(height, width) * torch.tensor([width / height, 1.0]),
+            lambda height, width: images.canvas(height, width) * torch.tensor([(width - 1) / (height - 1), 1.0]),
+        ),
+    ),
+    Mistake(
+        "the fraction is lost: `//` cuts it off, `/` keeps it.",
+        like=lambda height, width: _grid(
+            (2 * torch.arange(height) // max(height - 1, 1) - 1).float(),
+            (2 * torch.arange(width) // max(width - 1, 1) - 1).float(),
+        ),
     ),
     Mistake("the range is [0, 1]: stretch it to [−1, 1], twice as wide and one to the left.", like=_unit),
     Mistake(
@@ -166,6 +196,10 @@ def _with_coordinates(coordinates_of):
     return split
 
 
+def _by_columns(height: int, width: int) -> Tensor:
+    return images.canvas(height, width).permute(1, 0, 2).reshape(-1, 2)
+
+
 def _split(answer, picture: Tensor) -> tuple[Tensor, Tensor]:
     return answer.from_picture(picture) if isinstance(answer, type) else answer(Pairs, picture)
 
@@ -183,11 +217,16 @@ def _painted(yours, target, picture: Tensor):
 
 _STATIC = Mistake(
     "the line `@staticmethod` above the function is missing, so Python expects one more argument.",
-    error="missing 1 required positional argument",
+    error=r"_picture\(\) missing 1 required positional argument|_picture\(\) takes \d positional arguments? but",
+)
+_CANVAS_OF = Mistake(
+    "`canvas` takes the two sides, `canvas(height, width)`: a picture's are `picture.shape[1:]`.",
+    error=r"canvas\(\) missing|canvas\(\) takes",
 )
 
 _SPLIT_MISTAKES = (
     _STATIC,
+    _CANVAS_OF,
     Mistake(
         "scrambled: `reshape` alone keeps the order in memory, all reds first, so one row of your list holds three "
         "reds of three neighbours. Move the channel axis to the end before flattening.",
@@ -217,6 +256,25 @@ _SPLIT_MISTAKES = (
     Mistake(
         "the coordinates are those of a picture lying on its side: `canvas` wants the height first, then the width.",
         like=_with_coordinates(lambda height, width: images.canvas(width, height).reshape(-1, 2)),
+    ),
+    Mistake(
+        "the coordinates are (y, x): the order is (x, y), as `canvas` gives it.",
+        like=_with_coordinates(lambda height, width: images.canvas(height, width).reshape(-1, 2).flip(1)),
+    ),
+    Mistake(
+        "the coordinates are scrambled: `canvas` has its pairs on the last axis already, `reshape(-1, 2)` alone flattens it.",
+        like=_with_coordinates(lambda height, width: images.canvas(height, width).movedim(-1, 0).reshape(-1, 2)),
+    ),
+    Mistake(
+        "the coordinates walk down the picture, column by column: the list goes row by row.",
+        like=(
+            _with_coordinates(_by_columns),
+            lambda answer, picture: (_by_columns(*picture.shape[1:]), picture.permute(2, 1, 0).reshape(-1, 3)),
+        ),
+    ),
+    Mistake(
+        "blue, green, red: a pixel's colours stay in the order R, G, B.",
+        like=_with_colours(lambda picture: Pairs.from_picture(picture)[1].flip(1)),
     ),
     Mistake(
         "the colours run from 0 to 255: leave them in [0, 1], as the picture has them.",

@@ -27,6 +27,11 @@ def from_zero(height, width):
     return _canvas(torch.linspace(0, 1, height), torch.linspace(0, 1, width))
 
 
+def scrambled(height, width):
+    y, x = torch.meshgrid(torch.linspace(-1, 1, height), torch.linspace(-1, 1, width), indexing="ij")
+    return torch.stack([x, y]).reshape(height, width, 2)
+
+
 def centres(height, width):
     return _canvas(2 * (torch.arange(height) + 0.5) / height - 1, 2 * (torch.arange(width) + 0.5) / width - 1)
 
@@ -74,6 +79,18 @@ class OnItsSide:
     def from_picture(picture):
         _, height, width = picture.shape
         return images.canvas(width, height).reshape(-1, 2), _right_pairs(picture)[1]
+
+
+class CanvasOfAPicture:
+    @staticmethod
+    def from_picture(picture):
+        return images.canvas(picture).reshape(-1, 2), _right_pairs(picture)[1]
+
+
+class YFirst:
+    @staticmethod
+    def from_picture(picture):
+        return _right_pairs(picture)[0].flip(1), _right_pairs(picture)[1]
 
 
 class BackByReshapeAlone:
@@ -165,6 +182,10 @@ def upside_down(data, picture):
     return _pixels(picture) / (8 * len(data))
 
 
+def one_side_twice(data, picture):
+    return 8 * len(data) / picture.shape[-1] ** 2
+
+
 def without_twenty_bytes(data, picture):
     return 8 * (len(data) - 20) / _pixels(picture)
 
@@ -174,6 +195,7 @@ MUTANTS = {
         "x and y swapped": (swapped, "x and y are swapped"),
         "W instead of W - 1": (divided_by_the_width, "divided by W instead of W − 1"),
         "from 0 to 1": (from_zero, "the range is [0, 1]"),
+        "reshaped for stacked": (scrambled, "`reshape` moves no number"),
         "pixel centres": (centres, "half a pixel inside"),
         "one pixel at -1": (thin_side_at_minus_one, "a side of one pixel lies at −1"),
         "one pixel divides by zero": (thin_side_divides_by_zero, "it divides by zero"),
@@ -184,6 +206,8 @@ MUTANTS = {
         "one row for each channel": (ChannelRows, "one row for each channel"),
         "canvas on its side": (OnItsSide, "lying on its side"),
         "back by reshape alone": (BackByReshapeAlone, "cut the list into (H, W, 3) first"),
+        "canvas of a picture": (CanvasOfAPicture, "takes the two sides"),
+        "(y, x)": (YFirst, "the order is (x, y)"),
         "back with sides swapped": (BackSwapped, "each row of the picture has `width` pixels"),
     },
     "01.3": {
@@ -202,6 +226,7 @@ MUTANTS = {
         "header left out": (without_header, "the header is left out"),
         "first two of the shape": (first_two_of_the_shape, "height and width are the last two"),
         "upside down": (upside_down, "upside down"),
+        "one side twice": (one_side_twice, "one side is taken twice"),
         "another header left out": (without_twenty_bytes, "bytes are missing"),
     },
 }

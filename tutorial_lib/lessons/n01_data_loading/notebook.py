@@ -161,7 +161,8 @@ plots.pictures(
 )
 
 # %% [markdown]
-# A handful of shuffled rows is a *batch*: what a network sees in one step of training, in notebook 02.
+# Such a handful of shuffled rows is a *batch*. A network can be trained on one batch after the other, where a picture is
+# too large to be asked for all at once; notebook 02 takes all pixels.
 #
 # One trap of the way back. The picture on the right holds exactly the same numbers, in the right shape, without an
 # error message. **What happened to it?**
@@ -183,7 +184,7 @@ plots.pictures([cat, scrambled], ["the picture", "the list, only reshaped"], alt
 # %%
 clip = [images.crop(cat, 40 + 6 * step, 16 * step, 96, 128) for step in range(7)]
 times = torch.linspace(-1, 1, len(clip))
-plots.pictures(clip[::2], [f"t = {time:.2f}" for time in times[::2]], alt="a cat")
+plots.pictures(clip[::2], [f"t = {time:.2f}".replace("-", "−") for time in times[::2]], alt="a cat")
 
 # %%
 where, what = [], []
@@ -445,8 +446,8 @@ progress()
 # - **In the library:** your canvas is `canvas` in [`images/coordinates.py`](../tutorial_lib/images/coordinates.py),
 #   PSNR and bits per pixel are `psnr` and `bits_per_pixel` in [`metrics.py`](../tutorial_lib/metrics.py), JPEG and PNG
 #   rows of the table in [`codecs/classical.py`](../tutorial_lib/codecs/classical.py).
-# - **Try:** put AVIF into the last plot:
-#   `both["AVIF"] = curve(CODECS["avif"])`. It takes some seconds.
-# - **Try:** a picture of your own: `images.load("my.jpg")`. Is its PNG larger than the file you began with?
-# - **Try:** a picture of pure noise, `torch.rand(3, 100, 150)`. What does PNG make of it, and why?
+# - **Try:** AVIF beside the others, `figures.rate_distortion_plane({**both, "AVIF": curve(CODECS["avif"])}, **plane)`. It takes
+#   some seconds.
+# - **Try:** a picture of your own, `len(png.encode(images.load("my.jpg")))`. Is its PNG larger than the file you began with?
+# - **Try:** a picture of pure noise, `len(png.encode(torch.rand(3, 100, 150)))`. What does PNG make of it, and why?
 # - **Read:** Wang and Bovik on the mean squared error, linked above: 20 pages, many pictures, no hard mathematics.

@@ -12,6 +12,34 @@ from tutorial_lib import images
 from tutorial_lib.networks import siren
 
 
+class ReluNetwork(nn.Module):
+    """The plain network that everybody tries first: three hidden layers with ReLU, (…, inputs) → (…, outputs)."""
+
+    def __init__(self, inputs: int = 2, width: int = 64, outputs: int = 3) -> None:
+        super().__init__()
+        hidden: list[nn.Module] = []
+        for n in (inputs, width, width):
+            hidden += [nn.Linear(n, width), nn.ReLU()]
+        self.layers = nn.Sequential(*hidden, nn.Linear(width, outputs))
+
+    def forward(self, features: Tensor) -> Tensor:
+        return self.layers(features)
+
+
+def descend(
+    network: nn.Module, coordinates: Tensor, colours: Tensor, optimizer: torch.optim.Optimizer, steps: int
+) -> list[float]:
+    """The plainest fit, in place: the losses before each step; the network is left as the last step made it."""
+    losses = []
+    for _ in range(steps):
+        loss = (network(coordinates) - colours).square().mean()
+        losses.append(loss.item())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    return losses
+
+
 def encode(coordinates: Tensor, frequencies: int) -> Tensor:
     """`siren.PositionalEncoding` as a function: (…, 2) to (…, 2 + 4L)."""
     return siren.PositionalEncoding(frequencies).to(coordinates.device)(coordinates)

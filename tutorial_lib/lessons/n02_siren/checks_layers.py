@@ -43,6 +43,19 @@ def _encoded(base: float = 1.4, factor: float = math.pi, first: int = 0, order: 
     return wrong
 
 
+def _with_periods(coordinates: Tensor, periods: Tensor) -> Tensor:
+    angles = (coordinates.unsqueeze(-1) * periods.to(coordinates)).flatten(-2)
+    return torch.cat([coordinates, angles.sin(), angles.cos()], dim=-1)
+
+
+def _linear_encoding(slope: float, first: int):
+    return lambda x, n: _with_periods(x, math.pi * slope * torch.arange(first, first + n))
+
+
+def _power_encoding(x: Tensor, frequencies: int) -> Tensor:
+    return _with_periods(x, math.pi * torch.arange(frequencies) ** 1.4)
+
+
 def _slopes_of_encoding(encode, coordinates: Tensor, frequencies: int) -> dict[str, Tensor]:
     coordinates = coordinates.requires_grad_()
     return slopes(encode(coordinates, frequencies), {"the coordinates": coordinates})
@@ -65,6 +78,17 @@ ENCODING = Exercise(
                 Mistake(
                     "2π instead of π: the canvas is 2 wide, so π·x already makes one whole wave.",
                     like=_encoded(factor=2 * math.pi),
+                ),
+                Mistake(
+                    "π stands inside the power: the frequencies are π·(1.4^i), not (π·1.4)^i.",
+                    like=_encoded(base=1.4 * math.pi, factor=1.0),
+                ),
+                Mistake(
+                    "the frequencies grow by equal steps: each is 1.4 times the one before, 1.4 to the power i.",
+                    like=tuple(_linear_encoding(slope, first) for slope in (1.0, 1.4) for first in (0, 1)),
+                ),
+                Mistake(
+                    "the base and the exponent are swapped: 1.4 to the power i, not i to the power 1.4.", like=_power_encoding
                 ),
                 Mistake("each frequency is twice the one before, as in NeRF; here it is 1.4 times.", like=_encoded(base=2.0)),
                 Mistake(
@@ -90,8 +114,33 @@ ENCODING = Exercise(
                     when=lambda yours, target, x, n: yours.shape == (*x.shape[:-1], 4 * n),
                 ),
                 Mistake(
-                    "one number is left of each frequency: sine and cosine of every coordinate stay apart, 4L numbers in all.",
+                    "2L numbers stand behind x and y, half of what belongs there: a sine and a cosine, each of "
+                    "x and of y, is 4L.",
                     when=lambda yours, target, x, n: yours.shape == (*x.shape[:-1], 2 + 2 * n),
+                ),
+                Mistake(
+                    "the features of a point still have two axes, (…, 2, L): lay them side by side with `flatten(-2)`.",
+                    when=lambda yours, target, x, n: yours.ndim == x.ndim + 1,
+                ),
+                Mistake(
+                    "y stands before x: the order is x, then y, in each of the parts.",
+                    like=lambda x, n: _encoded()(x.flip(-1), n),
+                ),
+                Mistake(
+                    "the sines are there twice, and the cosines not at all.",
+                    like=lambda x, n: torch.cat([_encoded()(x, n)[..., : 2 + 2 * n], _encoded()(x, n)[..., 2 : 2 + 2 * n]], -1),
+                ),
+                Mistake(
+                    "there is one frequency too many: i goes from 0 to L − 1.",
+                    when=lambda yours, target, x, n: yours.shape == (*x.shape[:-1], 2 + 4 * (n + 1)),
+                ),
+                Mistake(
+                    "there is one frequency too few: i goes from 0 to L − 1, L of them.",
+                    when=lambda yours, target, x, n: yours.shape == (*x.shape[:-1], 2 + 4 * (n - 1)),
+                ),
+                Mistake(
+                    "it is float64: NumPy and Python compute so. Make it as the coordinates are, `.to(coordinates.dtype)`.",
+                    when=lambda yours, target, x, n: yours.dtype == torch.float64,
                 ),
             ),
         ),
@@ -139,6 +188,10 @@ ENCODING = Exercise(
 )
 
 # ---------------------------------------------------------------------------------------------- 02.2
+
+
+_OUTPUTS = 1000
+"""Of a layer whose start is examined: enough weights for its largest to be near the bound."""
 
 
 def _layer_inputs(random: Random) -> tuple[Any, ...]:
@@ -190,10 +243,10 @@ def right_bound(inputs: int, omega_0: float, first: bool) -> float:
 
 
 _LARGEST, _SPREAD, _MEAN, _BIASES = (
-    "largest weight, divided by the bound",
-    "standard deviation, divided by bound/√3",
-    "mean weight, divided by the largest",
-    "largest bias, divided by PyTorch's 1/√n",
+    "largest weight, where 1 is the bound c",
+    "spread of the weights, where 1 is that of a uniform draw within c",
+    "mean weight, where 1 is the largest",
+    "largest bias, where 1 is PyTorch's own bound",
 )
 
 
@@ -229,7 +282,24 @@ _ZEROED = Mistake(
     when=lambda yours, target, *_: yours[_BIASES] == 0,
 )
 _UNTOUCHED = Mistake(
-    "the weights are still PyTorch's own ±1/√n: set `self.weight` after `super().__init__`.", like=_layer_like(None)
+    "the weights lie within ±1/√n, which is PyTorch's own start: draw `self.weight` anew, between −c and c.",
+    like=_layer_like(None),
+)
+
+_OF_OUTPUTS = Mistake(
+    "n is the number of outputs there: it is that of the inputs.",
+    like=_started(lambda n, omega, first: right_bound(_OUTPUTS, omega, first)),
+)
+_OTHERS_START = Mistake(
+    "that is Xavier's or Kaiming's bound, made for other activations: SIREN's is the c above.",
+    like=tuple(
+        _started(bound)
+        for bound in (
+            lambda n, omega, first: math.sqrt(6 / (n + _OUTPUTS)),
+            lambda n, omega, first: math.sqrt(6 / n) if first else math.sqrt(3 / n),
+            lambda n, omega, first: math.sqrt(3 / n),
+        )
+    ),
 )
 
 SINE_LAYER = Exercise(
@@ -240,7 +310,7 @@ SINE_LAYER = Exercise(
     reference=SineLayer,
     checks=(
         Check(
-            "y = sin(ω₀·(W·x + b))",
+            "y = sin(ω₀·(W·h + b))",
             inputs=_layer_inputs,
             call=_layer_output,
             mistakes=(
@@ -253,7 +323,7 @@ SINE_LAYER = Exercise(
                     like=_layer_like(lambda omega, x, w, b: omega * torch.sin(_linear(x, w, b))),
                 ),
                 Mistake(
-                    "the bias is added after ω₀: multiply the whole of W·x + b with ω₀.",
+                    "the bias is added after ω₀: multiply the whole of W·h + b with ω₀.",
                     like=_layer_like(lambda omega, x, w, b: torch.sin(omega * (x @ w.T) + b)),
                 ),
                 Mistake(
@@ -261,7 +331,7 @@ SINE_LAYER = Exercise(
                     like=_layer_like(lambda omega, x, w, b: omega * _linear(x, w, b)),
                 ),
                 Mistake(
-                    "the sine comes before the matrix: first W·x + b, then the sine.",
+                    "the sine comes before the matrix: first W·h + b, then the sine.",
                     like=_layer_like(lambda omega, x, w, b: _linear(torch.sin(omega * x), w, b)),
                 ),
                 Mistake(
@@ -285,13 +355,15 @@ SINE_LAYER = Exercise(
         ),
         Check(
             "first layer: weights uniform in ±1/n",
-            inputs=lambda random: (random.randint(40, 60), 600, random.choice([10.0, 50.0]), True),
+            inputs=lambda random: (random.randint(40, 60), _OUTPUTS, random.choice([10.0, 50.0]), True),
             call=_start,
-            tolerance=0.05,
+            tolerance=0.02,
             mistakes=(
                 _UNTOUCHED,
+                _OF_OUTPUTS,
+                _OTHERS_START,
                 Mistake(
-                    "the rule of the hidden layers is used in the first layer as well: there the bound is 1/n.",
+                    "the first layer has the bound of the hidden ones: there it is 1/n.",
                     like=_started(lambda n, omega, first: right_bound(n, omega, False)),
                 ),
                 Mistake(
@@ -306,18 +378,24 @@ SINE_LAYER = Exercise(
         ),
         Check(
             "other layers: weights uniform in ±√(6/n)/ω₀",
-            inputs=lambda random: (random.randint(40, 60), 600, random.choice([8.0, 50.0]), False),
+            inputs=lambda random: (random.randint(40, 60), _OUTPUTS, random.choice([8.0, 50.0]), False),
             call=_start,
-            tolerance=0.05,
+            tolerance=0.02,
             mistakes=(
                 _UNTOUCHED,
+                _OF_OUTPUTS,
+                _OTHERS_START,
                 Mistake(
-                    "the rule of the first layer is used everywhere: in the others the bound is √(6/n)/ω₀.",
+                    "the bound of the first layer, 1/n, is used in the others, too: there it is √(6/n)/ω₀.",
                     like=_started(lambda n, omega, first: 1 / n),
                 ),
                 Mistake(
                     "the division by ω₀ is missing: the sine gets ω₀ times too much, and the layers pass on noise.",
                     like=_started(lambda n, omega, first: right_bound(n, omega, first) * (1 if first else omega)),
+                ),
+                Mistake(
+                    "the bound is divided by 30, whatever ω₀ is: use `omega_0`.",
+                    like=_started(lambda n, omega, first: math.sqrt(6 / n) / 30),
                 ),
                 Mistake(
                     "the square root is missing: the bound is √(6/n)/ω₀.",
@@ -327,6 +405,10 @@ SINE_LAYER = Exercise(
                     "ω₀ went under the root: the bound is √(6/n), and that divided by ω₀.",
                     like=_started(lambda n, omega, first: math.sqrt(6 / n / omega)),
                 ),
+                Mistake(
+                    "n stands outside the root: the bound is √(6/n)/ω₀, the root of the whole fraction.",
+                    like=_started(lambda n, omega, first: math.sqrt(6) / n / omega),
+                ),
                 _ONE_SIDED,
                 _NORMAL,
                 _ZEROED,
@@ -335,7 +417,7 @@ SINE_LAYER = Exercise(
         ),
     ),
     hints=(
-        "`SineLayer` is an `nn.Linear`, so `super().forward(features)` is W·x + b. What happens to that before the sine?",
+        "`SineLayer` is an `nn.Linear`, so `super().forward(features)` is W·h + b. What happens to that before the sine?",
         "The bound is a number: `1 / inputs` if `first`, else `math.sqrt(6 / inputs) / omega_0`.",
         "`nn.init.uniform_(self.weight, -bound, bound)`; and `forward` returns the sine of `self.omega_0` times what "
         "`nn.Linear` computes.",

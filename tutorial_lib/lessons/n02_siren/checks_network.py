@@ -1,9 +1,9 @@
-"""Checks of notebook 02's network: SIREN, and the loop that fits it."""
+"""Checks of notebook 02's networks: the plain one with ReLU, and SIREN."""
 
 from __future__ import annotations
 
-import copy
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -11,8 +11,146 @@ from torch import Tensor, nn
 
 from tutorial_lib.course.comparing import Random, Wrong, load_parameters, parameters_of, slopes
 from tutorial_lib.course.exercises import Check, Exercise, Mistake
-from tutorial_lib.lessons.n02_siren.answers import Siren, fit
+from tutorial_lib.lessons.n02_siren.answers import ReluNetwork, Siren
 from tutorial_lib.lessons.n02_siren.checks_layers import right_bound
+
+# ---------------------------------------------------------------------------------------------- 02.0a
+
+
+def _relu_inputs(random: Random) -> tuple[Any, ...]:
+    sides = random.randint(2, 6), random.randint(7, 11), random.randint(1, 4)
+    tensors = [random.tensor(*shape, low=-0.6, high=0.6) for shape in _relu_shapes(*sides)]
+    tensors[-1] = random.tensor(sides[2], low=0.5, high=2)
+    tensors[-1][0] -= 3  # so that a ReLU at the end shows
+    return random.tensor(*random.size(), sides[0], low=-1, high=1), sides, tensors
+
+
+def _relu_shapes(inputs: int, width: int, outputs: int) -> list[tuple[int, ...]]:
+    sides = [inputs, width, width, width, outputs]
+    return [shape for n, m in zip(sides, sides[1:], strict=False) for shape in ((m, n), (m,))]
+
+
+def _counted(network: nn.Module, right: list[tuple[int, ...]]) -> None:
+    """Raises what is wrong with the shapes of a network's parameters, as far as it has a name."""
+    if not isinstance(network, nn.Module):
+        raise Wrong("a network is a torch module here: `class …(nn.Module)`")
+    mine = [tuple(p.shape) for p in network.parameters()]
+    if not mine:
+        raise Wrong(
+            "the network has no parameters: is `self.layers` set? In a plain Python list PyTorch doesn't see the "
+            "layers: `nn.Sequential(*layers)`."
+        )
+    if len(mine) == len(right) // 2 and all(len(shape) == 2 for shape in mine):
+        raise Wrong("the biases are missing: `nn.Linear` has them, unless `bias=False` takes them away.")
+
+
+def _relu_output(network_class: type[nn.Module], x: Tensor, sides: tuple[int, int, int], tensors: list[Tensor]) -> Tensor:
+    network, right = network_class(*sides), _relu_shapes(*sides)
+    _counted(network, right)
+    mine = [tuple(p.shape) for p in network.parameters()]
+    matrices = sum(len(shape) == 2 for shape in mine)
+    if matrices == 5:
+        raise Wrong("there is one linear layer too many: three hidden ones, and one more to the outputs.")
+    if matrices == 3:
+        raise Wrong("one linear layer is missing, or one serves twice: three hidden ones, and then one more to the outputs.")
+    if mine[0] == (64, sides[0]) != right[0]:
+        raise Wrong("the layers always have 64 neurons: they have `width` of them, 64 unless another number is asked for.")
+    if mine[-1] == (3,) != right[-1]:
+        raise Wrong("the last layer always gives 3 numbers: it gives `outputs` of them, 3 unless another number is asked for.")
+    if mine[0] == (sides[1], 2) != right[0]:
+        raise Wrong("the first layer always takes 2 numbers: it takes `inputs` of them.")
+    network = network.to(x.device)
+    load_parameters(network, tensors)
+    return network(x)
+
+
+def _relu_like(*between: Callable[[Tensor], Tensor]) -> type[nn.Module]:
+    """A plain network with these activations behind its four linear layers."""
+
+    class Wrong(ReluNetwork):
+        def forward(self, features: Tensor) -> Tensor:
+            linear = [layer for layer in self.layers if isinstance(layer, nn.Linear)]
+            for layer, activation in zip(linear, between, strict=True):
+                features = activation(layer(features))
+            return features
+
+    return Wrong
+
+
+def _slopes_of_relu(network_class: type[nn.Module], x: Tensor, sides: Any, tensors: list[Tensor]) -> dict[str, Tensor]:
+    network = network_class(*sides).to(x.device)
+    load_parameters(network, tensors)
+    return slopes(network(x), parameters_of(network))
+
+
+_ON, _OFF = torch.relu, nn.Identity()
+
+RELU_NETWORK = Exercise(
+    id="02.0a",
+    title="A plain network",
+    minutes=4,
+    core=True,
+    reference=ReluNetwork,
+    checks=(
+        Check(
+            "the right layers, and the right numbers",
+            inputs=_relu_inputs,
+            call=_relu_output,
+            mistakes=(
+                Mistake(
+                    "there is a ReLU after the last layer: that one is linear. Where a ReLU gives 0, it passes "
+                    "no slope on, and a "
+                    "colour stuck at black stays there.",
+                    like=_relu_like(_ON, _ON, _ON, _ON),
+                ),
+                Mistake(
+                    "there is no ReLU: four linear layers on top of each other are one linear layer, and paint one ramp.",
+                    like=_relu_like(_OFF, _OFF, _OFF, _OFF),
+                ),
+                Mistake(
+                    "a ReLU is missing: there is one after each of the three hidden layers.",
+                    like=(
+                        _relu_like(_OFF, _ON, _ON, _OFF),
+                        _relu_like(_ON, _OFF, _ON, _OFF),
+                        _relu_like(_ON, _ON, _OFF, _OFF),
+                        _relu_like(_ON, _OFF, _OFF, _OFF),
+                        _relu_like(_OFF, _OFF, _ON, _OFF),
+                        _relu_like(_OFF, _ON, _OFF, _OFF),
+                    ),
+                ),
+                Mistake(
+                    "a sigmoid stands at the end: the last layer is linear here, so that a colour can be any number.",
+                    like=_relu_like(_ON, _ON, _ON, torch.sigmoid),
+                ),
+                Mistake(
+                    "the result is clamped to [0, 1]: where it is, no slope comes back. Clamp when the picture is shown.",
+                    like=_relu_like(_ON, _ON, _ON, lambda x: x.clamp(0, 1)),
+                ),
+                Mistake(
+                    "that is another activation than ReLU, max(0, z).",
+                    like=tuple(
+                        _relu_like(other, other, other, _OFF)
+                        for other in (torch.tanh, torch.sigmoid, torch.sin, nn.functional.gelu, nn.functional.leaky_relu)
+                    ),
+                ),
+            ),
+        ),
+        Check(
+            "every layer can be trained",
+            inputs=_relu_inputs,
+            call=_slopes_of_relu,
+            tolerance=2e-3,
+        ),
+    ),
+    hints=(
+        "A linear layer is `nn.Linear(numbers in, numbers out)`, and `nn.ReLU()` the bend after it. The first "
+        "takes `inputs` numbers, "
+        "the others `width`.",
+        "`nn.Sequential(nn.Linear(inputs, width), nn.ReLU(), …)`: three such pairs, and at the end "
+        "`nn.Linear(width, outputs)` alone.",
+        "`forward` sends the numbers through: `return self.layers(features)`.",
+    ),
+)
 
 # ---------------------------------------------------------------------------------------------- 02.3
 
@@ -35,17 +173,9 @@ def _siren_inputs(random: Random) -> tuple[Any, ...]:
 
 def _made(siren_class: type[nn.Module], shape: tuple[int, int, int, float]) -> nn.Module:
     """The participant's network, or what is wrong with how it is built."""
-    network = siren_class(*shape)
-    if not isinstance(network, nn.Module):
-        raise Wrong("a SIREN is a torch module: `class Siren(nn.Module)`")
-    width, sine_layers, frequencies = shape[:3]
+    network, right = siren_class(*shape), _shapes_of(*shape[:3])
+    _counted(network, right)
     mine = [tuple(p.shape) for p in network.parameters()]
-    right = _shapes_of(width, sine_layers, frequencies)
-    if not mine:
-        raise Wrong(
-            "the network has no parameters: is `self.layers` set? In a plain Python list PyTorch doesn't see the "
-            "layers: `nn.Sequential(*layers)`."
-        )
     if mine[0] != right[0] and mine[0][-1] == 2:
         raise Wrong(f"the first layer takes 2 numbers; with the encoding in front it gets 2 + 4L of them, {right[0][1]} here.")
     if len(mine) == len(right) + 2:
@@ -84,6 +214,16 @@ def _siren_like(after=None, omega=lambda omega: omega) -> type[nn.Module]:
     return Wrong
 
 
+def _drawn_by(name: str, rule: Callable[[int, float], float]) -> Callable[..., bool]:
+    """Whether a layer's weights fill the bound of a rule (inputs, ω₀), another than theirs."""
+
+    def fits(yours: dict[str, float], target: dict[str, float], shape: tuple[int, int, int, float]) -> bool:
+        n, omega_0 = (2 + 4 * shape[2] if name == "first layer" else shape[0]), shape[3]
+        return abs(yours[name] * right_bound(n, omega_0, name == "first layer") / rule(n, omega_0) - 1) < 0.06
+
+    return fits
+
+
 def _first_and_last(siren_class: type[nn.Module], shape: tuple[int, int, int, float]) -> dict[str, float]:
     network = _made(siren_class, shape)
     matrices = [p.detach() for p in network.parameters() if p.ndim == 2]
@@ -96,7 +236,7 @@ def _first_and_last(siren_class: type[nn.Module], shape: tuple[int, int, int, fl
 SIREN = Exercise(
     id="02.3",
     title="SIREN",
-    minutes=5,
+    minutes=4,
     core=True,
     reference=Siren,
     checks=(
@@ -113,8 +253,9 @@ SIREN = Exercise(
                     ),
                 ),
                 Mistake(
-                    "the colours are clamped: where they are, no gradient flows. Clamp when the picture is shown, not here.",
-                    like=_siren_like(lambda y, omega: y.clamp(0, 1)),
+                    "the colours are clamped, or go through a ReLU: where they are cut off, no gradient flows. Clamp when the "
+                    "picture is shown, not here.",
+                    like=(_siren_like(lambda y, omega: y.clamp(0, 1)), _siren_like(lambda y, omega: y.clamp_min(0))),
                 ),
                 Mistake(
                     "the colours go through a sigmoid: SIREN's last layer is linear.",
@@ -126,7 +267,11 @@ SIREN = Exercise(
                 ),
                 Mistake(
                     "the layers get the bare coordinates: `forward` has to encode them first.",
-                    error=r"cannot be multiplied|mat1 and mat2",
+                    error=r"cannot be multiplied \(\d+x2 and",
+                ),
+                Mistake(
+                    "`forward` encodes with 8 frequencies, whatever the network was made for: use `self.frequencies`.",
+                    error=r"cannot be multiplied \(\d+x34 and",
                 ),
             ),
         ),
@@ -154,22 +299,34 @@ SIREN = Exercise(
         ),
         Check(
             "every layer starts with the right spread",
-            inputs=lambda random: ((64, 3, random.randint(3, 6), random.choice([30.0, 45.0])),),
+            inputs=lambda random: ((64, 3, random.randint(3, 6), random.choice([45.0, 70.0])),),
             call=_first_and_last,
             tolerance=0.07,
             mistakes=(
                 Mistake(
                     "the first layer starts like the others: it needs `first=True`.",
-                    when=lambda yours, target, *_: not 0.85 < yours["first layer"] < 1.15,
+                    when=_drawn_by("first layer", lambda n, omega: right_bound(n, omega, False)),
                 ),
                 Mistake(
                     "the hidden layers start like the first one: `first=True` is for the first alone.",
-                    when=lambda yours, target, *_: not 0.85 < yours["hidden layer"] < 1.15,
+                    when=_drawn_by("hidden layer", lambda n, omega: 1 / n),
                 ),
                 Mistake(
                     "the last layer still has PyTorch's start: draw its weights as the hidden layers' with "
                     "`siren.initialize(layer, omega_0)`.",
-                    when=lambda yours, target, *_: not 0.85 < yours["last layer"] < 1.15,
+                    when=_drawn_by("last layer", lambda n, omega: 1 / math.sqrt(n)),
+                ),
+                Mistake(
+                    "the last layer starts like the first one: `siren.initialize(layer, omega_0)`, without `first=True`.",
+                    when=_drawn_by("last layer", lambda n, omega: 1 / n),
+                ),
+                Mistake(
+                    "the last layer is drawn for ω₀ = 30, whatever the network's is: `siren.initialize(layer, omega_0)`.",
+                    when=_drawn_by("last layer", lambda n, omega: math.sqrt(6 / n) / 30),
+                ),
+                Mistake(
+                    "the last layer's bound is not divided by ω₀: `siren.initialize(layer, omega_0)` does so.",
+                    when=_drawn_by("last layer", lambda n, omega: math.sqrt(6 / n)),
                 ),
             ),
         ),
@@ -180,144 +337,5 @@ SIREN = Exercise(
         "omega_0)`, then `nn.Linear(width, 3)`. `nn.Sequential(*layers)` makes one module of it.",
         "The last layer needs `siren.initialize(layer, omega_0)`. And `forward` returns `self.layers(…)` of the encoded "
         "coordinates.",
-    ),
-)
-
-# ---------------------------------------------------------------------------------------------- 02.4
-
-
-class _DownThenUp(torch.optim.SGD):
-    """Walks downhill for a while, then uphill: the best state lies on the way."""
-
-    def __init__(self, parameters: Any, turn: int) -> None:
-        super().__init__(parameters, lr=0.05)
-        self.turn, self.taken = turn, 0
-
-    def step(self, closure: Any = None) -> None:
-        self.param_groups[0]["lr"] = 0.05 if self.taken < self.turn else -0.03
-        self.taken += 1
-        super().step(closure)
-
-
-def _fit_inputs(random: Random) -> tuple[Any, ...]:
-    height, width = random.size(4, 8)
-    return (
-        random.tensor(height, width, 2, low=-1, high=1),
-        random.tensor(height, width, 3),
-        random.randint(4, 6),
-        random.randint(9, 12),
-    )
-
-
-def _fitted(fit: Any, coordinates: Tensor, colours: Tensor, turn: int, steps: int) -> dict[str, Any]:
-    network = nn.Sequential(nn.Linear(2, 8), nn.Tanh(), nn.Linear(8, 3)).to(coordinates.device)
-    losses = fit(network, coordinates, colours, _DownThenUp(network.parameters(), turn), steps)
-    if isinstance(losses, list | tuple) and len(losses) == steps + 1:
-        raise Wrong("there is one loss too many: one before each step, and no more.")
-    weights = torch.cat([p.detach().flatten() for p in network.parameters()])
-    return {"losses": losses, "weights": weights}
-
-
-def _fit_like(
-    keep: str = "copy",
-    zero: bool = True,
-    backward: bool = True,
-    step: bool = True,
-    loss=lambda output, target: (output - target).square().mean(),
-):
-    """Fit loops that differ from the right one in one thing."""
-
-    def wrong(network: nn.Module, x: Tensor, target: Tensor, optimizer: torch.optim.Optimizer, steps: int) -> list[float]:
-        losses: list[float] = []
-        best, state = (-math.inf if keep == "worst" else math.inf), None
-        for _ in range(steps):
-            if zero:
-                optimizer.zero_grad()
-            error = loss(network(x), target)
-            losses.append(error.item())
-            better = losses[-1] > best if keep == "worst" else losses[-1] < best
-            if better and keep in ("copy", "alias", "worst"):
-                best = losses[-1]
-                state = network.state_dict() if keep == "alias" else copy.deepcopy(network.state_dict())
-            if backward:
-                error.backward()
-            if step:
-                optimizer.step()
-            if better and keep == "after":
-                best, state = losses[-1], copy.deepcopy(network.state_dict())
-        if state is not None:
-            network.load_state_dict(state)
-        return losses
-
-    return wrong
-
-
-FIT = Exercise(
-    id="02.4",
-    title="The fit loop that keeps the best state",
-    minutes=7,
-    core=True,
-    reference=fit,
-    checks=(
-        Check(
-            "right losses, and the best state at the end",
-            inputs=_fit_inputs,
-            call=_fitted,
-            tolerance=1e-4,
-            mistakes=(
-                Mistake(
-                    "the state at the end is the last one, not the best: `state_dict()` holds the weights themselves, and "
-                    "they move on. Keep a copy: `copy.deepcopy(network.state_dict())`. (Or nothing was kept, or not loaded.)",
-                    like=_fit_like(keep="alias"),
-                ),
-                Mistake(
-                    "the state that you keep is from after the step, but the loss that you judge it by is from before: keep "
-                    "the copy before `optimizer.step()`, so that both belong together.",
-                    like=_fit_like(keep="after"),
-                ),
-                Mistake(
-                    "no state was kept: `best_state` is still None after the loop. Where the loss is the smallest so "
-                    "far, keep a copy of `network.state_dict()`.",
-                    error="state_dict to be dict-like",
-                ),
-                Mistake("the worst state is kept: smaller losses are better.", like=_fit_like(keep="worst")),
-                Mistake(
-                    "gradients pile up from step to step: `optimizer.zero_grad()` belongs before `loss.backward()`.",
-                    like=_fit_like(zero=False),
-                ),
-                Mistake(
-                    "the sign is wrong: that loss falls when the picture gets worse.",
-                    like=_fit_like(loss=lambda output, target: -(output - target).square().mean()),
-                ),
-                Mistake(
-                    "the weights never move: there are a `loss.backward()` and an `optimizer.step()` in each step.",
-                    when=lambda yours, target, *_: max(yours["losses"]) - min(yours["losses"]) < 1e-7,
-                ),
-                Mistake(
-                    "that is the mean absolute error: square the differences.",
-                    like=_fit_like(loss=lambda output, target: (output - target).abs().mean()),
-                ),
-                Mistake(
-                    "the loss is a sum: take the mean, or the step's size depends on the number of pixels.",
-                    like=_fit_like(loss=lambda output, target: (output - target).square().sum()),
-                ),
-                Mistake(
-                    "the root of the mean is taken: the mean of the squares is all that is asked for.",
-                    like=_fit_like(loss=lambda output, target: (output - target).square().mean().sqrt()),
-                ),
-                Mistake(
-                    "the losses still carry their graph of gradients: `loss.item()` makes a plain number.",
-                    when=lambda yours, target, *_: any(isinstance(each, Tensor) for each in yours["losses"]),
-                ),
-            ),
-        ),
-    ),
-    hints=(
-        "The order within a step: compute the loss; note it; keep the state if it is the best so far; then the three lines "
-        "that every PyTorch loop has.",
-        "`network.state_dict()` holds the weights themselves, not copies of them: the optimizer goes on to change them. "
-        "`copy.deepcopy(…)` makes copies.",
-        "`loss = ((network(coordinates) - colours) ** 2).mean()`, then `if loss.item() < best_loss:` keep both, then "
-        "`optimizer.zero_grad()`, `loss.backward()`, `optimizer.step()`.",
     ),
 )

@@ -83,6 +83,11 @@ def _render_like(axis=centres, clamp: bool = True, swapped: bool = False, yx: bo
     return wrong
 
 
+_SOURCE_SWAPPED = Mistake(
+    "the source's height and width are swapped: it is (H₀, W₀), and x goes with the width.",
+    like=_render_like(swapped=True),
+)
+
 RENDER = Exercise(
     id="02.5",
     title="Rendering at any size",
@@ -111,6 +116,21 @@ RENDER = Exercise(
                 Mistake(
                     "the network is asked for (y, x): the order of coordinates is (x, y).",
                     like=_render_like(yx=True),
+                ),
+                _SOURCE_SWAPPED,
+                Mistake(
+                    "the network is asked within [0, 1]: the canvas goes from −1 to 1.",
+                    like=_render_like(lambda length, source: (centres(length, source) + 1) / 2),
+                ),
+                Mistake(
+                    "−1 and 1 are the centres of the outermost pixels, not the rims of the picture.",
+                    like=_render_like(lambda length, source: 2 * (torch.arange(length) + 0.5) / length - 1),
+                ),
+                Mistake(
+                    "scrambled: `reshape` moves no number. `movedim(-1, 0)` brings the colours to the front.",
+                    like=lambda network, height, width, source: (
+                        render(network, height, width, source).movedim(0, -1).reshape(3, height, width)
+                    ),
                 ),
             ),
         ),
@@ -142,9 +162,18 @@ RENDER = Exercise(
                         lambda length, source: 2 * ((torch.arange(length) + 0.5) * source / length - 0.5) / source - 1
                     ),
                 ),
+                _SOURCE_SWAPPED,
                 Mistake(
-                    "the source's height and width are swapped: it is (H₀, W₀), and x goes with the width.",
-                    like=_render_like(swapped=True),
+                    "the scale is upside down: a new pixel is W₀ / W old ones wide.",
+                    like=_render_like(
+                        lambda length, source: 2 * ((torch.arange(length) + 0.5) * length / source - 0.5) / (source - 1) - 1
+                    ),
+                ),
+                Mistake(
+                    "the last division is by the new size: u is a place among the old pixels, so it is by W₀ − 1.",
+                    like=_render_like(
+                        lambda length, source: 2 * ((torch.arange(length) + 0.5) * source / length - 0.5) / (length - 1) - 1
+                    ),
                 ),
             ),
         ),
@@ -163,7 +192,7 @@ RENDER = Exercise(
 
 def _network_and_size(random: Random) -> tuple[Any, ...]:
     network = Siren(random.randint(5, 30), random.randint(2, 5), random.randint(0, 6))
-    return network, *random.size(20, 90), random.choice([8, 12, 24])
+    return network, *random.size(20, 90), random.choice([10, 12, 24])
 
 
 RATE = Exercise(
@@ -184,6 +213,22 @@ RATE = Exercise(
                 Mistake(
                     "bytes instead of bits: a rate is in bits per pixel.",
                     like=lambda net, h, w, bits: bits * sum(p.numel() for p in net.parameters()) / (8 * h * w),
+                ),
+                Mistake(
+                    "bits are counted eight times: `bits_per_weight` is in bits already.",
+                    like=lambda net, h, w, bits: 8 * bits * sum(p.numel() for p in net.parameters()) / (h * w),
+                ),
+                Mistake(
+                    "that is weights per pixel: each has `bits_per_weight` bits.",
+                    like=lambda net, h, w, bits: sum(p.numel() for p in net.parameters()) / (h * w),
+                ),
+                Mistake(
+                    "the fraction is lost: `//`, `int` and `round` take it away, `/` keeps it.",
+                    like=(
+                        lambda net, h, w, bits: bits * sum(p.numel() for p in net.parameters()) // (h * w),
+                        lambda net, h, w, bits: round(bits * sum(p.numel() for p in net.parameters()) / (h * w)),
+                        lambda net, h, w, bits: round(bits * sum(p.numel() for p in net.parameters()) / (h * w), 2),
+                    ),
                 ),
                 Mistake(
                     "32 bits a weight: that is how PyTorch computes (float32). Count the `bits_per_weight` that are stored.",

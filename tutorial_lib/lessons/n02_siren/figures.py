@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -13,97 +14,46 @@ from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from tutorial_lib import images, metrics, plots
-from tutorial_lib.runtime import threads_for
 
 WAVES = (1, 2, 4, 8, 16, 32)
 
 
-def relu_network(inputs: int, outputs: int = 3, width: int = 64, seed: int = 0) -> nn.Sequential:
-    """The plain network that everybody tries first: three hidden layers with ReLU, (…, inputs) → (…, "
-    "outputs)."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        layers: list[nn.Module] = [nn.Linear(inputs, width), nn.ReLU()]
-        for _ in range(2):
-            layers += [nn.Linear(width, width), nn.ReLU()]
-        return nn.Sequential(*layers, nn.Linear(width, outputs))
-
-
-def film(network: nn.Module, inputs: Tensor, picture: Tensor, at: Sequence[int]) -> list[Tensor]:
-    """Fit a network to a picture (in place; Adam, 2·10⁻³) and return what it paints after some numbers of steps.
-
-    Args:
-        network: inputs (H, W, F) to colours (H, W, 3), on the inputs' device.
-        inputs: coordinates, or features of them.
-        picture: (3, H, W).
-        at: numbers of steps, rising.
-    """
-    frames: list[Tensor] = []
-    target = picture.movedim(0, -1)
-
-    def look(step: int, output: Tensor) -> None:
-        if step in at:
-            frames.append(output.detach().clamp(0, 1).movedim(-1, 0))
-
-    _train(network, inputs, target, max(at), look)
-    return frames
-
-
-def learned_waves(features: Callable[[Tensor], Tensor], steps: int) -> dict[int, list[tuple[int, float]]]:
-    """How much of each wave of a sum of waves a ReLU network has learned, as the fit goes on.
+def learned_waves(
+    network: nn.Module, fit: Callable[..., Any], features: Callable[[Tensor], Tensor], steps: int
+) -> dict[int, list[tuple[int, float]]]:
+    """How much of each wave of a sum of waves a network has learned, as the fit goes on.
 
     The target is a sum of six cosines of amplitude 1 along x, with 1, 2, 4 … 32 waves from −1 to 1. Rahaman et
     al. (ICML 2019) measure the same on a similar sum.
 
     Args:
+        network: features (n, F) to one number (n, 1).
+        fit: called as fit(network, inputs, target, optimizer, steps), again and again.
         features: coordinates (n, 2) to the network's inputs (n, F).
         steps: of Adam.
 
     Returns:
         number of waves → (step, share learned: 0 nothing, 1 all of it).
     """
-    count = 256
+    count, looks = 256, 60
     x = torch.arange(count) * 2 / count - 1
     phases = torch.tensor([0.9, 5.1, 2.0, 3.7, 0.3, 4.4])
     target = sum(torch.cos(math.pi * k * x + phase) for k, phase in zip(WAVES, phases, strict=True))
     inputs = features(torch.stack([x, torch.zeros(count)], dim=-1)).detach()
     learned: dict[int, list[tuple[int, float]]] = {k: [] for k in WAVES}
-
-    def look(step: int, output: Tensor) -> None:
-        if step % max(steps // 60, 1) == 0:
-            spectrum = torch.fft.rfft(output.detach()[:, 0]).abs() / (count / 2)
-            for k in WAVES:
-                learned[k].append((step, float(spectrum[k])))
-
-    _train(relu_network(inputs.shape[-1], 1), inputs, target[:, None], steps, look)
+    optimizer, goes = torch.optim.Adam(network.parameters(), lr=2e-3), max(steps // looks, 1)
+    for step in range(0, steps + 1, goes):
+        with torch.no_grad():
+            spectrum = torch.fft.rfft(network(inputs)[:, 0]).abs() / (count / 2)
+        for k in WAVES:
+            learned[k].append((step, float(spectrum[k])))
+        fit(network, inputs, target[:, None], optimizer, goes)
     return learned
-
-
-def _train(
-    network: nn.Module,
-    inputs: Tensor,
-    target: Tensor,
-    steps: int,
-    look: Callable[[int, Tensor], None],
-    learning_rate: float = 2e-3,
-) -> None:
-    operations = sum(p.numel() for p in network.parameters()) * target[..., 0].numel()
-    optimizer = torch.optim.Adam(network.parameters(), lr=learning_rate)
-    with threads_for(operations):
-        for step in range(steps + 1):
-            output = network(inputs)
-            look(step, output)
-            if step == steps:
-                break
-            optimizer.zero_grad()
-            (output - target).square().mean().backward()
-            optimizer.step()
 
 
 @matplotlib.rc_context(plots.STYLE)
 def waves_figure(cases: Mapping[str, dict[int, list[tuple[int, float]]]]) -> plots.Shown:
-    """Draw `learned_waves`, a panel for each case: slow waves dark, fast waves bright, each labelled at "
-    "its end."""
+    """Draw `learned_waves`, a panel for each case: slow waves dark, fast waves bright, each labelled at its end."""
     made, axes = plots.figure(6.2 * len(cases), 4.4, len(cases), sharey=True, squeeze=False)
     colours = matplotlib.colormaps["viridis"](np.linspace(0, 0.88, len(WAVES)))
     texts = ["How much of each wave a ReLU network has learned, against the steps of the fit."]
@@ -147,7 +97,7 @@ def depth_figure(stacks: Mapping[str, nn.Sequential], owner: str, omega_0: float
 
     Args:
         stacks: name to sine layers, coordinates (H, W, 2) to (H, W, width).
-        owner: "yours" or "reference", for the title.
+        owner: "yours" or "library's", for the title.
         omega_0: ω₀ of the layers.
     """
     shown = (1, 2, 4, 6)
@@ -215,7 +165,7 @@ class Choices:
         fitted: (ω₀, L) to what a network paints at the size that it was fitted at.
         doubled: (ω₀, L) to the same at twice the size.
         small, large: the originals at both sizes.
-        owner: "yours" or "reference", for the titles.
+        owner: "yours" or "library's", for the titles.
     """
 
     def __init__(
@@ -256,37 +206,79 @@ class Choices:
         return plots.Shown(f'<div style="{grid}">{body}</div>', "\n".join(cell.text for cell in cells))
 
 
-def jumpy_fit(network: nn.Module, picture: Tensor, steps: int) -> list[float]:
-    """Fit a network to a picture for a while, at a learning rate that makes it jump, and return its losses."""
-    coordinates = images.canvas(*picture.shape[1:], device=picture.device)
-    found: list[float] = []
-
-    def look(_: int, output: Tensor) -> None:
-        found.append(float((output.detach() - picture.movedim(0, -1)).square().mean()))
-
-    _train(network, coordinates, picture.movedim(0, -1), steps, look, learning_rate=1e-2)
-    return found
+@matplotlib.rc_context(plots.STYLE)
+def folded_plane() -> plots.Shown:
+    """One number that goes through a ReLU: max(0, z) as a curve, and what three such neurons paint on the canvas."""
+    made, axes = plots.figure(12, 3.1, 4, width_ratios=[1, 1.2, 1.2, 1.2])
+    z = np.linspace(-1, 1, 101)
+    axes[0].plot(z, np.maximum(z, 0), color=plots.BLUE)
+    axes[0].set(title="max(0, z)", xlabel="z", xticks=[-1, 0, 1], yticks=[0, 1])
+    x, y = images.canvas(100, 150).unbind(-1)
+    sums = {"z = x + 0.2": x + 0.2, "z = 0.4x + 0.9y": 0.4 * x + 0.9 * y, "z = −0.8x + 0.5y + 0.3": 0.3 - 0.8 * x + 0.5 * y}
+    for axis, (name, values) in zip(axes[1:], sums.items(), strict=True):
+        axis.imshow(values.clamp_min(0), cmap="Blues", vmin=0, vmax=1.2)
+        axis.set(xticks=[], yticks=[], title=name)
+        axis.grid(False)
+    return plots.show(
+        made,
+        "Left: max(0, z), a curve that is 0 up to z = 0 and rises straight from there. Right: three neurons "
+        "over the canvas, each "
+        "white on one side of a straight line, and evenly darker with the distance from it on the other.",
+    )
 
 
 @matplotlib.rc_context(plots.STYLE)
-def best_and_last(losses: Sequence[float]) -> plots.Shown:
-    """The losses of a fit, with the best and the last of them marked."""
-    made, axis = plots.figure(9, 4.2)
+def best_and_last(losses: Sequence[float], owner: str) -> plots.Shown:
+    """The losses of a fit, and what it costs to stop at one of its later steps with the weights of that step, "
+    "not the best so far."""
+    made, (axis, close) = plots.figure(12, 4.2, 2)
+    best_so_far = np.minimum.accumulate(losses)
+    begin = len(losses) * 2 // 3
+    gaps = 10 * np.log10(np.array(losses) / best_so_far)[begin:]
     axis.plot(losses, linewidth=1.5)
-    best, last = int(np.argmin(losses)), len(losses) - 1
-    for step, name, colour, marker in ((best, "best", plots.GREEN, "o"), (last, "last", plots.RED, "s")):
-        axis.plot(step, losses[step], marker, markersize=13, markerfacecolor="none", markeredgewidth=3, color=colour)
-        offset = (0, -22) if name == "best" else (0, 16)
-        axis.annotate(
-            name, (step, losses[step]), offset, textcoords="offset points", color=colour, fontweight="bold", ha="center"
-        )
-    axis.set(xlabel="step", ylabel="mean squared error", yscale="log")
-    axis.margins(y=0.15)
+    axis.set(xlabel="step", ylabel="mean squared error", yscale="log", title=f"the whole fit ({owner})")
+    close.fill_between(range(begin, len(losses)), gaps, color=plots.RED, alpha=0.35)
+    close.plot(range(begin, len(losses)), gaps, color=plots.RED, linewidth=1.5)
+    close.set(xlabel="stopped at this step", ylabel="dB lost", title="last weights, against the best so far")
+    close.set_ylim(bottom=0)
     return plots.show(
         made,
-        f"The loss of a fit falls from {losses[0]:.3f} in jumps. Best: {losses[best]:.4f} at step {best}; "
-        f"last: {losses[last]:.4f} at step {last}.",
+        f"Left: the loss of a fit falls from {losses[0]:.3f} to {losses[-1]:.5f}, in jumps. Right: who stops it "
+        f"at one of the last "
+        f"{len(gaps)} steps and takes the weights as they are, loses {gaps.mean():.1f} dB on average against "
+        f"the best weights so far, "
+        f"and up to {gaps.max():.1f} dB.",
     )
+
+
+@matplotlib.rc_context(plots.STYLE)
+def ladder_figure(rungs: Mapping[str, tuple[Tensor, int]], picture: Tensor, owner: str) -> plots.Shown:
+    """What several networks paint after one recipe, side by side, above bars of their PSNR.
+
+    Args:
+        rungs: name to what it paints (3, H, W) and its number of weights.
+        picture: (3, H, W), the original.
+        owner: "yours" or "library's", for the title.
+    """
+    made = Figure(figsize=(13, 5.2), layout="constrained")
+    grid = made.add_gridspec(2, len(rungs), height_ratios=(1, 0.75))
+    scores = {name: metrics.psnr(painted, picture) for name, (painted, _) in rungs.items()}
+    for column, (name, (painted, weights)) in enumerate(rungs.items()):
+        axis = made.add_subplot(grid[0, column])
+        axis.imshow(images.to_uint8(painted), interpolation="nearest")
+        axis.set(xticks=[], yticks=[], xlabel=f"{weights:,} weights")
+        axis.set_title(name, fontweight="bold")
+        axis.grid(False)
+    bars = made.add_subplot(grid[1, :])
+    bars.barh(range(len(scores)), list(scores.values()), color=plots.BLUE)
+    for place, score in enumerate(scores.values()):
+        bars.text(score + 0.3, place, f"{score:.1f} dB", va="center", fontweight="bold")
+    bars.set(yticks=range(len(scores)), yticklabels=list(scores), xlabel=f"PSNR of the fitted pixels, in dB ({owner})")
+    bars.set_xlim(0, max(scores.values()) + 4)
+    bars.invert_yaxis()
+    bars.grid(False, axis="y")
+    spelled = ", ".join(f"{name} {scores[name]:.1f} dB with {weights:,} weights" for name, (_, weights) in rungs.items())
+    return plots.show(made, f"What four networks paint after the same steps, and bars of their PSNR: {spelled}.")
 
 
 @matplotlib.rc_context(plots.STYLE)

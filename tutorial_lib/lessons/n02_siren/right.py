@@ -11,6 +11,77 @@ from torch import nn
 
 from tutorial_lib.networks import siren
 
+# ----------------------------------------------------------------------------------------- 02.0a, 02.0b
+
+
+class ReluByName(nn.Module):
+    def __init__(self, inputs=2, width=64, outputs=3):
+        super().__init__()
+        self.one, self.two, self.three = nn.Linear(inputs, width), nn.Linear(width, width), nn.Linear(width, width)
+        self.last = nn.Linear(width, outputs)
+
+    def forward(self, features):
+        return self.last(F.relu(self.three(F.relu(self.two(F.relu(self.one(features)))))))
+
+
+class ReluInAList(nn.Module):
+    def __init__(self, inputs=2, width=64, outputs=3):
+        super().__init__()
+        sides = [inputs, width, width, width, outputs]
+        self.layers = nn.ModuleList(nn.Linear(sides[i], sides[i + 1]) for i in range(4))
+
+    def forward(self, features):
+        for number, layer in enumerate(self.layers):
+            features = layer(features)
+            if number < 3:
+                features = torch.where(features > 0, features, torch.zeros_like(features))
+        return features
+
+
+class ReluAppended(nn.Sequential):
+    def __init__(self, inputs=2, width=64, outputs=3):
+        super().__init__(nn.Linear(inputs, width), nn.ReLU())
+        for _ in range(2):
+            self.extend([nn.Linear(width, width), nn.ReLU()])
+        self.append(nn.Linear(in_features=width, out_features=outputs))
+
+
+def descend_by_mse(network, coordinates, colours, optimizer, steps):
+    history = []
+    for _ in range(steps):
+        network.zero_grad(set_to_none=True)
+        loss = F.mse_loss(network(coordinates), colours)
+        loss.backward()
+        history.append(float(loss))
+        optimizer.step()
+    return history
+
+
+def descend_by_hand(network, coordinates, colours, optimizer, steps):
+    losses = [0.0] * steps
+    step = 0
+    while step < steps:
+        difference = (network(coordinates) - colours).flatten()
+        loss = difference @ difference / difference.numel()
+        losses[step] = loss.detach().cpu().numpy().item()
+        for parameter, slope in zip(network.parameters(), torch.autograd.grad(loss, list(network.parameters())), strict=True):
+            parameter.grad = slope
+        optimizer.step()
+        step += 1
+    return losses
+
+
+def descend_zero_last(network, coordinates, colours, optimizer, steps):
+    losses = []
+    for _ in range(steps):
+        loss = torch.mean(torch.pow(colours - network(coordinates), 2))
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        losses += [loss.item()]
+    return losses
+
+
 # ------------------------------------------------------------------------------------------------ 02.1
 
 
@@ -242,6 +313,8 @@ def rate_of_the_vector(network, height, width, bits_per_weight=16):
 
 
 RIGHT = {
+    "02.0a": {"by name": ReluByName, "where": ReluInAList, "a Sequential": ReluAppended},
+    "02.0b": {"mse_loss": descend_by_mse, "by hand": descend_by_hand, "zero last": descend_zero_last},
     "02.1": {
         "loops": encode_by_loops,
         "NumPy and float64": encode_by_numpy,

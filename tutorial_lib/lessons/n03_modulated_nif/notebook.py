@@ -206,7 +206,7 @@ hint("03.2")
 
 # %%
 bpp = predicted_bpp([40, 16, 11, 8], [12, 8], (10, 4), *size, bits_per_weight=5.5)
-print(f"Bits per pixel ({label(predicted_bpp)}): {drawing.compare(my_guess, bpp)}")
+drawing.reveal(f"Bits per pixel ({label(predicted_bpp)})", my_guess, bpp)
 
 # %% [markdown]
 # Turned round, it is a plan: from a budget to the widths. Say 0.9 bits per pixel, which is where COIN stood in
@@ -758,8 +758,10 @@ figures.race_figure(curves, owner=label(Nif, race))
 # %%
 leader, lead = figures.winner(curves)
 early_leader, early_lead = figures.winner(curves, share=0.1)
-print(f"At the end, by {lead:.1f} dB: {drawing.compare(my_winner, leader)}")
-print(f"After a tenth of the time, by {early_lead:.1f} dB: {drawing.compare(my_early_leader, early_leader)}")
+drawing.reveal(f"At the end, by {lead:.1f} dB", my_winner, leader)
+
+# %%
+drawing.reveal(f"After a tenth of the time, by {early_lead:.1f} dB", my_early_leader, early_leader)
 
 # %% [markdown]
 # SOAP needs a while to learn the shape of the problem; then its steps are worth their price. (Is Adam ahead at the end

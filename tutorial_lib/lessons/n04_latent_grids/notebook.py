@@ -330,7 +330,7 @@ figures.causal_figure(touched, (50, 75), label(neighbours))
 from tutorial_lib.latents.kernels import laplace_bits as library_bits
 
 laws = [(0.0, -1.0), (0.0, 1.0), (2.0, -0.5)]
-figures.laplace_figure(library_bits, laws, "reference")
+figures.laplace_figure(library_bits, laws, "library's")
 
 # %% [markdown]
 # Being sure is cheap when you are right, and expensive when you are wrong. In symbols:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from tutorial_lib import codecs, images, losses, metrics, plots
 from tutorial_lib.course import drawing
-from tutorial_lib.course.drawing import compare, grey, table
+from tutorial_lib.course.drawing import grey, reveal, table
 from tutorial_lib.course.session import sample_file
 from tutorial_lib.losses import Loss
 
@@ -65,9 +65,9 @@ def strangers_figure() -> plots.Shown:
     return losses_figure(_STRANGERS, "Three losses of one pixel")
 
 
-def match(mine: str | None) -> str:
-    """A reader's letters for |d|, d² and log cosh d beside the right ones."""
-    return compare(mine, _MATCH)
+def match(mine: str | None) -> plots.Shown:
+    """A reader's letters for |d|, d² and log cosh d beside the right ones; folded while there are none."""
+    return reveal("|d|, d² and log cosh d", mine, _MATCH)
 
 
 @matplotlib.rc_context(plots.STYLE)

@@ -52,7 +52,7 @@ figures.strangers_figure()
 # %%
 my_match = None
 
-print("|d|, d² and log cosh d are", figures.match(my_match))
+figures.match(my_match)
 
 # %% [markdown]
 # - $d^2$ pulls harder, the farther a pixel is off. It forgives small errors, and hunts large ones.

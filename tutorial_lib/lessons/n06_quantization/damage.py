@@ -19,7 +19,7 @@ from tutorial_lib.coding import bitstream
 from tutorial_lib.coding.bitstream import BitstreamError, Reader
 from tutorial_lib.coding.parameters import Entry, entries
 from tutorial_lib.coding.steps import QuantizedTensor
-from tutorial_lib.course.drawing import compare, table
+from tutorial_lib.course.drawing import compare, folded, table
 
 
 def bytes_table(data: bytes, names: Mapping[int, str]) -> plots.Shown:
@@ -155,7 +155,7 @@ def five_flips(data: bytes, intact: Tensor, codec: Any) -> list[Flip]:
 
 
 def flips_figure(flips: Sequence[Flip], prediction: str | None) -> plots.Shown:
-    """The five damaged files side by side, and the reader's prediction beside what came out."""
+    """The five damaged files side by side, and the reader's prediction beside what came out; folded until there is one."""
     grey = torch.full_like(next(each.picture for each in flips if each.picture is not None), 0.9)
     shown = [grey if each.picture is None else each.picture for each in flips]
     titles = [f"{each.name[0]}: {OUTCOMES[each.outcome]}" for each in flips]
@@ -164,7 +164,8 @@ def flips_figure(flips: Sequence[Flip], prediction: str | None) -> plots.Shown:
     lines = [f"In letters: {compare(prediction, truth)}"]
     lines += [f"{each.name}: {each.says}" for each in flips]
     page = "<br>".join(lines)
-    return plots.Shown(drawn.html + page, "\n".join([drawn.text, *lines]))
+    shown = plots.Shown(drawn.html + page, "\n".join([drawn.text, *lines]))
+    return folded(shown, prediction, "your five letters")
 
 
 @matplotlib.rc_context(plots.STYLE)

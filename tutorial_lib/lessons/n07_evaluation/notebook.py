@@ -159,7 +159,7 @@ hint("07.2")
 # %%
 my_guess = None  # AVIF against WebP, in per cent: -10, say
 
-print("AVIF against WebP:", drawing.compare(my_guess, bd_rate(lines["WebP"], lines["AVIF"]), " %"))
+drawing.reveal("AVIF against WebP", my_guess, bd_rate(lines["WebP"], lines["AVIF"]), " %")
 
 # %% [markdown]
 # And everybody against WebP, beside the package [bjontegaard](https://github.com/FAU-LMS/bjontegaard), which the library takes.
