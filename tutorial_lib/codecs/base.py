@@ -22,10 +22,9 @@ from tutorial_lib.coding.bitstream import BitstreamError, Container, Reader
 from tutorial_lib.coding.quantizers import Quantizer
 from tutorial_lib.coding.rounding import Rounding
 from tutorial_lib.coding.steps import QuantizedTensor, Step
-from tutorial_lib.losses import LOSSES
 from tutorial_lib.runtime import choose_budget, choose_device, insist
 from tutorial_lib.training.loop import Progress, Report
-from tutorial_lib.training.tradeoff import middle
+from tutorial_lib.training.tradeoff import loss_problem
 
 MIN_ITERATIONS = 12
 
@@ -260,8 +259,8 @@ class Codec:
             raise ValueError(problem)
         if method not in self.methods:
             raise CodecError(f"{self.name} has no method {method!r}; there are {', '.join(self.methods)}")
-        if loss is not None:
-            _require_loss(loss, picture)
+        if loss is not None and (problem := loss_problem(loss, picture)):
+            raise CodecError(problem)
         for what, value in (("a rate is a positive number of bits per pixel", bpp), ("λ is a positive number", lmbda)):
             if value is not None and not (math.isfinite(value) and value > 0):
                 raise CodecError(f"{what}, not {value}")
@@ -441,15 +440,3 @@ class Codec:
         container = self._container(data)
         representation = self.build(self._config(container), container.height, container.width)
         return representation, self.family.unpack(representation, container.sections)
-
-
-def _require_loss(name: object, picture: Tensor) -> None:
-    """Refuse a loss that is none, or that has no value for a grey picture beside the middle of this one."""
-    if not isinstance(name, str):
-        raise CodecError("a loss is given by its name; a function gets one by tutorial_lib.losses.LOSSES['mine'] = function")
-    if name not in LOSSES:
-        raise CodecError(f"no loss {name!r}; there are {', '.join(LOSSES)}")
-    part = middle(picture)
-    value = float(LOSSES[name](torch.full_like(part, 0.5), part))
-    if not math.isfinite(value):
-        raise CodecError(f"the loss {name!r} is {value} for this picture beside a grey one")

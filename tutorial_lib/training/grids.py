@@ -220,6 +220,7 @@ class GridFit(Fit):
             return
         short = _correction(self.recipe.phases[0])
         asked, drift = 0.0, 1.0  # a phase moves the rate that it begins with
+        finer = 1.0  # than the fit's own steps: never, since an error that is not rounding's is no smaller for them
         for _ in range(CORRECTIONS):
             self.price_networks()
             rate, aim = self.measure(self.integers())[1], self.target.latents(self.pixels)
@@ -228,18 +229,20 @@ class GridFit(Fit):
             if asked:
                 drift = min(max(rate / asked, 0.5), 2.0)
             asked = aim / drift
-            self.lmbda = min(max(self.lmbda / self.rescale(asked), 1e-7), 10.0)
+            finer *= self.rescale(asked, 1 / finer)
+            change = min(max((max(rate, 1e-9) / aim) ** 1.5, 0.25), 4.0)
+            self.lmbda = min(max(self.lmbda * change, 1e-7), 10.0)
             steering, self.steering = self.steering, False
             self.run(short)
             self.steering = steering
-        self.rescale(self.target.latents(self.pixels))
+        self.rescale(self.target.latents(self.pixels), 1 / finer)
         self.evaluate()
 
-    def rescale(self, aim: float) -> float:
-        """Scale the latents by a factor from ¼ to 4 with which they take ``aim`` bits per pixel, about; the factor."""
-        low, high, scale = -2.0, 2.0, 1.0  # log2
-        for _ in range(8):
-            guess = 2.0 ** ((low + high) / 2)
+    def rescale(self, aim: float, most: float) -> float:
+        """Scale the latents by a factor from ¼ to ``most`` with which they take ``aim`` bits per pixel, about; the factor."""
+        low, high, scale = -2.0, math.log2(most), 1.0
+        for guess in [most, *[None] * 8]:
+            guess = 2.0 ** ((low + high) / 2) if guess is None else guess
             scale_latents(self.representation, guess / scale)
             scale = guess
             if self.measure(self.integers())[1] > aim:

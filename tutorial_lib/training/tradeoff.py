@@ -56,6 +56,18 @@ def middle(picture: Tensor) -> Tensor:
 
 
 @torch.no_grad()
+def loss_problem(name: object, picture: Tensor) -> str | None:
+    """What keeps ``name`` from being the loss of a fit to ``picture``: a sentence, or None. It must have a value beside grey."""
+    if not isinstance(name, str):
+        return "a loss is given by its name; a function gets one by tutorial_lib.losses.LOSSES['mine'] = function"
+    if name not in LOSSES:
+        return f"no loss {name!r}; there are {', '.join(LOSSES)}"
+    part = middle(picture)
+    value = float(LOSSES[name](torch.full_like(part, 0.5), part))
+    return None if math.isfinite(value) else f"the loss {name!r} is {value} for this picture beside a grey one"
+
+
+@torch.no_grad()
 def worth_of_mse(loss: str, picture: Tensor, error: float) -> float:
     """How much ``loss`` rises for each unit of MSE where the picture's error has the mean square ``error``.
 
