@@ -42,6 +42,9 @@ STEER_FROM, STEER_UNTIL = 0.35, 0.95
 CORRECTIONS = 8
 """How often a steered fit may correct λ after its main phases, a tenth of the first one each time."""
 
+ROUNDING_COUNTS = 1.2
+"""From how many times the distortion of latents that are not rounded steps may be made finer than the fit's own."""
+
 
 def fit(
     representation: LatentGrids,
@@ -146,7 +149,7 @@ class GridFit(Fit):
         if recipe.gains == "learned":
             self.log2_gains = nn.Parameter(torch.arange(len(representation.sizes), device=self.device).float())
         self.start_step = first_step(in_mse)
-        worth = worth_of_mse(loss, self.picture, EXPECTED_ERROR * in_mse)
+        self.worth = worth = worth_of_mse(loss, self.picture, EXPECTED_ERROR * in_mse)
         self.first_loss = self.loss if loss in ("mse", "log-cosh") else lambda *pair: worth * LOSSES["mse"](*pair)
         if recipe.pyramid:
             start_from_pyramid(representation, self.picture, self.start_step)
@@ -220,7 +223,7 @@ class GridFit(Fit):
             return
         short = _correction(self.recipe.phases[0])
         asked, drift = 0.0, 1.0  # a phase moves the rate that it begins with
-        finer = 1.0  # than the fit's own steps: never, since an error that is not rounding's is no smaller for them
+        finer = 1.0  # than the fit's own steps: only where the error is rounding's
         for _ in range(CORRECTIONS):
             self.price_networks()
             rate, aim = self.measure(self.integers())[1], self.target.latents(self.pixels)
@@ -229,14 +232,21 @@ class GridFit(Fit):
             if asked:
                 drift = min(max(rate / asked, 0.5), 2.0)
             asked = aim / drift
-            finer *= self.rescale(asked, 1 / finer)
+            finer *= self.rescale(asked, 4.0 if self.rounding_counts() else 1 / finer)
             change = min(max((max(rate, 1e-9) / aim) ** 1.5, 0.25), 4.0)
-            self.lmbda = min(max(self.lmbda * change, 1e-7), 10.0)
+            # where a short fit was slow to come down, λ was steered beyond what its error is worth
+            most = self.worth * self.measure(self.integers())[2] / EXPECTED_ERROR
+            self.lmbda = min(max(min(self.lmbda * change, most), 1e-7), 10.0)
             steering, self.steering = self.steering, False
             self.run(short)
             self.steering = steering
-        self.rescale(self.target.latents(self.pixels), 1 / finer)
+        self.rescale(self.target.latents(self.pixels), 4.0 if self.rounding_counts() else 1 / finer)
         self.evaluate()
+
+    def rounding_counts(self) -> bool:
+        """Whether finer steps would take a good part of the distortion away."""
+        with torch.no_grad():
+            return self.measure(self.integers())[0] > ROUNDING_COUNTS * self.measure(self.values())[0]
 
     def rescale(self, aim: float, most: float) -> float:
         """Scale the latents by a factor from ¼ to ``most`` with which they take ``aim`` bits per pixel, about; the factor."""
