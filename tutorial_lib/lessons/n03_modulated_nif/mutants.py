@@ -280,6 +280,16 @@ def restart(noise=lambda weight: 2 * torch.rand_like(weight) - 1, measure=lambda
     return disturbed
 
 
+def smallest(weight, fraction, strength):
+    chosen = weight.abs() < weight.abs().quantile(fraction)
+    return weight + chosen * (2 * torch.rand_like(weight) - 1) * strength * weight.abs().mean() / fraction
+
+
+def mean_of_the_chosen(weight, fraction, strength):
+    chosen = torch.rand_like(weight) < fraction
+    return weight + chosen * (2 * torch.rand_like(weight) - 1) * strength * weight[chosen].abs().mean() / fraction
+
+
 def replaced(weight, fraction, strength):
     bound = strength * weight.abs().mean() / fraction
     return torch.where(torch.rand_like(weight) < fraction, bound * (2 * torch.rand_like(weight) - 1), weight)
@@ -364,6 +374,26 @@ def loss_first(start, optimizers, loss, seconds, clock=time.perf_counter):
     return {name: [point[::-1] for point in points] for name, points in curves.items()}
 
 
+def smallest_so_far(start, optimizers, loss, seconds, clock=time.perf_counter):
+    right = {}
+    for name, make in optimizers.items():
+        network = copy.deepcopy(start)
+        right[name] = run(network, make(network.parameters()), loss, seconds, clock, clock())
+    return {
+        name: [(at, min(error for _, error in points[: n + 1])) for n, (at, _) in enumerate(points)]
+        for name, points in right.items()
+    }
+
+
+def one_list(start, optimizers, loss, seconds, clock=time.perf_counter):
+    curves, points = {}, []
+    for name, make in optimizers.items():
+        network = copy.deepcopy(start)
+        points += run(network, make(network.parameters()), loss, seconds, clock, clock())
+        curves[name] = points
+    return curves
+
+
 def last_point(start, optimizers, loss, seconds, clock=time.perf_counter):
     return {name: points[-1:] for name, points in spoilt()(start, optimizers, loss, seconds, clock).items()}
 
@@ -429,6 +459,9 @@ MUTANTS = {
         "times the share": (restart(scale="ra"), "multiplied with"),
         "standard deviation": (restart(measure=torch.std), "standard deviation"),
         "largest weight": (restart(measure=lambda w: w.abs().max()), "largest weight"),
+        "the smallest": (smallest, "large or small ones"),
+        "mean of the chosen": (mean_of_the_chosen, "over the chosen weights alone"),
+        "one noise for a row": (restart(noise=lambda w: 2 * torch.rand(w.shape[0], 1) - 1), "of a row, or of a column"),
         "one noise for all": (restart(noise=lambda w: 2 * torch.rand(()) - 1), "same noise"),
     },
     "03.5": {
@@ -440,6 +473,8 @@ MUTANTS = {
         "time noted too late": (spoilt(late=True), "after the step"),
         "return in the loop": (first_alone, "inside of a loop"),
         "loss before time": (loss_first, "(loss, seconds)"),
+        "smallest loss so far": (smallest_so_far, "expected"),
+        "one list for all": (one_list, "same list"),
         "last point alone": (last_point, "one point each"),
     },
 }

@@ -114,6 +114,15 @@ INTEGERS = Exercise(
                     when=lambda yours, target, *_: not yours.is_floating_point() and torch.equal(yours.double(), target),
                 ),
                 Mistake(
+                    "the result is of a kind of whole numbers that ends at 2³¹ or before, where float64 holds them up to 2⁵³: "
+                    "`torch.floor` of a float64 tensor.",
+                    when=lambda yours, target, *_: not yours.is_floating_point(),
+                ),
+                Mistake(
+                    "the result is rounded up: `torch.floor` rounds down.",
+                    like=_integer_like(end=torch.ceil),
+                ),
+                Mistake(
                     "the result is float32, which holds whole numbers up to 2²⁴ only, and these sums are larger: "
                     "`matrix.double()` first, float64 holds them up to 2⁵³.",
                     when=lambda yours, target, *_: yours.dtype != torch.float64,

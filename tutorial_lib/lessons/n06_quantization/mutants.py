@@ -368,7 +368,7 @@ MUTANTS = {
         "2 missing in the exponent": (table(power=1), "2|k|"),
         "sign kept": (table(magnitude=lambda k: k), "with its sign"),
         "one side": (table(low=False), "negative symbols"),
-        "½ missing": (table(half=1), "½ is missing"),
+        "½ missing": (table(half=1), "½ missing"),
         "largest made 1": (table(by=np.max), "the largest is made 1"),
     },
     "06.4": {
@@ -387,6 +387,7 @@ MUTANTS = {
     "06.5": {
         "width first": (unpacker(swapped=True), "swapped"),
         "bodies in the table": (unpacker(interleaved=True), "wrong places"),
+        "two letters of the magic": (two_letters, "all three of them"),
         "magic not looked at": (unpacker(magic=False), "PNG"),
         "another exception": (value_error, "a BitstreamError alone"),
         "version not looked at": (unpacker(version=False), "version 7"),
