@@ -183,6 +183,25 @@ class MapDetached(Network):
         return (self.genesis[-1](y) + 1) / 2
 
 
+class Clamped(Network):
+    def colours(self, features):
+        return super().colours(features).clamp(0, 1)
+
+
+class MapClamped(Network):
+    def colours(self, features):
+        f_m = self.modulation_map(features).clamp(-1, 1)
+        y = features[..., : self.inputs[0]]
+        for layer in self.genesis[:-1]:
+            y = answers.modulated(layer, y, f_m)
+        return (self.genesis[-1](y) + 1) / 2
+
+
+class FeaturesDetached(Network):
+    def colours(self, features):
+        return super().colours(features.detach())
+
+
 class OwnMap(Network):
     def colours(self, features):
         f_m = self.modulation(features[..., self.inputs[0] :])
@@ -421,6 +440,7 @@ MUTANTS = {
         "empty modulation network counted": (empty_counted, "no modulation network at all"),
         "frequencies swapped": (frequencies_swapped, "frequencies are swapped"),
         "three outputs twice": (three_outputs, "with three outputs"),
+        "four hidden layers at most": (lambda genesis, *rest: bits(genesis[:4], *rest), "expected"),
         "a bias for each input": (biases_of_inputs, "(m + 1)·n"),
     },
     "03.3": {
@@ -431,6 +451,9 @@ MUTANTS = {
         "σ twice": (SigmaTwice, "count twice"),
         "map without gradient": (MapWithoutGradient, "no gradient"),
         "map detached": (MapDetached, "one of the two networks gets no gradient"),
+        "clamped": (Clamped, "colours are clamped"),
+        "map clamped": (MapClamped, "expected"),
+        "features detached": (FeaturesDetached, "gradient"),
         "map computed twice": (OwnMap, "by itself"),
     },
     "03.4a": {
