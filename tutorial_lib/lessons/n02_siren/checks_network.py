@@ -200,7 +200,9 @@ def _made(siren_class: type[nn.Module], shape: tuple[int, int, int, float]) -> n
     if len(mine) == len(right) + 2:
         raise Wrong("there is one layer too many: `sine_layers` counts the first one as well.")
     if len(mine) == len(right) - 2:
-        raise Wrong("one layer is missing, or one serves twice: `sine_layers` sine layers, and then a linear one to the three colours.")
+        raise Wrong(
+            "one layer is missing, or one serves twice: `sine_layers` sine layers, and then a linear one to the three colours."
+        )
     if mine[-1] == (1,):
         raise Wrong("the last layer has one output: a colour has three numbers, red, green and blue.")
     return network

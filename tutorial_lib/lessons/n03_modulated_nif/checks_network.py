@@ -189,6 +189,10 @@ NIF = Exercise(
             tolerance=0.02,
             mistakes=(
                 Mistake(
+                    "no gradient comes back to the features, and so none to x and y: nothing here may be detached.",
+                    error="no gradient reaches the features",
+                ),
+                Mistake(
                     "one of the two networks gets no gradient, and would never learn: nothing here may be detached, or under "
                     "`torch.no_grad()`, the map f_m included.",
                     error="no gradient",

@@ -33,7 +33,7 @@ class _Stopwatch:
 
 
 class _Timed(torch.optim.SGD):
-    """Gradient descent that takes a given time for each step, and whose third step goes astray: the loss grows there."""
+    """Gradient descent that takes a given time for each step, and goes astray in its third or fourth one: the loss grows there."""
 
     def __init__(self, parameters: Any, clock: _Stopwatch, cost: float, lr: float) -> None:
         super().__init__(parameters, lr=lr)
@@ -44,7 +44,7 @@ class _Timed(torch.optim.SGD):
         if self.steps > 400:
             raise Wrong("the race never ends: one optimizer took 400 steps and the clock was not looked at.")
         self.clock.now += self.cost
-        self.param_groups[0]["lr"] = self.lr * (-1.5 if self.steps == 3 else 1)
+        self.param_groups[0]["lr"] = self.lr * (-1.5 if self.steps == (3 if self.cost < 0.2 else 4) else 1)
         super().step(closure)
 
 

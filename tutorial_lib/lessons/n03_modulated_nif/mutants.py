@@ -453,7 +453,7 @@ MUTANTS = {
         "map detached": (MapDetached, "one of the two networks gets no gradient"),
         "clamped": (Clamped, "colours are clamped"),
         "map clamped": (MapClamped, "expected"),
-        "features detached": (FeaturesDetached, "gradient"),
+        "features detached": (FeaturesDetached, "none to x and y"),
         "map computed twice": (OwnMap, "by itself"),
     },
     "03.4a": {

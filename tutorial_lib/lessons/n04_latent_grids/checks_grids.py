@@ -143,8 +143,10 @@ FEATURES = Exercise(
                 ),
                 Mistake(
                     "the finest grid is missing: the loop has to reach level 0.",
-                    when=lambda yours, target, grids, double: same(yours, target[1:], 1e-4)
-                    or same(yours, features(grids[1:], lambda stack, level: double(stack, level + 1)), 1e-4),
+                    when=lambda yours, target, grids, double: (
+                        same(yours, target[1:], 1e-4)
+                        or same(yours, features(grids[1:], lambda stack, level: double(stack, level + 1)), 1e-4)
+                    ),
                 ),
             ),
         ),

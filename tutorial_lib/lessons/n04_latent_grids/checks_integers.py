@@ -115,8 +115,9 @@ INTEGERS = Exercise(
                 ),
                 Mistake(
                     "`.int()` and `.long()` cut off towards 0: `torch.floor` goes down for all, and its result stays float64.",
-                    when=lambda yours, target, *inputs: not yours.is_floating_point()
-                    and torch.equal(yours.double(), _integer_like(end=torch.trunc)(*inputs)),
+                    when=lambda yours, target, *inputs: (
+                        not yours.is_floating_point() and torch.equal(yours.double(), _integer_like(end=torch.trunc)(*inputs))
+                    ),
                 ),
                 Mistake(
                     "the result is rounded up: `torch.floor` rounds down.",

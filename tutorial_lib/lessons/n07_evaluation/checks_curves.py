@@ -210,7 +210,9 @@ def _each(answer: Callable[[Points, Points], Any], *pairs: tuple[Points, Points]
     return {f"pair {number}": answer(*pair) for number, pair in enumerate(pairs, 1)}
 
 
-def _two_curves(random: Random, above: float, turned: bool = False) -> tuple[list[tuple[float, float]], list[tuple[float, float]]]:
+def _two_curves(
+    random: Random, above: float, turned: bool = False
+) -> tuple[list[tuple[float, float]], list[tuple[float, float]]]:
     """Bent curves of so many points that any sound interpolation gives the same; they share 5 dB or more.
 
     Their slopes, bends and ranges differ so much that each wrong answer gives a number of its own: so does a gap that is read
@@ -219,7 +221,7 @@ def _two_curves(random: Random, above: float, turned: bool = False) -> tuple[lis
     """
 
     def line(low: float, high: float, slope: float, start: float, bend: float) -> list[tuple[float, float]]:
-        count = random.randint(90, 99)
+        count = random.randint(180, 198)
         step = (high - low) / (count - 1)
         inner = [low + step * (index + random.uniform(-0.2, 0.2)) for index in range(1, count - 1)]
         exponents = [(slope * (quality - 28) + bend * (quality - 32) ** 2, quality) for quality in (low, *inner, high)]

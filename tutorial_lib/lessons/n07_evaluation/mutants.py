@@ -176,6 +176,17 @@ def of_colours(measure):
     return flattering_crop
 
 
+def last_ones_left_out(ours, theirs, original, side):
+    gain = (theirs - original).square().mean(0) - (ours - original).square().mean(0)
+    best, place = -math.inf, (0, 0)
+    for top in range(gain.shape[0] - side):
+        for left in range(gain.shape[1] - side):
+            mean = gain[top : top + side, left : left + side].mean().item()
+            if mean > best:
+                best, place = mean, (top, left)
+    return place
+
+
 def cropper(*, sign=1, stride=1, window=True, own=True, picture_width=False, turned=False):
     def flattering_crop(ours, theirs, original, side):
         gain = (theirs - original).square().mean(0)
@@ -229,6 +240,7 @@ MUTANTS = {
         "255": (grey_levels, "48.13"),
     },
     "07.4": {
+        "last ones left out": (last_ones_left_out, "never tried"),
         "sign": (cropper(sign=-1), "the sign"),
         "left, top": (cropper(turned=True), "rows come first"),
         "pixel": (cropper(window=False), "best pixel"),
