@@ -33,7 +33,7 @@ class _Stopwatch:
 
 
 class _Timed(torch.optim.SGD):
-    """Gradient descent that takes a given time for each step, and goes astray in its third or fourth one: the loss grows there."""
+    """Gradient descent that takes a given time for each step, and goes astray in its third or fourth: the loss grows."""
 
     def __init__(self, parameters: Any, clock: _Stopwatch, cost: float, lr: float) -> None:
         super().__init__(parameters, lr=lr)

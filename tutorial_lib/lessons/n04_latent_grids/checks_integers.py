@@ -110,7 +110,7 @@ INTEGERS = Exercise(
                     like=_integer_like(unit=1.0),
                 ),
                 Mistake(
-                    "the numbers are right, but of a type for integers: the layers around this one compute in float64, `.double()`.",
+                    "the numbers are right, but of a type for integers: layers around this one compute in float64, `.double()`.",
                     when=lambda yours, target, *_: not yours.is_floating_point() and torch.equal(yours.double(), target),
                 ),
                 Mistake(
