@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +17,7 @@ from tutorial_lib.course import comparing
 from tutorial_lib.course.exercises import Exercise, evaluate, exercises_of, lesson, notebooks
 
 SEEDS = range(5)
-MANY_SEEDS = range(1000, 1016)  # of the slow test: as many as two minutes allow
+MANY_SEEDS = range(1000, 1000 + int(os.environ.get("INR_SEEDS", "16")))  # of the slow test: 16 take about two minutes
 EXERCISES = [each for notebook in notebooks() for each in exercises_of(notebook).values()]
 
 
@@ -110,6 +111,13 @@ def test_bits_by_the_letter_of_their_formula_are_refused_for_their_gradient(seed
     """Two cases and `torch.where`: the same message as for bits that are clamped after the logarithm, so no mutant."""
     verdict = evaluate(find("04.4"), load("04").two_cases, seed)
     assert verdict.status == "wrong" and "the case that it doesn't take" in verdict.message
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_state_that_is_better_than_the_one_before_it_is_not_the_best(seed: int) -> None:
+    """The same message as where every state counts as better, so no mutant."""
+    verdict = evaluate(find("02.4"), load("02").better_than_the_one_before, seed)
+    assert verdict.status == "wrong" and "the smallest so far" in verdict.message
 
 
 def test_alarm_rings_for_an_exercise_that_takes_anything() -> None:

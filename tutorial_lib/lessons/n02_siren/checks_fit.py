@@ -14,15 +14,19 @@ from tutorial_lib.course.exercises import Check, Exercise, Mistake
 from tutorial_lib.lessons.n02_siren.answers import descend, fit
 
 
-class _DownThenUp(torch.optim.SGD):
-    """Walks downhill for a while, then uphill: the best state lies on the way."""
+class _UpAndDown(torch.optim.SGD):
+    """Walks uphill, downhill, uphill again, and at last a little down: no end of the way is the best or the worst state.
 
-    def __init__(self, parameters: Any, turn: int) -> None:
+    So neither the last state, nor the first, nor one that is better than that before it alone, passes for the best.
+    """
+
+    def __init__(self, parameters: Any, turn: int, steps: int) -> None:
         super().__init__(parameters, lr=0.05)
-        self.turn, self.taken = turn, 0
+        self.rates = [-0.15, *[0.05] * (turn - 2), 0.003, *[-0.012] * (steps - turn - 2), 0.005, 0.005]
+        self.taken = 0
 
     def step(self, closure: Any = None) -> None:
-        self.param_groups[0]["lr"] = 0.05 if self.taken < self.turn else -0.03
+        self.param_groups[0]["lr"] = self.rates[min(self.taken, len(self.rates) - 1)]
         self.taken += 1
         super().step(closure)
 
@@ -39,7 +43,8 @@ def _fit_inputs(random: Random) -> tuple[Any, ...]:
 
 def _fitted(fit: Any, coordinates: Tensor, colours: Tensor, turn: int, steps: int) -> dict[str, Any]:
     network = nn.Sequential(nn.Linear(2, 8), nn.Tanh(), nn.Linear(8, 3)).to(coordinates.device)
-    losses = fit(network, coordinates, colours, _DownThenUp(network.parameters(), turn), steps)
+    start = _weights(network)
+    losses = fit(network, coordinates, colours, _UpAndDown(network.parameters(), turn, steps), steps)
     if losses is None:
         raise Wrong("nothing comes back: `return losses` stands at the end, below the loop.")
     if isinstance(losses, Tensor | float):
@@ -52,8 +57,15 @@ def _fitted(fit: Any, coordinates: Tensor, colours: Tensor, turn: int, steps: in
                 f"one loss comes back from {steps} steps: does the `return` stand inside the loop, or the noting outside?"
             )
         raise Wrong(f"{len(losses)} losses come back from {steps} steps: note one in each, before the weights move.")
-    weights = torch.cat([p.detach().flatten() for p in network.parameters()])
-    return {"losses": losses, "weights at the end": weights}
+    end = _weights(network)
+    return {"losses": losses, "weights at the end": end, _MOVED: not torch.equal(start, end)}
+
+
+_MOVED = "whether the weights have moved"
+
+
+def _weights(network: nn.Module) -> Tensor:
+    return torch.cat([p.detach().flatten().clone() for p in network.parameters()])
 
 
 def _squared(output: Tensor, target: Tensor) -> Tensor:
@@ -100,7 +112,7 @@ def _fit_like(*order: str, keep: str = "", loss: Any = _squared):
 
 
 def _still(yours: Any, target: Any, *_: Any) -> bool:
-    return max(yours["losses"]) - min(yours["losses"]) < 1e-7
+    return not yours[_MOVED] and max(yours["losses"]) - min(yours["losses"]) < 1e-7
 
 
 def _loss_mistakes(like: Any) -> tuple[Mistake, ...]:
@@ -149,6 +161,10 @@ def _step_mistakes(keep: str) -> tuple[Mistake, ...]:
                 like("loss", "note", "keep", "step", "zero", "backward"),
                 like("step", "zero", "loss", "note", "keep", "backward"),
             ),
+        ),
+        Mistake(
+            "something comes before `loss.backward()` that changes the weights which gave the loss: first backward, then "
+            "`optimizer.step()`" + (", and `load_state_dict` after the loop." if keep else "."),
             error="modified by an inplace operation",
         ),
         Mistake(
@@ -226,7 +242,8 @@ FIT = Exercise(
                     like=_fit_like(keep="alias"),
                 ),
                 Mistake(
-                    "`best_loss` never changes, so every state counts as better than it: note the loss together with the state.",
+                    "the state before the last step is kept, not the best: a state is kept only where its loss is below "
+                    "`best_loss`, the smallest so far, which changes together with the state.",
                     like=_fit_like(keep="better than nothing"),
                 ),
                 Mistake(

@@ -18,10 +18,11 @@ from tutorial_lib.lessons.n02_siren.checks_layers import right_bound
 
 
 def _relu_inputs(random: Random) -> tuple[Any, ...]:
-    sides = random.randint(2, 6), random.randint(7, 11), random.randint(1, 4)
+    sides = random.randint(3, 6), random.randint(7, 11), random.choice([2, 4, 5])  # never the notebook's 2, 64 and 3
     tensors = [random.tensor(*shape, low=-0.6, high=0.6) for shape in _relu_shapes(*sides)]
     tensors[-1] = random.tensor(sides[2], low=0.5, high=2)
-    tensors[-1][0] -= 3  # so that a ReLU at the end shows
+    tensors[-1][0] -= 3  # so that a ReLU at the end shows,
+    tensors[-1][1] += 2  # and is told from a clamp to [0, 1]
     return random.tensor(*random.size(), sides[0], low=-1, high=1), sides, tensors
 
 
@@ -78,9 +79,14 @@ def _relu_like(*between: Callable[[Tensor], Tensor]) -> type[nn.Module]:
 
 
 def _slopes_of_relu(network_class: type[nn.Module], x: Tensor, sides: Any, tensors: list[Tensor]) -> dict[str, Tensor]:
-    network = network_class(*sides).to(x.device)
+    network, x = network_class(*sides).to(x.device), x.requires_grad_()
     load_parameters(network, tensors)
-    return slopes(network(x), parameters_of(network))
+    return slopes(network(x), {"the features": x, **parameters_of(network)})
+
+
+def _starts_of_relu(network_class: type[nn.Module], x: Tensor, sides: Any, tensors: list[Tensor]) -> list[bool]:
+    """Whether the neurons of each layer start with different weights."""
+    return [float(p.detach().std(0).mean()) > 1e-4 for p in network_class(*sides).parameters() if p.ndim > 1]
 
 
 _ON, _OFF = torch.relu, nn.Identity()
@@ -141,6 +147,19 @@ RELU_NETWORK = Exercise(
             call=_slopes_of_relu,
             tolerance=2e-3,
         ),
+        Check(
+            "its weights start at random",
+            inputs=_relu_inputs,
+            call=_starts_of_relu,
+            rounds=1,
+            mistakes=(
+                Mistake(
+                    "all neurons of a layer start with the same weights, and would learn the same: leave the start that "
+                    "`nn.Linear` gives them.",
+                    when=lambda yours, target, *_: not all(yours),
+                ),
+            ),
+        ),
     ),
     hints=(
         "A linear layer is `nn.Linear(numbers in, numbers out)`, and `nn.ReLU()` the bend after it. The first "
@@ -181,7 +200,9 @@ def _made(siren_class: type[nn.Module], shape: tuple[int, int, int, float]) -> n
     if len(mine) == len(right) + 2:
         raise Wrong("there is one layer too many: `sine_layers` counts the first one as well.")
     if len(mine) == len(right) - 2:
-        raise Wrong("one layer is missing: `sine_layers` sine layers, and then a linear one to the three colours.")
+        raise Wrong(
+            "one layer is missing, or one serves twice: `sine_layers` sine layers, and then a linear one to the three colours."
+        )
     if mine[-1] == (1,):
         raise Wrong("the last layer has one output: a colour has three numbers, red, green and blue.")
     return network

@@ -32,6 +32,23 @@ def relu_network(*, hidden=3, bends=(0, 1, 2), bend=nn.ReLU, last=False, plain_l
     return Network
 
 
+class Clamped(relu_network()):
+    def forward(self, features):
+        return super().forward(features).clamp(0, 1)
+
+
+class InputsDetached(relu_network()):
+    def forward(self, features):
+        return super().forward(features.detach())
+
+
+class AllZero(relu_network()):
+    def __init__(self, inputs=2, width=64, outputs=3):
+        super().__init__(inputs, width, outputs)
+        for parameter in self.parameters():
+            nn.init.zeros_(parameter)
+
+
 # ------------------------------------------------------------------------------------------------ 02.1
 
 
@@ -216,6 +233,20 @@ def loop(
     return fit
 
 
+def better_than_the_one_before(network, coordinates, colours, optimizer, steps):
+    losses, state = [], None
+    for _ in range(steps):
+        loss = ((network(coordinates) - colours) ** 2).mean()
+        if not losses or loss.item() < losses[-1]:
+            state = copy.deepcopy(network.state_dict())
+        losses.append(loss.item())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    network.load_state_dict(state)
+    return losses
+
+
 # ------------------------------------------------------------------------------------------------ 02.5
 
 
@@ -279,6 +310,9 @@ MUTANTS = {
         "tanh for ReLU": (relu_network(bend=nn.Tanh), "another activation"),
         "layers in a plain list": (relu_network(plain_list=True), "plain Python list"),
         "three outputs always": (relu_network(outputs_always=3), "always gives 3"),
+        "clamped": (Clamped, "clamped to [0, 1]"),
+        "inputs detached": (InputsDetached, "no gradient reaches the features"),
+        "all weights 0": (AllZero, "start with the same weights"),
     },
     "02.0b": {
         "zero_grad missing": (loop(order="loss note backward step"), "pile up"),
@@ -325,7 +359,7 @@ MUTANTS = {
             loop(memory=True, order="loss note zero backward step keep"),
             "from after the step",
         ),
-        "best loss never noted": (loop(memory=True, update=False), "never changes"),
+        "best loss never noted": (loop(memory=True, update=False), "which changes together"),
         "whole network kept": (loop(memory=True, kept="network"), "wants a state"),
         "nothing kept": (loop(memory=True, kept="nothing"), "still None"),
         "zero_grad missing": (loop(memory=True, order="loss note keep backward step"), "pile up"),

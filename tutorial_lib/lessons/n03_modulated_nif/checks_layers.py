@@ -177,7 +177,7 @@ ACTIVATION = Exercise(
 
 
 def _shape_inputs(random: Random, modulated: bool = True) -> tuple[Any, ...]:
-    genesis = sorted((random.randint(5, 60) for _ in range(random.randint(2, 4))), reverse=True)
+    genesis = sorted((random.randint(5, 60) for _ in range(random.choice([5, 6]) if modulated else 2)), reverse=True)
     modulation = [random.randint(4, 20) for _ in range(random.randint(1, 3))] if modulated else []
     frequencies = (random.randint(6, 16), random.randint(2, 5))
     return genesis, modulation, frequencies, *random.size(30, 90), random.choice([5.0, 7.0])

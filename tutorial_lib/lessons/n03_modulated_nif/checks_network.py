@@ -25,8 +25,9 @@ def _network_inputs(random: Random) -> tuple[Any, ...]:
     for parameter in Nif(*shape).parameters():
         size = tuple(parameter.shape)
         bound = math.sqrt(6 / size[1]) / 30 if len(size) == 2 else 0.01
-        # f_m of about ±1/2, so that a modulation gone astray shows
-        tensors.append(random.tensor(*size, low=-10 * bound, high=10 * bound) if size[0] == 1 else _uniform(random, size, bound))
+        # f_m beyond ±1 and colours of all sizes, so that a modulation gone astray shows
+        tensors.append(_uniform(random, size, {1: 60 * bound, 3: 10 * bound}.get(size[0], bound)))
+    tensors[2 * len(genesis) + 1] = random.tensor(3, low=-2, high=3)  # the last bias: beyond [0, 1], so that clamping shows
     return random.tensor(*random.size(), 2, low=-1, high=1), shape, tensors
 
 
@@ -53,7 +54,8 @@ def _colours(nif_class: type[nn.Module], coordinates: Tensor, shape: Shape, tens
 def _slopes(nif_class: type[nn.Module], coordinates: Tensor, shape: Shape, tensors: list[Tensor]) -> dict[str, Tensor]:
     """Of the genesis network's parameters, and of the modulation network's."""
     network, features = _loaded(nif_class, coordinates, shape, tensors)
-    return slopes(network.colours(features), parameters_of(network))
+    features = features.detach().requires_grad_()
+    return slopes(network.colours(features), {"the features": features, **parameters_of(network)})
 
 
 def _colours_of_another_map(nif_class: type[nn.Module], coordinates: Tensor, shape: Shape, tensors: list[Tensor]) -> Tensor:
@@ -186,6 +188,10 @@ NIF = Exercise(
             call=_slopes,
             tolerance=0.02,
             mistakes=(
+                Mistake(
+                    "no gradient comes back to the features, and so none to x and y: nothing here may be detached.",
+                    error="no gradient reaches the features",
+                ),
                 Mistake(
                     "one of the two networks gets no gradient, and would never learn: nothing here may be detached, or under "
                     "`torch.no_grad()`, the map f_m included.",

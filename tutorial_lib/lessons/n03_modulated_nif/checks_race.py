@@ -33,17 +33,18 @@ class _Stopwatch:
 
 
 class _Timed(torch.optim.SGD):
-    """Gradient descent that takes a given time for each step."""
+    """Gradient descent that takes a given time for each step, and goes astray in its third or fourth: the loss grows."""
 
     def __init__(self, parameters: Any, clock: _Stopwatch, cost: float, lr: float) -> None:
         super().__init__(parameters, lr=lr)
-        self.clock, self.cost, self.steps = clock, cost, 0
+        self.clock, self.cost, self.lr, self.steps = clock, cost, lr, 0
 
     def step(self, closure: Any = None) -> None:
         self.steps += 1
         if self.steps > 400:
             raise Wrong("the race never ends: one optimizer took 400 steps and the clock was not looked at.")
         self.clock.now += self.cost
+        self.param_groups[0]["lr"] = self.lr * (-1.5 if self.steps == (3 if self.cost < 0.2 else 4) else 1)
         super().step(closure)
 
 
@@ -95,6 +96,8 @@ def racing(
 
 def _same_steps(yours: Mapping[str, Sequence[Any]], target: Mapping[str, Sequence[Any]], *_: Any) -> bool:
     lengths = {len(points) for points in yours.values()}
+    if len({id(points) for points in yours.values()}) < len(yours):
+        return False  # one list for all
     return yours.keys() == target.keys() and len(lengths) == 1 and max(lengths) > 1
 
 
@@ -152,6 +155,10 @@ RACE = Exercise(
                 Mistake(
                     "gradients pile up from step to step: `optimizer.zero_grad()` belongs before `error.backward()`.",
                     like=racing(zero=False),
+                ),
+                Mistake(
+                    "the curves are one and the same list: make a new one for each optimizer, inside the loop.",
+                    when=lambda yours, target, *_: len({id(points) for points in yours.values()}) < len(yours),
                 ),
                 Mistake(
                     "both optimizers took the same number of steps: a slow one gets fewer. Let the clock end the loop, "

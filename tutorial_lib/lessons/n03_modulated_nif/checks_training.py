@@ -123,7 +123,7 @@ SCHEDULE = Exercise(
 
 # ---------------------------------------------------------------------------------------------- 03.4, second half
 
-_SHARE, _LARGEST, _MEAN, _SPREAD, _SCATTERED, _ALONG, _GROWS = (
+_SHARE, _LARGEST, _MEAN, _SPREAD, _SCATTERED, _ALONG, _GROWS, _SIZES, _OWN = (
     "share of the weights that changed",
     "largest change, divided by the bound",
     "mean change, divided by the bound",
@@ -131,12 +131,14 @@ _SHARE, _LARGEST, _MEAN, _SPREAD, _SCATTERED, _ALONG, _GROWS = (
     "scattered over the matrix",
     "correlation of the changes with the weights",
     "correlation of the changes' sizes with the weights' sizes",
+    "mean size of the changed weights, divided by that of all",
+    "a number for each weight",
 )
 
 
 def _matrix(random: Random) -> tuple[Tensor, float, float]:
     weight = random.normal(300, 300, std=0.2) + 0.045  # its mean, over that of |w|, is near no share and no power of one
-    return weight, random.choice([0.2, 0.6]), random.choice([0.3, 0.7])
+    return weight, random.choice([0.2, 0.6]), random.choice([0.27, 0.75])
 
 
 def _change(function: Callable[..., Tensor], weight: Tensor, fraction: float, strength: float) -> dict[str, float]:
@@ -164,12 +166,39 @@ def _change(function: Callable[..., Tensor], weight: Tensor, fraction: float, st
         _SCATTERED: _scattered(change != 0),
         _ALONG: _correlation(moved, weight[change != 0]),
         _GROWS: _correlation(moved.abs(), weight[change != 0].abs()),
+        _SIZES: float(weight[change != 0].abs().mean() / weight.abs().mean()),
+        _OWN: _own(change),
     }
+
+
+def _heavy(random: Random) -> tuple[Tensor, float, float]:
+    """One weight is so large that the mean of |w| over a part of the matrix is another than that over all."""
+    weight = random.normal(100, 100, std=0.2)
+    weight[random.randint(0, 99), random.randint(0, 99)] = 2000.0
+    return weight, random.choice([0.3, 0.6]), random.choice([0.27, 0.75])
+
+
+def _largest(function: Callable[..., Tensor], weight: Tensor, fraction: float, strength: float) -> dict[str, float]:
+    return {_LARGEST: _change(function, weight, fraction, strength)[_LARGEST]}
+
+
+def _own(change: Tensor) -> bool:
+    """Whether the changes of a row, or of a column, differ from each other as those of the whole matrix do."""
+    moved = change != 0
+    spread = change[moved].double().var()
+    for axis in (0, 1):
+        counts = moved.sum(axis)
+        means = change.double().sum(axis) / counts.clamp(min=1)
+        around = ((change - means.unsqueeze(axis)) * moved).double().square().sum() / moved.sum()
+        if around < 0.5 * spread and counts.min() > 2:
+            return False
+    return True
 
 
 def _correlation(first: Tensor, second: Tensor) -> float:
     both = torch.stack([first, second.detach()])
-    return float(torch.corrcoef(both)[0, 1].nan_to_num()) if len(first) > 1 else 0.0
+    even = len(first) < 2 or float(first.std()) < 1e-3 * float(first.abs().mean())  # what varies is rounding
+    return 0.0 if even else float(torch.corrcoef(both)[0, 1].nan_to_num())
 
 
 def _scattered(chosen: Tensor) -> bool:
@@ -185,7 +214,7 @@ def _scattered(chosen: Tensor) -> bool:
 
 
 def _near(value: float, target: float) -> bool:
-    return abs(value - target) < 0.04 * (1 + target)
+    return abs(value - target) < 0.01
 
 
 def _scaled(scale: Callable[[Tensor, float, float], float]) -> Callable[..., bool]:
@@ -262,6 +291,16 @@ RESTART = Exercise(
                     when=lambda yours, target, *_: yours[_SPREAD] < 0.01 * yours[_LARGEST],
                 ),
                 Mistake(
+                    "all disturbed weights of a row, or of a column, get the same noise: draw a number for each, "
+                    "`torch.rand_like(weight)`.",
+                    when=lambda yours, target, *_: not yours[_OWN],
+                ),
+                Mistake(
+                    "it isn't left to chance which weights are disturbed: large or small ones are preferred. "
+                    "`torch.rand_like(weight) < fraction` doesn't look at their sizes.",
+                    when=lambda yours, target, *_: _near(yours[_SHARE], target[_SHARE]) and abs(yours[_SIZES] - 1) > 0.05,
+                ),
+                Mistake(
                     "the noise takes the place of the weights: it is added to them, `weight + …`.",
                     when=lambda yours, target, *_: yours[_ALONG] < -0.08,
                 ),
@@ -279,6 +318,19 @@ RESTART = Exercise(
                     when=lambda yours, target, *_: yours[_LARGEST] > 1.8 * yours[_SPREAD],
                 ),
                 *(Mistake(message, when=_scaled(scale)) for message, scale in _SCALES),
+            ),
+        ),
+        Check(
+            "the measure is the mean of |w| over the whole matrix",
+            inputs=_heavy,
+            call=_largest,
+            tolerance=0.04,
+            mistakes=(
+                Mistake(
+                    "another number than the mean of |w| over the whole matrix is the measure: is it taken over the chosen "
+                    "weights alone?",
+                    when=lambda yours, target, *_: True,
+                ),
             ),
         ),
     ),

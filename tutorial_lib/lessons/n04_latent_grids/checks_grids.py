@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tutorial_lib.course.comparing import Random, slopes
+from tutorial_lib.course.comparing import Random, same, slopes
 from tutorial_lib.course.exercises import Check, Exercise, Mistake
 from tutorial_lib.latents import shape
 from tutorial_lib.latents.layers import Upsampling
@@ -22,7 +22,7 @@ from tutorial_lib.lessons.n04_latent_grids.answers import Doubling, features, ne
 
 def _pyramid(random: Random, height: int, width: int) -> tuple[list[Tensor], Doubling]:
     """Random grids for a picture of this size, and a doubling with a kernel of its own for each level."""
-    config = replace(SMALL, grids=random.randint(3, 5))
+    config = replace(SMALL, grids=random.randint(4, 5))
     double = Upsampling(config).requires_grad_(False)
     double.kernel.data += random.tensor(*double.kernel.shape, low=-0.3, high=0.3).cpu()
     grids = [random.tensor(*size, low=-4, high=4).round() for size in grid_sizes(config, height, width)]
@@ -143,7 +143,10 @@ FEATURES = Exercise(
                 ),
                 Mistake(
                     "the finest grid is missing: the loop has to reach level 0.",
-                    when=lambda yours, target, grids, double: yours.shape[0] == len(grids) - 1,
+                    when=lambda yours, target, grids, double: (
+                        same(yours, target[1:], 1e-4)
+                        or same(yours, features(grids[1:], lambda stack, level: double(stack, level + 1)), 1e-4)
+                    ),
                 ),
             ),
         ),
@@ -202,8 +205,10 @@ FEATURES = Exercise(
 
 def _grid_and_offsets(random: Random) -> tuple[Any, ...]:
     rows, columns = random.size(6, 12)
-    grid = random.tensor(rows, columns, low=1, high=6)  # no zeros, so that the border shows
-    return grid * random.tensor(rows, columns, low=-1).sign(), tuple(random.sample(shape.window(2), 5))
+    grid = random.tensor(rows, columns, low=1, high=6) * random.tensor(rows, columns, low=-1).sign()
+    inner = grid[1:-1, 1:-1]  # the border has no zeros, so that it shows
+    inner[random.tensor(*inner.shape) < 0.2], inner[0, 0], inner[-1, -1] = 0, 1000, -1000
+    return grid, tuple(random.sample(shape.window(3), random.randint(11, 14)))
 
 
 def _narrow_grid(random: Random) -> tuple[Any, ...]:

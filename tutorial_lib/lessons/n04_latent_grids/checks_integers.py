@@ -110,8 +110,22 @@ INTEGERS = Exercise(
                     like=_integer_like(unit=1.0),
                 ),
                 Mistake(
-                    "the numbers are right, but they are int64: the layers around this one compute in float64, `.double()`.",
+                    "the numbers are right, but of a type for integers: layers around this one compute in float64, `.double()`.",
                     when=lambda yours, target, *_: not yours.is_floating_point() and torch.equal(yours.double(), target),
+                ),
+                Mistake(
+                    "`.int()` and `.long()` cut off towards 0: `torch.floor` goes down for all, and its result stays float64.",
+                    when=lambda yours, target, *inputs: (
+                        not yours.is_floating_point() and torch.equal(yours.double(), _integer_like(end=torch.trunc)(*inputs))
+                    ),
+                ),
+                Mistake(
+                    "the result is rounded up: `torch.floor` rounds down.",
+                    like=_integer_like(end=torch.ceil),
+                ),
+                Mistake(
+                    "the result has another type than float64, in which the layers around this one compute.",
+                    when=lambda yours, target, *_: yours.dtype not in (torch.float64, torch.float32),
                 ),
                 Mistake(
                     "the result is float32, which holds whole numbers up to 2²⁴ only, and these sums are larger: "

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from tutorial_lib.lessons.n04_latent_grids import mutants_fit
+from tutorial_lib.lessons.n04_latent_grids.answers import neighbours
 
 # ------------------------------------------------------------------------------------------------ 04.1
 
@@ -312,6 +313,8 @@ MUTANTS = {
         "row and column swapped": (column_and_row, "swapped"),
         "planes last": (planes_last, "stand last"),
         "magnitudes": (magnitudes, "signs are gone"),
+        "cut off": (lambda grid, offsets: neighbours(grid.clamp(-8, 8), offsets), "expected 1000"),
+        "ten offsets at most": (lambda grid, offsets: neighbours(grid, offsets[:10]), "its shape is (10"),
         "detached": (detached_grid, "no gradient"),
         "fails on narrow grids": (shifted_in_place, "one row or column"),
         "one off": (one_off, "by one row and one column"),

@@ -163,10 +163,10 @@ def fractions_kept(matrix, columns):
     return (whole[:, :-1] @ columns + whole[:, -1:] * 4096) / 4096
 
 
-def layer(bias=4096):
+def layer(bias=4096, end=torch.floor):
     def integer_layer(matrix, columns):
         whole = torch.round(matrix.double() * 4096)
-        return torch.floor((whole[:, :-1] @ columns + whole[:, -1:] * bias) / 4096)
+        return end((whole[:, :-1] @ columns + whole[:, -1:] * bias) / 4096)
 
     return integer_layer
 
@@ -208,6 +208,9 @@ MUTANTS = {
         "cut off for floor": (towards_zero, "towards 0"),
         "float32": (single_precision, "the result is float32"),
         "sums in float32": (single_sums, "on their way"),
+        "rounded up": (layer(end=torch.ceil), "rounded up"),
+        "32-bit integers": (lambda matrix, columns: layer()(matrix, columns).int(), "a type for integers"),
+        "cut off by int": (lambda matrix, columns: layer(end=torch.Tensor.int)(matrix, columns), "and its result stays float64"),
         "not divided": (not_divided, "units of 1/4096²"),
         "fractions kept": (fractions_kept, "no whole number"),
         "no bias": (layer(bias=0), "bias is missing"),

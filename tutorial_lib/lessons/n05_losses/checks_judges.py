@@ -65,6 +65,18 @@ DECIBELS = Exercise(
             ),
         ),
         Check(
+            "finite for a copy that is nearly perfect",
+            inputs=lambda random: (1 - 10 ** -random.uniform(6.2, 8),),
+            rounds=1,
+            mistakes=(
+                Mistake(
+                    "this copy is nearly perfect, and gets infinity: only where nothing is missing, 1 − v is 0 or below, it is "
+                    "`math.inf`.",
+                    when=lambda yours, target, v: yours == math.inf,
+                ),
+            ),
+        ),
+        Check(
             "infinite for a perfect copy",
             inputs=lambda random: (random.choice([1.0, 1.0 + 2e-16, 1.0 + 1e-12]),),
             mistakes=(

@@ -197,10 +197,16 @@ def _apart(random: Random) -> tuple[Any, ...]:
 def _measured_one(plain: Callable[[Tensor, Tensor], Tensor], weight: float, alpha: float) -> Mistake:
     """A measured SSIM may pass for right until the gradient is looked at. Another slip that comes near isn't meant."""
     wrong = _sum_like(plain, weight, alpha, _measured)
+    clamped = _sum_like(plain, weight, alpha, lambda p, t: 1 - _similarity(p.clamp(0, 1), t))
+
+    def measured(yours: Tensor, target: Tensor, prediction: Tensor, original: Tensor) -> bool:
+        mine, only_clamped = (_of_kind(yours, each, prediction, original) for each in (wrong, clamped))
+        return same(yours, mine, 1e-6) and float((yours - mine).abs()) < 0.5 * float((yours - only_clamped).abs())
+
     return Mistake(
         "`metrics.ssim` is for measuring: it rounds to 8 bits, and no gradient comes back through it. Take the `ssim` of "
         "pytorch_msssim.",
-        when=lambda yours, target, prediction, original: same(yours, _of_kind(yours, wrong, prediction, original), 1e-6),
+        when=measured,
     )
 
 

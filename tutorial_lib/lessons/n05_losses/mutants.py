@@ -166,6 +166,10 @@ def perfect_fails(similarity):
     return -10 * math.log10(1 - similarity)
 
 
+def nearly_perfect_is_infinite(similarity):
+    return -10 * math.log10(1 - similarity) if similarity < 1 - 1e-6 else math.inf
+
+
 def infinitely_bad(similarity):
     return -10 * math.log10(1 - similarity) if similarity < 1 else -math.inf
 
@@ -270,6 +274,7 @@ MUTANTS = {
         "natural logarithm": (natural, "log10"),
         "perfect copy fails": (perfect_fails, "logarithm of 0"),
         "perfect copy is finite": (held_above, "finite number"),
+        "nearly perfect is infinite": (nearly_perfect_is_infinite, "nearly perfect, and gets infinity"),
         "minus infinity": (infinitely_bad, "not infinitely bad"),
     },
     "05.5": {

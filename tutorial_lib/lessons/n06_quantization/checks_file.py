@@ -150,6 +150,8 @@ def _packed(random: Random) -> tuple[Any, ...]:
 def _damaged(random: Random) -> tuple[Any, ...]:
     data = pack(*_parts(random))
     ways = {"foreign": b"\x89PN" + data[3:], "newer": data[:3] + b"\x07" + data[4:], "cut": data[:-5], "longer": data + b"\0\0"}
+    ways |= {f"magic {magic}": magic.encode() + data[3:] for magic in ("INX", "inr", "RNI")}
+    ways["magic XIN"] = b"XINR" + data[4:]
     return (ways,)
 
 
@@ -169,7 +171,7 @@ def _refusals(unpack: Callable[[bytes], Any], ways: Mapping[str, bytes]) -> dict
 
 
 def _taken(way: str) -> Callable[..., bool]:
-    return lambda yours, target, *_: yours[way] != "refused"
+    return lambda yours, target, *_: any(each != "refused" for name, each in yours.items() if name.startswith(way))
 
 
 def _parts_of_all(unpack: Callable[[bytes], Any], *files: bytes) -> dict[str, Any]:
@@ -308,6 +310,11 @@ UNPACK = Exercise(
                 Mistake(
                     "a file of version 7 is read as if nothing had changed: if the version isn't 1, raise a BitstreamError.",
                     when=_taken("newer"),
+                ),
+                Mistake(
+                    "a file with another magic passes, such as INX, inr or RNI: the first three bytes have to be b\"INR\", all "
+                    "three of them, in this order.",
+                    when=_taken("magic"),
                 ),
                 Mistake(
                     "a file that is cut off passes: a slice that goes beyond the end is silently short. "

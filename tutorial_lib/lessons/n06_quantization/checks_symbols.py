@@ -18,6 +18,11 @@ from tutorial_lib.lessons.n06_quantization.answers import entropy, laplace_table
 # ---------------------------------------------------------------------------------------------- 06.1
 
 
+def _more_bits(random: Random) -> tuple[Any, ...]:
+    weights, _ = _weights_and_bits(random)
+    return -weights, random.randint(9, 12)
+
+
 def _weights_and_bits(random: Random) -> tuple[Any, ...]:
     """Weights whose largest one is negative, and none of which is so near to a tie that its last digit decides.
 
@@ -134,6 +139,21 @@ QUANTIZE = Exercise(
                 ),
             ),
         ),
+        Check(
+            "with more bits, and where the largest weight is positive",
+            inputs=_more_bits,
+            rounds=1,
+            mistakes=(
+                Mistake(
+                    "the largest weight in magnitude may be positive or negative: `weights.abs().max()`.",
+                    like=_quantize_like(largest=lambda weights: weights.min().abs()),
+                ),
+                Mistake(
+                    "the symbols end at ±127, whatever `bits` says: 8 bits do, and here there are more.",
+                    like=_quantize_like(result=lambda symbols, step: symbols.clamp(-127, 127).int()),
+                ),
+            ),
+        ),
     ),
     hints=(
         "The largest magnitude becomes the largest symbol, 2^(bits−1) − 1. That fixes the step.",
@@ -143,6 +163,12 @@ QUANTIZE = Exercise(
 )
 
 # ---------------------------------------------------------------------------------------------- 06.2
+
+
+def _own_slopes(answer: Callable[..., Tensor], weights: Tensor, step: float) -> Tensor:
+    """The slope of each result for its own weight; a plain sum wouldn't show that they get each other's."""
+    factors = torch.linspace(1, 2, weights.numel(), device=weights.device).view_as(weights)
+    return slope(lambda w: factors * answer(w, step), weights) / factors
 
 
 def _weights_and_step(random: Random) -> tuple[Any, ...]:
@@ -190,11 +216,11 @@ STRAIGHT_THROUGH = Exercise(
         Check(
             "backwards, its slope is 1",
             inputs=_weights_and_step,
-            call=slope,
+            call=_own_slopes,
             mistakes=(
                 Mistake(
-                    "the gradient is 0: `torch.round` is flat, and what passes through it is lost. Hide the step from the "
-                    "gradient with `.detach()`, and let the weights themselves through.",
+                    "the gradient is 0: `torch.round` is flat, and weights that are added and taken off cancel. Hide the whole "
+                    "difference from the gradient, `(rounded - weights).detach()`, and let the weights in front of it through.",
                     when=lambda yours, target, *_: bool((yours == 0).all()),
                 ),
                 Mistake(
@@ -228,6 +254,7 @@ def _symbols(random: Random) -> tuple[Any, ...]:
     while True:
         symbols = random.normal(*random.size(9, 14), std=random.uniform(1.5, 3.5)).round().int()
         symbols[0, 0] = random.randint(15, 40)
+        symbols[0, 1] = symbols[0, 0] + 256  # one byte would take both for the same
         if len(symbols.unique()) not in symbols.shape:
             return (symbols,)
 
@@ -381,7 +408,8 @@ LAPLACE = Exercise(
                     when=lambda yours, target, *_: bool(np.allclose(yours, target / target.max())),
                 ),
                 Mistake(
-                    "the ½ is missing in front of (1/t − t): one half for +k, one for −k.",
+                    "0 is half as likely beside the others as it should be: is the ½ missing in front of (1/t − t), or does P(0) "
+                    "have one, too? The ½ is one half for +k, one for −k.",
                     like=_table_like(half=1.0),
                 ),
                 Mistake("P(0) is 1 − t, not 1 + t.", like=_table_like(at_zero=lambda t: 1 + t)),
@@ -398,8 +426,13 @@ LAPLACE = Exercise(
                     like=_table_like(magnitude=lambda k: k),
                 ),
                 Mistake(
+                    "the last symbol is missing, or the first, or 0: from −bound to bound there are 2·bound + 1. "
+                    "(`np.arange` leaves out its end.)",
+                    when=lambda yours, target, b, bound: len(yours) == 2 * bound,
+                ),
+                Mistake(
                     "there are negative symbols, too: the table goes from −bound to bound.",
-                    when=lambda yours, target, b, bound: len(yours) in (bound, bound + 1, 2 * bound),
+                    when=lambda yours, target, b, bound: len(yours) in (bound, bound + 1),
                 ),
             ),
         ),

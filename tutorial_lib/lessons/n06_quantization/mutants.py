@@ -29,6 +29,16 @@ def unsigned(weights, bits):
     return torch.round(weights / step).int(), step
 
 
+def largest_negative(weights, bits):
+    step = storable_step(weights.min().abs().item() / (2 ** (bits - 1) - 1))
+    return torch.round(weights / step).int(), step
+
+
+def eight_bits_at_most(weights, bits):
+    step = storable_step(weights.abs().max().item() / (2 ** (bits - 1) - 1))
+    return torch.round(weights / step).clamp(-127, 127).int(), step
+
+
 def largest_positive(weights, bits):
     step = storable_step(weights.max().item() / (2 ** (bits - 1) - 1))
     return torch.round(weights / step).int(), step
@@ -145,6 +155,10 @@ def by_rows(symbols):
     return with_shares(torch.unique(symbols, return_counts=True)[1] / len(symbols))
 
 
+def shares_of(symbols):
+    return symbols.unique(return_counts=True)[1] / symbols.numel()
+
+
 def by_kinds(symbols):
     values, counts = torch.unique(symbols, return_counts=True)
     return with_shares(counts / len(values))
@@ -231,6 +245,12 @@ def packer(entry, start=b"INR\x01", bodies=lambda sections: b"".join(sections.va
 
 
 # ------------------------------------------------------------------------------------------------ 06.5
+
+
+def two_letters(data):
+    if data[:2] != b"IN":
+        raise BitstreamError("no .inr file")
+    return unpacker(magic=False)(data)
 
 
 def unpacker(*, swapped=False, interleaved=False, magic=True, version=True, sliced=False, end=True, read_version=True):
@@ -332,6 +352,8 @@ MUTANTS = {
         "one symbol too many": (one_too_many, "one symbol too many"),
         "sign forgotten": (unsigned, "sign takes a bit"),
         "largest without magnitude": (largest_positive, "magnitude"),
+        "largest of the negative ones": (largest_negative, "may be positive or negative"),
+        "eight bits at most": (eight_bits_at_most, "±127, whatever"),
         "step not stored": (exact_step, "storable_step"),
         "divided by the exact step": (divided_by_the_exact_step, "from before"),
         "weights for symbols": (weights_again, "integers q"),
@@ -348,6 +370,10 @@ MUTANTS = {
         "integers": (integers, "times Δ"),
         "added twice": (added_twice, "added twice"),
         "wrong sign": (run_away, "runs away"),
+        "gradient of the mean": (
+            lambda weights, step: weights.mean() + (torch.round(weights / step) * step - weights.mean()).detach(),
+            "expected 1",
+        ),
         "whole numbers": (whole, "whole numbers"),
     },
     "06.3a": {
@@ -359,6 +385,7 @@ MUTANTS = {
         "signs forgotten": (signs_forgotten, "their negatives"),
         "by rows": (by_rows, "number of rows"),
         "by kinds": (by_kinds, "number of distinct"),
+        "in a byte": (lambda symbols: with_shares(shares_of(symbols.to(torch.uint8))), "expected"),
         "negative symbols": (negative_counted, "negative numbers"),
     },
     "06.3b": {
@@ -368,7 +395,8 @@ MUTANTS = {
         "2 missing in the exponent": (table(power=1), "2|k|"),
         "sign kept": (table(magnitude=lambda k: k), "with its sign"),
         "one side": (table(low=False), "negative symbols"),
-        "½ missing": (table(half=1), "½ is missing"),
+        "½ missing": (table(half=1), "½ missing"),
+        "one short": (lambda b, bound: table()(b, bound)[:-1], "leaves out its end"),
         "largest made 1": (table(by=np.max), "the largest is made 1"),
     },
     "06.4": {
@@ -387,6 +415,7 @@ MUTANTS = {
     "06.5": {
         "width first": (unpacker(swapped=True), "swapped"),
         "bodies in the table": (unpacker(interleaved=True), "wrong places"),
+        "two letters of the magic": (two_letters, "all three of them"),
         "magic not looked at": (unpacker(magic=False), "PNG"),
         "another exception": (value_error, "a BitstreamError alone"),
         "version not looked at": (unpacker(version=False), "version 7"),

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -110,8 +111,27 @@ def _scene(random: Random) -> Scene:
 
 
 def _scenes(random: Random) -> tuple[Any, ...]:
-    """So many scenes that a wrong answer has places of its own in some of them."""
-    return tuple(_scene(random) for _ in range(8))
+    """So many scenes that a wrong answer has places of its own in some of them; in the last, the place is the corner."""
+    return *(_scene(random) for _ in range(7)), _corner(*_scene(random))
+
+
+def _corner(ours: Tensor, theirs: Tensor, original: Tensor, side: int) -> Scene:
+    """The same pictures, cut where their best crop ends."""
+    top, left = best_window(_gain(ours, theirs, original), side)
+    ours, theirs, original = (each[:, : top + side, : left + side] for each in (ours, theirs, original))
+    return ours, theirs, original, side
+
+
+def _last_ones_left_out(rows: int, columns: int) -> Callable[..., Place]:
+    """Windows without the last ones, as `range(height - side)` has them."""
+
+    def wrong(ours: Tensor, theirs: Tensor, original: Tensor, side: int) -> Place:
+        means = windows(_gain(ours, theirs, original), side).clone()
+        means[means.shape[0] - rows :], means[:, means.shape[1] - columns :] = -torch.inf, -torch.inf
+        top, left = divmod(int(means.argmax()), means.shape[1])
+        return top, left
+
+    return wrong
 
 
 def _places(answer: Callable[..., Any], *scenes: Scene) -> dict[str, Any]:
@@ -159,6 +179,10 @@ _COLOUR = "the colours don't count alike, or one counts alone: take the mean of 
 _CROPS: tuple[tuple[str, tuple[Callable[..., Place], ...]], ...] = (
     (_SIGN, (lambda ours, theirs, original, side: flattering_crop(theirs, ours, original, side),)),
     ("these are (left, top): rows come first.", (lambda *inputs: flattering_crop(*inputs)[::-1],)),
+    (
+        "the last row or column of windows is never tried: there are H − side + 1 rows of them, and W − side + 1 columns.",
+        (_last_ones_left_out(1, 1), _last_ones_left_out(1, 0), _last_ones_left_out(0, 1)),
+    ),
     (
         "this is the best pixel: take the mean over each window first.",
         (_of_windows(lambda means, original, side, gain: best_window(gain, 1)),),

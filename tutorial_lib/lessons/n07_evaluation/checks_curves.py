@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tutorial_lib import metrics
+from tutorial_lib import images, metrics
 from tutorial_lib.course.comparing import Random, Wrong
 from tutorial_lib.course.exercises import Check, Exercise, Mistake
 from tutorial_lib.lessons.n07_evaluation.answers import Points, bd_rate, curve
@@ -23,7 +23,8 @@ from tutorial_lib.lessons.n07_evaluation.answers import Points, bd_rate, curve
 class Levels:
     """A codec for trying: so many grey levels a colour that the file, packed by zlib, fits the rate.
 
-    Its pictures lie off the 8-bit grid by as much as they are wrong, so that rounding shows in the PSNR.
+    Its pictures lie off the 8-bit grid by as much as they are wrong, and go beyond black and white, so that rounding and
+    clamping show in the PSNR.
     """
 
     header = 8
@@ -43,20 +44,23 @@ class Levels:
         """The picture in a file."""
         levels, height, width = data[3], int.from_bytes(data[4:6], "little"), int.from_bytes(data[6:8], "little")
         symbols = np.frombuffer(zlib.decompress(data[self.header :]), dtype=np.uint8).astype(np.float32)
-        return torch.from_numpy(symbols.reshape(3, height, width) / levels)
+        decoded = torch.from_numpy(symbols.reshape(3, height, width) / levels)
+        return decoded + 0.03 * (decoded == 1) - 0.03 * (decoded == 0)
 
 
 def _codec_and_rates(random: Random) -> tuple[Any, ...]:
     """Rates that no file meets exactly."""
     height, width = random.size(18, 30)
     rates = sorted(random.uniform(low, low + 1.5) for low in (13.5, 16.0, 18.5))
-    return Levels(), random.picture(height, width).cpu(), rates
+    picture = random.picture(height, width).cpu()
+    picture[:, 0, 0], picture[:, -1, -1] = 0.0, 1.0
+    return Levels(), picture, rates
 
 
 def _curve_like(
     bits: Callable[[bytes, float], float] = lambda data, rate: 8 * len(data),
     pixels: Callable[[Tensor], int] = lambda picture: picture[0].numel(),
-    rounded: bool = True,
+    shown: Callable[[Tensor], Tensor] = images.quantize_8bit,
     turned: bool = False,
     decibels: Callable[[float], float] = lambda quality: quality,
 ) -> Callable[..., Any]:
@@ -66,7 +70,7 @@ def _curve_like(
         points = []
         for rate in rates:
             data = codec.encode(picture, bpp=rate)
-            quality = decibels(metrics.psnr(codec.decode(data), picture, rounded=rounded))
+            quality = decibels(metrics.psnr(shown(codec.decode(data)), picture, rounded=False))
             bpp = bits(data, rate) / pixels(picture)
             points.append((quality, bpp) if turned else (bpp, quality))
         return points
@@ -144,7 +148,12 @@ CURVE = Exercise(
                 Mistake(
                     "the decoded picture is compared before it is rounded, but a screen or a file has whole grey levels only: "
                     "`images.quantize_8bit(…)` first.",
-                    like=_curve_like(rounded=False),
+                    like=(_curve_like(shown=lambda decoded: decoded), _curve_like(shown=lambda decoded: decoded.clamp(0, 1))),
+                ),
+                Mistake(
+                    "the decoded picture is rounded, but not clamped: no screen shows less than black or more than white. "
+                    "`images.quantize_8bit(…)` does both.",
+                    like=_curve_like(shown=lambda decoded: (255 * decoded).round() / 255),
                 ),
                 Mistake("rate and PSNR are swapped: a point is (bits per pixel, dB).", like=_curve_like(turned=True)),
                 Mistake(
@@ -193,7 +202,7 @@ CURVE = Exercise(
 
 def _pairs(random: Random) -> tuple[Any, ...]:
     """Two pairs of curves, so that a wrong answer that happens to give another one's number is found out by the second."""
-    return _two_curves(random, 0.0), _two_curves(random, random.uniform(0.7, 0.8))
+    return _two_curves(random, 0.0), _two_curves(random, random.uniform(0.7, 0.8), turned=True)
 
 
 def _each(answer: Callable[[Points, Points], Any], *pairs: tuple[Points, Points]) -> dict[str, Any]:
@@ -201,15 +210,18 @@ def _each(answer: Callable[[Points, Points], Any], *pairs: tuple[Points, Points]
     return {f"pair {number}": answer(*pair) for number, pair in enumerate(pairs, 1)}
 
 
-def _two_curves(random: Random, above: float) -> tuple[list[tuple[float, float]], list[tuple[float, float]]]:
+def _two_curves(
+    random: Random, above: float, turned: bool = False
+) -> tuple[list[tuple[float, float]], list[tuple[float, float]]]:
     """Bent curves of so many points that any sound interpolation gives the same; they share 5 dB or more.
 
     Their slopes, bends and ranges differ so much that each wrong answer gives a number of its own: so does a gap that is read
     at one PSNR instead of integrated. The second one takes e^above times the rate that it would, so that they may cross.
+    Turned, they come in the other order: the second one takes more then, and begins and ends lower.
     """
 
     def line(low: float, high: float, slope: float, start: float, bend: float) -> list[tuple[float, float]]:
-        count = random.randint(90, 99)
+        count = random.randint(180, 198)
         step = (high - low) / (count - 1)
         inner = [low + step * (index + random.uniform(-0.2, 0.2)) for index in range(1, count - 1)]
         exponents = [(slope * (quality - 28) + bend * (quality - 32) ** 2, quality) for quality in (low, *inner, high)]
@@ -221,6 +233,7 @@ def _two_curves(random: Random, above: float) -> tuple[list[tuple[float, float]]
         ends = random.uniform(29, 29.3), random.uniform(39, 39.5)
         start = math.exp(above) * random.uniform(0.05, 0.08)
         test = line(*ends, random.uniform(0.25, 0.26), start, random.uniform(0.033, 0.037))
+        anchor, test = (test, anchor) if turned else (anchor, test)
         found = [0.0, bd_rate(anchor, test), bd_rate(test, anchor), *(wrong(anchor, test) for wrong in _NUMBERS)]
         if min(abs(a - b) for a, b in combinations(found, 2)) > 0.8:
             return anchor, test

@@ -70,18 +70,30 @@ def not_rounded(codec, picture, rates):
     return points
 
 
-def pointwise(rate=lambda data, picture: 8 * len(data) / picture[0].numel(), quality=psnr):
+def pointwise(rate=lambda data, picture: 8 * len(data) / picture[0].numel(), quality=psnr, shown=images.quantize_8bit):
     def curve(codec, picture, rates):
         points = []
         for each in rates:
             data = codec.encode(picture, bpp=each)
-            points.append((rate(data, picture), quality(images.quantize_8bit(codec.decode(data)), picture)))
+            points.append((rate(data, picture), quality(shown(codec.decode(data)), picture)))
         return points
 
     return curve
 
 
 # ------------------------------------------------------------------------------------------------ 07.2
+
+
+def delta_from(ends):
+    """BD-rates over a range of qualities that one of the curves may not have."""
+
+    def bd_rate(anchor, test):
+        (rate, quality), (other_rate, other_quality) = np.transpose(anchor), np.transpose(test)
+        q = np.linspace(*ends(quality, other_quality), 1000)
+        gap = np.interp(q, other_quality, np.log(other_rate)) - np.interp(q, quality, np.log(rate))
+        return 100 * (math.exp(gap.mean()) - 1)
+
+    return bd_rate
 
 
 def delta(*, swapped=False, scale=np.log, undo=np.exp, union=False, after=False, last=lambda ratio: 100 * (ratio - 1)):
@@ -164,6 +176,17 @@ def of_colours(measure):
     return flattering_crop
 
 
+def last_ones_left_out(ours, theirs, original, side):
+    gain = (theirs - original).square().mean(0) - (ours - original).square().mean(0)
+    best, place = -math.inf, (0, 0)
+    for top in range(gain.shape[0] - side):
+        for left in range(gain.shape[1] - side):
+            mean = gain[top : top + side, left : left + side].mean().item()
+            if mean > best:
+                best, place = mean, (top, left)
+    return place
+
+
 def cropper(*, sign=1, stride=1, window=True, own=True, picture_width=False, turned=False):
     def flattering_crop(ours, theirs, original, side):
         gain = (theirs - original).square().mean(0)
@@ -185,6 +208,7 @@ MUTANTS = {
         "pixels times three": (all_values, "three values"),
         "bytes": (in_bytes, "8 bits"),
         "not rounded": (not_rounded, "whole grey levels"),
+        "not clamped": (pointwise(shown=lambda decoded: (255 * decoded).round() / 255), "but not clamped"),
         "wrong sides": (pointwise(lambda data, picture: 8 * len(data) / picture.shape[0] / picture.shape[1]), "wrong sides"),
         "minus": (pointwise(quality=lambda shown, picture: -psnr(shown, picture)), "minus of the PSNR"),
         "20 log": (pointwise(quality=lambda shown, picture: 2 * psnr(shown, picture)), "amplitudes"),
@@ -198,6 +222,9 @@ MUTANTS = {
         "exp before the mean": (delta(after=True), "half and double"),
         "two bases": (delta(scale=np.log10), "one pair"),
         "union of the ranges": (delta(union=True), "only one curve has"),
+        "from the test's lowest": (delta_from(lambda a, t: (t[0], min(a[-1], t[-1]))), "expected"),
+        "to the anchor's highest": (delta_from(lambda a, t: (max(a[0], t[0]), a[-1])), "expected"),
+        "size of the mean": (lambda anchor, test: 100 * math.expm1(abs(math.log1p(delta()(anchor, test) / 100))), "expected"),
         "gap in the middle": (at_one_place(lambda gap: gap[250]), "at one PSNR"),
         "BD-PSNR": (vertical, "vertical"),
         "turned": (delta(last=lambda ratio: 100 * (1 - ratio)), "sign is turned"),
@@ -213,6 +240,7 @@ MUTANTS = {
         "255": (grey_levels, "48.13"),
     },
     "07.4": {
+        "last ones left out": (last_ones_left_out, "never tried"),
         "sign": (cropper(sign=-1), "the sign"),
         "left, top": (cropper(turned=True), "rows come first"),
         "pixel": (cropper(window=False), "best pixel"),
