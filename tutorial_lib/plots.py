@@ -305,6 +305,7 @@ def _numbers(values: Any) -> np.ndarray:
 
 def _course(x: np.ndarray, y: np.ndarray) -> str:
     """A line in words: where it starts, ends, and turns."""
+    x, y = (np.where(np.abs(some) < 1e-6 * np.ptp(some), 0.0, some) for some in (x, y))  # no -3.7e-08 for the middle of an axis
     text = f"from {y[0]:.3g} at {x[0]:.3g} to {y[-1]:.3g} at {x[-1]:.3g}"
     if y.max() > max(y[0], y[-1]):
         text += f", highest {y.max():.3g} at {x[int(y.argmax())]:.3g}"

@@ -266,7 +266,7 @@ def _layout(lines: Sequence[_Line], y: str, less_is_better: bool, title: str) ->
         "lines": [(line, [place(rate, value) for rate, value, *_ in line.points]) for line in lines],
         "columns": [(place(tick, low)[0], label) for tick, label in zip(x_ticks, _labels(x_ticks), strict=True)],
         "rows": [(place(0, tick)[1], label) for tick, label in zip(y_ticks, _labels(y_ticks), strict=True)],
-        "width": legend + 62 + round(10.2 * max(len(line.name) for line in lines)),
+        "width": legend + 62 + round(11.2 * max(len(line.name) for line in lines)),
         "height": bottom + 66,
     } | {"top": top, "bottom": bottom, "left": left, "right": right, "legend": legend, "title": title, "y": y, "yellow": YELLOW}
 

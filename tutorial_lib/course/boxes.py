@@ -100,7 +100,9 @@ def progress() -> Shown:
     for notebook in notebooks():
         exercises = exercises_of(notebook).values()
         marks = [(f"{'✓' if e.id in solved else '○'} {e.id}{'' if e.core else ' (extra)'}", e.title) for e in exercises]
-        cells = " &nbsp; ".join(f'<span title="{html.escape(title)}">{mark}</span>' for mark, title in marks)
+        cells = " &nbsp; ".join(
+            f'<span style="white-space:nowrap" title="{html.escape(title)}">{mark}</span>' for mark, title in marks
+        )
         rows.append(f"<b>Notebook {notebook}</b> &nbsp; {cells}")
         text.append(f"Notebook {notebook}: " + "  ".join(mark for mark, _ in marks))
     line = progress_line()

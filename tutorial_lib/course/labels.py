@@ -72,11 +72,15 @@ def _shared(one: Any, other: Any) -> float:
 
 
 def _along(line: Any) -> np.ndarray:
-    """Places on a drawn line, close to each other, in pixels: (n, 2)."""
+    """Places on a drawn line and around its markers, close to each other, in pixels: (n, 2)."""
     corners = line.get_transform().transform(np.column_stack(line.get_data()).astype(float))
-    if len(corners) < 2 or line.get_linestyle() in ("None", "none", ""):
-        return corners
-    return np.concatenate([np.linspace(a, b, 40) for a, b in zip(corners, corners[1:], strict=False)])
+    found = [corners]
+    if line.get_marker() not in ("None", "none", " ", "", None):
+        radius = 0.45 * line.get_markersize() * line.figure.dpi / 72
+        found += [corners + [radius * across, radius * along] for across in (-1, 1) for along in (-1, 1)]
+    if len(corners) > 1 and line.get_linestyle() not in ("None", "none", ""):
+        found += [np.linspace(a, b, 40) for a, b in zip(corners, corners[1:], strict=False)]
+    return np.concatenate(found)
 
 
 def name_ends(axis: Any, ends: Mapping[str, tuple[float, Any]], *, fontsize: float = 13) -> None:

@@ -109,7 +109,7 @@ def split(source: str, where: str) -> Halves:
     if inside:
         raise CourseError(f"{where}: {BEGIN!r} without its partner")
     if "@exercise(" in source:
-        open_lines = wrapped(open_lines)
+        open_lines, solved_lines = wrapped(open_lines), wrapped(solved_lines)
     return Halves("\n".join(open_lines), "\n".join(solved_lines), frozenset(secrets))
 
 

@@ -19,7 +19,7 @@ Change it here and run ``make notebooks``: this is the only place.
 """
 
 SETUP_CELL = f"""\
-# Set up: installs the course where it is missing (Colab, a bare kernel), does nothing where it is there.
+# Set up: installs the course where it is missing, else does nothing.
 try:
     from tutorial_lib import course
 except ModuleNotFoundError:

@@ -65,7 +65,7 @@ def waves_figure(cases: Mapping[str, dict[int, list[tuple[int, float]]]]) -> plo
             heights.append(shares[-1])
         for k, colour, height in zip(learned, colours, _apart(heights, 0.09), strict=True):
             axis.annotate(
-                f"{k} wave{'s' * (k > 1)}", (1.02, height), xycoords=("axes fraction", "data"), color=colour,
+                f"{k} wave{'s' * (k > 1)}", (1.02, height), xycoords=("axes fraction", "data"), color=0.6 * colour[:3],
                 va="center", fontweight="bold", annotation_clip=False,
             )  # fmt: skip
         axis.set(title=name, xlabel="steps", ylim=(-0.05, 1.3))
@@ -78,7 +78,7 @@ def waves_figure(cases: Mapping[str, dict[int, list[tuple[int, float]]]]) -> plo
 
 def _apart(heights: Sequence[float], gap: float) -> list[float]:
     """Heights for labels: the given ones, moved as little as keeps them a gap apart."""
-    order = np.argsort(heights, kind="stable")
+    order = np.lexsort((-np.arange(len(heights)), np.round(heights, 1)))  # equal ones stand as they come, from above
     placed = np.array(heights, dtype=float)[order]
     for _ in range(100):
         for low in range(len(placed) - 1):
@@ -301,7 +301,7 @@ def centres_figure(source: int, length: int) -> plots.Shown:
         axis.plot(places, np.full(length, level), "oD"[row], color=colour)
         axis.text(-1 - 1.35 * half, level, name, ha="right", va="center", color=colour, fontweight="bold")
     axis.set(xlim=(-2.6, 1 + 1.2 * half), ylim=(-1.5, 0.5), yticks=[], xticks=old, xlabel="x")
-    axis.set_xticklabels([f"{x:.2g}" for x in old])
+    axis.set_xticklabels([f"{x:.2g}".replace("-", "−") for x in old])
     axis.spines["left"].set_visible(False)
     axis.grid(False)
     return plots.show(

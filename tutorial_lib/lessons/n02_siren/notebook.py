@@ -184,8 +184,9 @@ plots.pictures(maps, list(shown), alt="one feature of each pixel, as a map")
 # %% [markdown]
 # This is a *positional encoding*. For a coordinate $x$ (and the same for $y$), with $L$ frequencies:
 #
-# $$\gamma(x) = \bigl(x,\; \sin(p_0 x), \dots, \sin(p_{L-1} x),\; \cos(p_0 x), \dots, \cos(p_{L-1} x)\bigr),
-# \qquad p_i = \pi \cdot 1.4^{\,i}$$
+# $$\gamma(x) = \bigl(x,\; \sin(p_0 x), \dots, \sin(p_{L-1} x),\; \cos(p_0 x), \dots, \cos(p_{L-1} x)\bigr)$$
+#
+# $$p_i = \pi \cdot 1.4^{\,i}$$
 #
 # - $L$ is how many frequencies there are. We choose it.
 # - $p_i$ is the $i$-th frequency, $i = 0 \dots L-1$. Since x goes from −1 to 1, the wave $\sin(p_i x)$ goes up and

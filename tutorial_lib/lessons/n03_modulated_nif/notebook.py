@@ -417,7 +417,7 @@ for name, config in rivals.items():
     each = [scores[name, picture] for picture in pictures]
     lead = (sum(each) - sum(scores["NIF", picture] for picture in pictures)) / len(each)
     psnrs = [f"{value:.1f}" for value in each]
-    rows[name] = [f"{config.weights:,}", *psnrs, f"{round(lead, 1) + 0.0:+.1f} dB"]
+    rows[name] = [f"{config.weights:,}", *psnrs, f"{round(lead, 1) + 0.0:+.1f} dB".replace("-", "−")]
 columns = ["weights", *pictures, "mean, against NIF"]
 drawing.table(columns, rows, "PSNR in dB after a short fit, before rounding")
 

@@ -53,7 +53,7 @@ def pyramid_figure(grids: Sequence[Tensor], picture: Tensor) -> plots.Shown:
     """All grids in one scale, an integer being as large as a pixel of the picture beside them."""
     height, width = grids[0].shape
     gap, wide = 8, 2.5 * width + 5 * 8
-    made, axis = plots.figure(13, 13 * (height + 34) / wide)
+    made, axis = plots.figure(13, 5)
     texts = []
 
     def place(pixels: Tensor, left: float, top: float) -> None:
@@ -73,13 +73,15 @@ def pyramid_figure(grids: Sequence[Tensor], picture: Tensor) -> plots.Shown:
         elif rows > 3:
             axis.text(left + columns + 4, top + rows / 2, name, va="center")
         else:
-            axis.text(left + columns + 4, top + rows / 2, f"… {name}" if level == len(grids) - 1 else "", va="center")
+            axis.text(left + columns + 4, top + rows / 2, name if level == len(grids) - 1 else "", va="center")
         texts.append(f"{columns}×{rows}")
         if level == 0:
             left += columns + gap
         else:
             top += rows + (5 if rows > 3 else 3)
-    axis.set(xlim=(-1, wide), ylim=(height + 18, -14), aspect="equal")
+    bottom = max(height, top) + 4
+    made.set_size_inches(13, 13 * (bottom + 14) / wide)
+    axis.set(xlim=(-1, wide), ylim=(bottom, -14), aspect="equal")
     axis.set_axis_off()
     count, zeros = sum(g.numel() for g in grids), sum(int((g == 0).sum()) for g in grids)
     return plots.show(
@@ -143,7 +145,7 @@ def neighbours_figure(grid: Tensor, offsets: Sequence[tuple[int, int]], at: tupl
             place = (top + r, left + c)
             later = place >= at
             colour = "#9fd3f0" if place in known else "0.94" if not later else "white"
-            text = "?" if place == at else "" if later else str(value)
+            text = "?" if place == at else "" if later else str(value).replace("-", "−")
             colour = plots.YELLOW if place == at else colour
             axis.add_patch(Rectangle((c, r), 1, 1, facecolor=colour, edgecolor="0.75"))
             axis.text(c + 0.5, r + 0.53, text, ha="center", va="center", fontweight="bold" if place in known else "normal")
@@ -197,7 +199,8 @@ def laplace_figure(laplace_bits: Callable[..., Tensor], laws: Sequence[tuple[flo
         b = 2.0**log2_scale
         axis.plot(x, np.exp(-np.abs(x - location) / b) / (2 * b), color=plots.BLUE)
         for integer, some in zip(integers.tolist(), bits.tolist(), strict=True):
-            top = max(2**-some, math.exp(-abs(integer - location) / b) / (2 * b))
+            near = max(abs(integer - location) - 0.36, 0)  # the curve at the nearer end of the number, which it must not cross
+            top = max(2**-some, math.exp(-near / b) / (2 * b))
             axis.text(integer, top + 0.02, f"{some:.1f}", ha="center", fontsize=11, fontweight="bold")
         axis.set(title=f"μ = {location:g}, b = {b:.2g}", xlabel="integer", xticks=range(-4, 5), yticks=[], ylim=(0, 1.12))
         axis.grid(False)
@@ -291,6 +294,7 @@ def bits_figure(picture: Tensor, bits: Sequence[Tensor], network_bits: float, ow
     shown = axes[1].imshow(heat, cmap="magma", vmin=0, vmax=float(heat.flatten().quantile(0.99)))
     axes[1].set_title(f"bits for each pixel ({owner})")
     made.colorbar(shown, ax=axes[1], shrink=0.85)
+    made.get_layout_engine().set(w_pad=0.14)
     for axis in axes[:2]:
         axis.set_axis_off()
     pixels = height * width
@@ -366,7 +370,7 @@ def ladder_figure(rungs: Mapping[str, tuple[float, float]], lmbda: float, title:
     names = [f"{index}  {name}" for index, name in enumerate(rungs, 1)]
     bars.barh(names, 1000 * costs, color=plots.BLUE)
     for index, cost in enumerate(costs):
-        change = "" if index == 0 else f"  {100 * (cost / costs[index - 1] - 1):+.1f} %"
+        change = "" if index == 0 else f"  {100 * (cost / costs[index - 1] - 1):+.1f} %".replace("-", "−")
         bars.text(1000 * cost, index, f" {1000 * cost:.3f}{change}", va="center", fontsize=13)
     bars.invert_yaxis()
     bars.set(xlabel="1000 · J", xlim=(0, 1450 * costs.max()), title="J = D + λR")

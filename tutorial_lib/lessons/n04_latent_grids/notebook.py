@@ -335,8 +335,9 @@ figures.laplace_figure(library_bits, laws, "library's")
 # %% [markdown]
 # Being sure is cheap when you are right, and expensive when you are wrong. In symbols:
 #
-# $$\text{bits}(y) = -\log_2 \bigl( F(y + \tfrac12 - \mu) - F(y - \tfrac12 - \mu) \bigr), \qquad
-# F(x) = \begin{cases} \frac12 e^{x/b} & x < 0 \\ 1 - \frac12 e^{-x/b} & x \ge 0 \end{cases}$$
+# $$\text{bits}(y) = -\log_2 \bigl( F(y + \tfrac12 - \mu) - F(y - \tfrac12 - \mu) \bigr)$$
+#
+# $$F(x) = \begin{cases} \frac12 e^{x/b} & x < 0 \\ 1 - \frac12 e^{-x/b} & x \ge 0 \end{cases}$$
 #
 # - $F$ is the area under the law left of $x$, so the difference is the area of the bar over $y$.
 # - $\mu$ and $\log_2 b$ come from the context network, for each integer its own.
@@ -377,8 +378,9 @@ figures.network_figure(len(offsets), 8)
 # %% [markdown]
 # $11 \cdot 8 + 9 \cdot 8 + 19 \cdot 2 = 198$. In symbols, for ten neighbours $x$:
 #
-# $$h = \text{ReLU}(W_1 x + b_1), \qquad h' = \text{ReLU}(W_2 h + b_2 + h), \qquad
-# (\mu, \log_2 b) = W_3 \, [h', x] + b_3$$
+# $$h = \text{ReLU}(W_1 x + b_1), \qquad h' = \text{ReLU}(W_2 h + b_2 + h)$$
+#
+# $$(\mu, \log_2 b) = W_3 \, [h', x] + b_3$$
 #
 # - $W_i$ and $b_i$ are a layer's weights and biases, an `nn.Linear`. (Only the $b$ in $\log_2 b$ is the law's width.)
 # - $h$ and $h'$ are 8 hidden numbers. The second layer only says what to change: $h$ is added to what it gives.

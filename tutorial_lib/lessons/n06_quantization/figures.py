@@ -202,13 +202,18 @@ def interval_figure(message: Sequence[int], probabilities: Mapping[int, float]) 
     made, axis = plots.figure(10, 1.15 * (len(message) + 1))
     low, width = 0.0, 1.0
     colours = dict(zip(probabilities, plots.COLOURS, strict=False))
+
+    def signed(number: int) -> str:
+        return f"{number:+d}".replace("-", "−") if number else "0"
+
     for row, symbol in enumerate(message):
         begin, chosen = 0.0, (0.0, 1.0)
         for each, share in probabilities.items():
             taken = each == symbol
             look = {"color": colours[each], "edgecolor": "white", "alpha": 1.0 if taken else 0.35}
             axis.barh(-row, share, left=begin, height=0.55, **look)
-            axis.text(begin + share / 2, -row, f"{each:+d}" if each else "0", ha="center", va="center", fontsize=14)
+            ink = "white" if taken and colours[each] == plots.BLUE else "black"
+            axis.text(begin + share / 2, -row, signed(each), ha="center", va="center", fontsize=14, color=ink)
             if taken:
                 chosen = (begin, share)
             begin += share
@@ -219,7 +224,7 @@ def interval_figure(message: Sequence[int], probabilities: Mapping[int, float]) 
         low, width = low + chosen[0] * width, width * chosen[1]
     end = -len(message)
     axis.barh(end, 1, height=0.55, color="0.85")
-    said = ", ".join(f"{s:+d}" if s else "0" for s in message)
+    said = ", ".join(map(signed, message))
     bits = -math.log2(width)
     axis.text(0.5, end, f"[{low:.4f}, {low + width:.4f}) means “{said}”: {bits:.1f} bits", ha="center", va="center")
     axis.set(xlim=(-0.1, 1.1), ylim=(end - 0.5, 0.5), yticks=[], xticks=[])

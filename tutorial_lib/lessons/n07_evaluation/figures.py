@@ -144,9 +144,10 @@ def gaps_figure(lines: Mapping[str, Points], count: int = 5) -> plots.Shown:
         begin, end = rate_for(first, quality), rate_for(second, quality)
         arrow = {"arrowstyle": "-|>", "color": "black", "linewidth": 2, "shrinkA": 0, "shrinkB": 0}
         axis.annotate("", (end, quality), (begin, quality), arrowprops=arrow)
-        side = {"ha": "left", "xytext": (9, -5)} if begin > end else {"ha": "right", "xytext": (-9, -5)}
+        side = {"ha": "left", "va": "top"} if begin > end else {"ha": "right", "va": "bottom"}
+        offset = (4, -4) if begin > end else (-4, 4)
         percent = f"{100 * (end / begin - 1):+.0f} %".replace("-", "−")
-        axis.annotate(percent, (begin, quality), textcoords="offset points", fontweight="bold", **side)
+        axis.annotate(percent, (begin, quality), offset, textcoords="offset points", fontweight="bold", **side)
         texts.append(f"At {quality:.1f} dB {test} takes {percent} of rate.")
     logarithmic(axis, (0.25, 0.5, 1, 2, 4))
     axis.set(xlabel="bits per pixel, logarithmic", ylabel="PSNR (dB)", title=f"From {anchor} to {test}, at equal PSNR")

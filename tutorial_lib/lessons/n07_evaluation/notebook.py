@@ -373,7 +373,13 @@ figures.enter_samples()
 
 # %%
 my_team = "we"
-my_recipe = contest.Recipe(codec="coolchic-small", lmbda=None, loss="mse", steps=None, seed=0)
+my_recipe = contest.Recipe(
+    codec="coolchic-small",
+    lmbda=None,
+    loss="mse",
+    steps=None,
+    seed=0,
+)
 begin = False
 
 contest.run(my_recipe, my_team, begin)
