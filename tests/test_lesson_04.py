@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 import torch
@@ -12,7 +11,7 @@ from torch import nn
 from tutorial_lib import images
 from tutorial_lib.latents.grids import LatentGrids, start_from_pyramid
 from tutorial_lib.latents.shape import SMALL
-from tutorial_lib.lessons.n04_latent_grids import figures, live
+from tutorial_lib.lessons.n04_latent_grids import figures, films
 from tutorial_lib.lessons.n04_latent_grids.answers import ContextNetwork
 from tutorial_lib.lessons.n04_latent_grids.right import RIGHT
 
@@ -36,7 +35,7 @@ def test_a_context_network_with_the_librarys_weights_gives_its_laws_and_trains_t
 
 def test_a_watched_fit_keeps_three_moments_and_says_what_it_saw() -> None:
     picture = torch.rand(3, 12, 18)
-    watch, model = live.Watch(picture, 100, "yours"), pyramid(picture)
+    watch, model = films.Watch(picture, 100, "yours"), pyramid(picture)
     for done in range(1, 101):
         watch(done, model)
     assert [step for step, _, _ in watch.kept] == [1, 20, 100]
@@ -46,23 +45,13 @@ def test_a_watched_fit_keeps_three_moments_and_says_what_it_saw() -> None:
 
 def test_the_bits_of_a_watched_fit_are_those_of_the_library() -> None:
     model = pyramid(torch.rand(3, 16, 32))
-    _, bits = live.seen(model)
+    _, bits = films.seen(model)
     whole = model.bits(model.symbols(), [band for piece in model.bands() for band in piece])
     assert bits.shape == (16, 32) and float(bits.sum()) == pytest.approx(float(whole.detach().sum()), rel=0.05)
 
 
-def test_a_readers_picture_is_reduced_and_a_missing_one_has_a_stand_in(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    images.save(torch.rand(3, 90, 300), tmp_path / "holiday.png")
-    assert live.small_picture(str(tmp_path / "holiday.png")).shape == (3, 45, 150)
-    assert capsys.readouterr().out == ""
-    assert torch.equal(live.small_picture("no such file.jpg"), live.small_picture(None))
-    assert "no such file.jpg" in (said := capsys.readouterr().out) and "stands in" in said
-
-
 def test_a_jpeg_of_about_as_many_bytes_stands_beside_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
     picture = images.reduce(images.sample("coffee"), factor=10)
-    monkeypatch.setattr(live.codecs, "decode", lambda data: picture)
-    shown = live.beside_jpeg(bytes(900), picture, zoom=2)
+    monkeypatch.setattr(films.codecs, "decode", lambda data: picture)
+    shown = films.beside_jpeg(bytes(900), picture, zoom=2)
     assert "latent grids: 900 bytes" in shown.text and "JPEG: " in shown.text

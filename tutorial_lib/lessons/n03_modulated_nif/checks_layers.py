@@ -177,10 +177,15 @@ ACTIVATION = Exercise(
 
 
 def _shape_inputs(random: Random, modulated: bool = True) -> tuple[Any, ...]:
-    genesis = sorted((random.randint(5, 60) for _ in range(random.choice([5, 6]) if modulated else 2)), reverse=True)
-    modulation = [random.randint(4, 20) for _ in range(random.randint(1, 3))] if modulated else []
-    frequencies = (random.randint(6, 16), random.randint(2, 5))
-    return genesis, modulation, frequencies, *random.size(30, 90), random.choice([5.0, 7.0])
+    """Shapes for which no two mistakes, and none and the right answer, come to one number by chance."""
+    while True:
+        genesis = sorted((random.randint(5, 60) for _ in range(random.choice([5, 6]) if modulated else 2)), reverse=True)
+        modulation = [random.randint(4, 20) for _ in range(random.randint(1, 3))] if modulated else []
+        frequencies = (random.randint(6, 16), random.randint(2, 5))
+        inputs = genesis, modulation, frequencies, *random.size(30, 90), random.choice([5.0, 7.0])
+        rates = sorted(wrong(*inputs) for wrong in _variants())
+        if not modulated or all(later > 1.001 * earlier for earlier, later in itertools.pairwise(rates)):
+            return inputs
 
 
 def _count(sizes: Sequence[int], biases: int = 1) -> int:
@@ -216,6 +221,18 @@ def counting(
         return rate / (height * width) if area else rate
 
     return wrong
+
+
+def _variants() -> list[Callable[..., float]]:
+    """The right answer and what people write instead."""
+    counts = ({}, {"biases": 0}, {"modulation_too": False}, {"last": False}, {"encoded": 0}, {"extra": 0}, {"encoded": 2})
+    outputs = ({"ends": (3, 3)}, {"ends": (1, 1)}, {"of": lambda n, m: n * (m + 1)})
+    return [
+        *(counting(**options) for options in (*counts, *outputs)),
+        lambda genesis, *rest: predicted_bpp(genesis[:4], *rest),
+        lambda g, m, f, *rest: predicted_bpp(g, m, (f[1], f[0]), *rest),
+        lambda g, m, f, *rest: predicted_bpp(g, m, (f[0], f[0]), *rest),
+    ]
 
 
 WIDTHS = Exercise(

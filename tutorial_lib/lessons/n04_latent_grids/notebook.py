@@ -33,6 +33,7 @@ from tutorial_lib.course import (
     exercise,
     hint,
     label,
+    live,
     points,
     progress,
     record_point,
@@ -41,7 +42,7 @@ from tutorial_lib.course import (
 )
 from tutorial_lib.latents.grids import LatentGrids, start_from_pyramid
 from tutorial_lib.latents.shape import GAIN, LATENT_SPREADS, SMALL
-from tutorial_lib.lessons.n04_latent_grids import figures, live
+from tutorial_lib.lessons.n04_latent_grids import figures, films
 from tutorial_lib.networks.hash_grid import HashGrid, HashGridConfig
 from tutorial_lib.networks.siren import Siren, SirenConfig
 from tutorial_lib.runtime import choose_device
@@ -602,7 +603,7 @@ def fit(picture, lmbda, steps, watch):
 # %%
 lmbda, steps = 2e-3, budget_value(quick=20, laptop=1000, gpu=2000)
 whose = label(features, soft_round, neighbours, laplace_bits, ContextNetwork, step)
-mine, noted = fit(coffee, lmbda, steps, live.Watch(coffee, steps, whose))
+mine, noted = fit(coffee, lmbda, steps, films.Watch(coffee, steps, whose))
 
 # %%
 figures.fit_figure(noted, lmbda, whose)
@@ -671,16 +672,16 @@ drawing.plane(series, stars, title="coffee, 150 × 100 pixels, every byte counte
 # %% [markdown]
 # ### Your own picture
 #
-# Write the name of a picture file between quotes: one that lies beside this notebook, or a whole path; any format. It is
-# reduced until its longer side has 150 pixels. Without one, an astronaut stands in. **Before it runs: which part of your
-# picture will take most of the bits?**
+# Choose a file; it stays on the machine that runs this notebook, and is reduced to about 15,000 pixels. Without one, an
+# astronaut stands in. **Before it runs: which part of your picture will take most of the bits?**
 
 # %%
-my_picture = None  # for example "holiday.jpg"
+photograph = live.Photograph()
+photograph
 
 # %%
-photo = live.small_picture(my_picture).to(coffee.device)
-my_pyramid, _ = fit(photo, lmbda, steps, live.Watch(photo, steps, whose))
+photo = photograph.picture(images.crop(images.sample("astronaut"), 0, 0, 340, 510), pixels=15_000).to(coffee.device)
+my_pyramid, _ = fit(photo, lmbda, steps, films.Watch(photo, steps, whose))
 
 # %%
 my_pyramid, my_photo = packed(my_pyramid, photo)
@@ -690,7 +691,7 @@ figures.pyramid_figure(my_pyramid.symbols(), my_pyramid.render())
 # Is that what you would want to keep of it? Here is the file's picture, and a JPEG of as many bytes, headers and all.
 
 # %%
-live.beside_jpeg(my_photo, photo.cpu(), zoom=4)
+films.beside_jpeg(my_photo, photo.cpu(), zoom=4)
 
 # %% [markdown]
 # ## From v1 to today, rung by rung

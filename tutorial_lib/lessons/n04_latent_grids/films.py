@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import matplotlib
@@ -21,9 +20,6 @@ SHARES = (0.01, 0.03, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0)
 
 KEPT = (0.01, 0.2, 1.0)
 """Those that stay in the figure."""
-
-LARGEST = 150
-"""Pixels that a reader's own picture may have along its longer side: as many as a fit of 20 seconds can do justice to."""
 
 
 class Watch:
@@ -88,17 +84,6 @@ def seen(model: LatentGrids) -> tuple[Tensor, Tensor]:
     """What a pyramid paints once its latents are rounded, and the bits of each pixel, (H, W); on the CPU."""
     bits = model.split(model.bits(model.symbols(), [band for piece in model.bands() for band in piece]))
     return model.render().cpu(), bits_per_pixel_map(bits).cpu()
-
-
-def small_picture(name: str | None) -> Tensor:
-    """A picture from a file, its longer side at most `LARGEST`; a sample where there is no name or no picture, and says so."""
-    picture = images.crop(images.sample("astronaut"), 0, 0, 340, 510)
-    if name:
-        try:
-            picture = images.load(name)
-        except (OSError, images.ImageError) as error:
-            print(f"{str(error).rstrip('.')}; the folder is {Path.cwd()}. The astronaut stands in.")
-    return images.reduce(picture, factor=max(1.0, max(picture.shape[1:]) / LARGEST))
 
 
 def beside_jpeg(data: bytes, original: Tensor, zoom: float) -> plots.Shown:
