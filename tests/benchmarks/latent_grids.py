@@ -1,6 +1,6 @@
 """Latent grids against Cool-chic 5.0.1 and the published recipes, and what decoding and large pictures take.
 
-    python tests/benchmarks/latent_grids.py [--only small,middle,ladder,large,decode,memory,kernels] [--iterations N]
+    python tests/benchmarks/latent_grids.py [--only small,middle,ladder,large,decode,memory,rates,kernels] [--iterations N]
 
 Needs Kodak 3, 15 and 23 (downloaded, or in INR_DATA_DIR). PSNR and bytes are of the real, decoded file; seconds are of the
 whole encode. Cool-chic's figures were measured with its own program on two cores of the same kind of machine; its
@@ -134,6 +134,17 @@ def peak() -> float:
     return used * (1 if sys.platform == "darwin" else 1024) / 1e9
 
 
+def rates(iterations: int) -> None:
+    """How near files come to the rate asked for, where a fit is short: the budget "quick" at 192×128."""
+    for number in (3, 15, 23):
+        picture = images.reduce(images.kodak(number), size=(128, 192))
+        for bpp in (0.6, 1.2, 3.0):
+            data = COOLCHIC_SMALL.encode(picture, bpp=bpp, budget="quick", progress=False)
+            found = bits_per_pixel(data, picture)
+            print(f"Kodak {number}: asked {bpp} bpp, {found:.3f} ({found / bpp - 1:+.1%}), "
+                  f"{psnr(COOLCHIC_SMALL.decode(data).cpu(), picture):.2f} dB", flush=True)  # fmt: skip
+
+
 def kernels(iterations: int) -> None:
     """The operations written out for speed against their plain forms, forward and backward, as in a step at 192×128."""
     torch.set_num_threads(1)
@@ -169,6 +180,7 @@ PARTS: dict[str, Callable[[int], None]] = {
     "large": large,
     "decode": decode,
     "memory": memory,
+    "rates": rates,
     "kernels": kernels,
 }
 

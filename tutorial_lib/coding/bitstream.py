@@ -31,9 +31,9 @@ MAGIC = b"INR"
 MAX_OPERATIONS = 1 << 45
 """Multiply-adds, and what takes as long, that a file may ask of its decoder; more is refused before any of it is done.
 
-The slowest files that are accepted take one core of a Xeon 16 minutes with coin, siren and struempler (64 layers of 60
-neurons), 24 with nif (128 layers of 45, whose sines count nothing), 4 with latent grids; ``inr info`` takes seconds, of latent
-grids the same 4 minutes (``tests/benchmarks/worst_files.py``, November 2026).
+The slowest files that are accepted take one core of a Xeon 11 minutes with networks (coin, siren and struempler 653 s, nif 678),
+4 with latent grids; ``inr info`` takes seconds, of latent grids the same 4 minutes (``tests/benchmarks/worst_files.py``,
+November 2026).
 """
 
 VERSION = 1
