@@ -201,8 +201,14 @@ CURVE = Exercise(
 
 
 def _pairs(random: Random) -> tuple[Any, ...]:
-    """Two pairs of curves, so that a wrong answer that happens to give another one's number is found out by the second."""
-    return _two_curves(random, 0.0), _two_curves(random, random.uniform(0.7, 0.8), turned=True)
+    """Two pairs of curves, so that a wrong answer that happens to give another one's number is found out by the second.
+
+    One test curve takes less than its anchor and the other more: a value without its sign is then no swap of both.
+    """
+    while True:
+        pairs = _two_curves(random, 0.0), _two_curves(random, random.uniform(0.7, 0.8), turned=True)
+        if bd_rate(*pairs[0]) * bd_rate(*pairs[1]) < 0:
+            return pairs
 
 
 def _each(answer: Callable[[Points, Points], Any], *pairs: tuple[Points, Points]) -> dict[str, Any]:
