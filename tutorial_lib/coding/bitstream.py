@@ -165,9 +165,8 @@ def read(data: bytes) -> Container:
         kind, length = reader.byte(), reader.varint()
         if kind not in SECTION_NAMES or any(SECTION_NAMES[kind] == name for name, _ in table):
             raise BitstreamError(f"the section table names kind {kind}, unknown or twice")
-        if (
-            version > 0 and table and kind < SECTION_KINDS[table[-1][0]]
-        ):  # no writer of version 0 did so either, but it wasn't said
+        # no writer of version 0 had another order either, but it wasn't said
+        if version > 0 and table and kind < SECTION_KINDS[table[-1][0]]:
             raise BitstreamError(f"section {SECTION_NAMES[kind]} stands behind {table[-1][0]}: another order than that of a file")
         table.append((SECTION_NAMES[kind], length))
     sections = {name: reader.take(length) for name, length in table}

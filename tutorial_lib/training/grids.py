@@ -251,14 +251,15 @@ class GridFit(Fit):
     def rescale(self, aim: float, most: float) -> float:
         """Scale the latents by a factor from ¼ to ``most`` with which they take ``aim`` bits per pixel, about; the factor."""
         low, high, scale = -2.0, math.log2(most), 1.0
-        for guess in [most, *[None] * 8]:
-            guess = 2.0 ** ((low + high) / 2) if guess is None else guess
-            scale_latents(self.representation, guess / scale)
-            scale = guess
+        exponent = high  # the finest steps first: they may leave nothing to look for
+        for _ in range(9):
+            scale_latents(self.representation, 2.0**exponent / scale)
+            scale = 2.0**exponent
             if self.measure(self.integers())[1] > aim:
-                high = math.log2(scale)
+                high = exponent
             else:
-                low = math.log2(scale)
+                low = exponent
+            exponent = (low + high) / 2
         return scale
 
     def price_networks(self) -> None:

@@ -129,7 +129,7 @@ def expected_bpp(config: GridsConfig, picture: Tensor, lmbda: float, iterations:
     """About what the latents take after a fit of so many steps at the `mse_lambda` ``lmbda``, in bits per pixel.
 
     It begins with the pyramid in steps of `first_step` and comes near its end as e^(−n/200) (Kodak 3, 15 and coffee, 60 to 800
-    steps: most within a quarter, at λ = 10⁻² up to twice as many).
+    steps: most within a quarter; at λ = 10⁻² up to three times as many).
     """
     picture = middle(picture)
     trial = LatentGrids(config, *picture.shape[1:])

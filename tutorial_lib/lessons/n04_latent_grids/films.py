@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import matplotlib
 import torch
-from IPython.core.getipython import get_ipython
-from IPython.display import display
 from matplotlib.figure import Figure
 from torch import Tensor
 
 from tutorial_lib import codecs, images, metrics, plots, widgets
+from tutorial_lib.course.live import Screen
 from tutorial_lib.latents.grids import LatentGrids
 from tutorial_lib.lessons.n04_latent_grids.figures import bits_per_pixel_map, heat
 
@@ -36,22 +33,17 @@ class Watch:
     def __init__(self, picture: Tensor, steps: int, owner: str) -> None:
         self.picture, self.steps, self.owner = picture.cpu(), steps, owner
         self.kept: list[tuple[int, Tensor, Tensor]] = []
-        self.handle: Any = None
+        self.screen = Screen()
 
     def __call__(self, done: int, model: LatentGrids) -> None:
         """Look at a model after ``done`` steps; most of the time this does nothing."""
         moments = {max(round(share * self.steps), 1): share for share in SHARES}
         if done not in moments:
             return
-        shown = self.figure([*self.kept, (done, *seen(model))])
+        now = (done, *seen(model))
+        self.screen.draw(self.figure([*self.kept, now]))
         if moments[done] in KEPT:
-            self.kept.append((done, *seen(model)))
-        if get_ipython() is None:
-            return
-        if self.handle is None:
-            self.handle = display(shown, display_id=True)
-        else:
-            self.handle.update(shown)
+            self.kept.append(now)
 
     @matplotlib.rc_context(plots.STYLE)
     def figure(self, moments: list[tuple[int, Tensor, Tensor]]) -> plots.Shown:
