@@ -18,8 +18,8 @@ from PIL import Image
 from torch import Tensor
 
 from tutorial_lib import images, metrics
-from tutorial_lib.codecs.base import CodecError
 from tutorial_lib.codecs.classical import CODECS, SUFFIXES, ClassicalCodec, _jpegxl_size
+from tutorial_lib.codecs.plans import CodecError
 from tutorial_lib.coding.bitstream import BitstreamError
 from tutorial_lib.images import ImageError
 

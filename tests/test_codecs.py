@@ -19,9 +19,9 @@ from torch import Tensor
 
 from tutorial_lib import codecs, images, losses, metrics, training
 from tutorial_lib.codecs.anatomy import parts
-from tutorial_lib.codecs.base import CodecError
 from tutorial_lib.codecs.classical import CODECS as CLASSICAL
 from tutorial_lib.codecs.networks import SINE_OPERATIONS, NetworkConfig
+from tutorial_lib.codecs.plans import CodecError
 from tutorial_lib.coding import bitstream
 from tutorial_lib.coding.bitstream import BitstreamError, Container, varint
 from tutorial_lib.coding.quantizers import MaxAbsQuantizer

@@ -16,7 +16,7 @@ import torch
 from codec_files import LEARNED, NETWORKS, OTHER_FILES, altered, encoded, mixed_file, one_thread, refused_or_a_picture, seal
 
 from tutorial_lib import codecs, images
-from tutorial_lib.codecs.base import CodecError
+from tutorial_lib.codecs.plans import CodecError
 from tutorial_lib.coding import bitstream
 from tutorial_lib.coding.bitstream import BitstreamError, varint
 from tutorial_lib.latents import coding

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from tutorial_lib.codecs import COOLCHIC_SMALL, COOLCHIC_V1, COOLCHIC_V2, Codec
-from tutorial_lib.codecs.base import CodecError
+from tutorial_lib.codecs.plans import CodecError
 from tutorial_lib.codecs.recipes import modern, published_v1, published_v2
 from tutorial_lib.coding import bitstream
 from tutorial_lib.coding.bitstream import BitstreamError
@@ -185,7 +185,7 @@ def test_interruption_keeps_the_best_state(small: Tensor) -> None:
     data, report = encoding_of(COOLCHIC_SMALL, small, modern(5000), callback=stop)
     assert report.interrupted and len(report.history) == 2
     assert psnr(COOLCHIC_SMALL.decode(data, device="cpu"), small) == pytest.approx(report.best_psnr, abs=0.1)
-    assert report.best_psnr > max(moment.psnr for moment in report.history) - 1.5
+    assert report.best_psnr > max(moment.psnr for moment in report.history) - 2
 
 
 def test_interruption_before_anything(small: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:

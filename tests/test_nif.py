@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from tutorial_lib import codecs, images, losses
 from tutorial_lib.codecs import NIF
-from tutorial_lib.codecs.base import CodecError
+from tutorial_lib.codecs.plans import CodecError
 from tutorial_lib.coding import bitstream
 from tutorial_lib.coding.bitstream import BitstreamError, Container, Reader, varint
 from tutorial_lib.networks import nif

@@ -173,16 +173,21 @@ def _command(commands: Any, name: str, does: str) -> argparse.ArgumentParser:
 
 
 def _add_file_commands(commands: Any) -> None:
-    add = _command(commands, "encode", "fit a network to a picture and write it as a file").add_argument
+    encode = _command(commands, "encode", "fit a network to a picture and write it as a file")
+    add = encode.add_argument
     add("picture", help="a picture file, a sample's name (coffee), or kodak:1 … kodak:24")
     add("-o", "--output", metavar="FILE", help="default: the picture's name with .inr, here")
-    add("--codec", default="siren", metavar="NAME", help="siren (default), nif, coolchic-small, coolchic-v2, …")
+    add("--codec", metavar="NAME", help="siren, nif, … (default: coolchic-small or coolchic-large, by the picture's size)")
     add("--bpp", type=float, metavar="X", help="target in bits per pixel; siren and coin stay within it")
     add("--loss", metavar="NAME", help="l1, mse (default), log-cosh, log-cosh+ssim, l1+ssim, mse+lpips")
     add("--budget", choices=BUDGET_NAMES, help="how long to compute (default: by device)")
     add("--iterations", type=int, metavar="N", help="steps of the fit (default: what the budget affords)")
     add("--seed", type=_seed, default=0, metavar="N", help="default 0")
     add("--device", metavar="D", help="cpu, cuda or mps (default: the fastest there is)")
+    fitted = encode.add_mutually_exclusive_group()
+    fitted.add_argument("--full-size", action="store_true", help="fit every pixel, however long it takes")
+    fitted.add_argument("--reduce", type=int, metavar="N", help="fit at 1/N of width and height (default: by budget)")
+    fitted.add_argument("--size", metavar="WxH", help="fit at the 1/N that comes nearest to this size")
     decode = _command(commands, "decode", "render a file, at any size")
     add, size = decode.add_argument, decode.add_mutually_exclusive_group()
     add("file", metavar="FILE")

@@ -50,21 +50,24 @@ class Answer:
 
 def encode(options: argparse.Namespace) -> Answer:
     """Fit a network to a picture and write it as a file; says beforehand what that will take."""
-    codec = codecs.get(options.codec)
-    if not isinstance(codec, codecs.Codec):
+    codec = None if options.codec is None else codecs.get(options.codec)
+    if codec is not None and not isinstance(codec, codecs.Codec):
         raise UsageError(f"{options.codec} makes no .inr file; take {', '.join(codecs.LEARNED)}")
     picture = images.open_picture(options.picture)
+    codec = codec or codecs.suitable(picture)
     output = Path(options.output or _beside(options.picture, ".inr"))
     _check_output(output, options.picture)
     wishes = {"bpp": options.bpp, "budget": options.budget, "loss": options.loss, "iterations": options.iterations}
     device = choose_device(options.device)
-    plan = codec.plan(picture, device=device, **wishes)
+    plan = codec.plan(picture, device=device, reduction=_reduction(options, picture), **wishes)
     if not options.json:
         # the estimate takes a moment: say first what is being read
         print(f"{options.picture}: {_size_of(picture)} pixels", flush=True)
         seconds = codec.estimate_seconds(plan, picture, options.device)
         rate = f"about {plan.expected_bytes:,} bytes ({plan.bpp:.3g} bpp), about {_duration(seconds)} on {device}"
         print(f"→ {output}: {plan.codec}, {plan.config}, {plan.config.weights:,} weights; {rate}", flush=True)
+        if plan.reduction > 1:
+            print(_reduction_sentence(plan, seconds), flush=True)
     started = time.perf_counter()
     progress = not options.json and sys.stderr.isatty()
     encoding = codec.execute(plan, picture, seed=options.seed, device=options.device, progress=progress)
@@ -85,6 +88,27 @@ def encode(options: argparse.Namespace) -> Answer:
     if options.bpp and abs(off := facts["bpp"] / options.bpp - 1) > RATE_TOLERANCE:
         rate += f" ({abs(off):.0%} {'more' if off > 0 else 'less'} than asked for)"
     return Answer(facts, f"{output}: {facts['bytes']:,} bytes, {rate}, PSNR {facts['psnr']:.2f} dB ({took})")
+
+
+def _reduction(options: argparse.Namespace, picture: Tensor) -> int | None:
+    """1/which of its sides a picture is to be fitted at; None: as the budget needs it."""
+    if options.full_size:
+        return 1
+    if options.size is None:
+        return options.reduce
+    height, width = _pair(options.size)
+    if height < 1 or width < 1:
+        raise UsageError(f"a size is WxH in pixels, as 1536x1024, not {options.size!r}")
+    return max(round((picture[0].numel() / (height * width)) ** 0.5), 1)
+
+
+def _reduction_sentence(plan: codecs.Plan, seconds: float) -> str:
+    fitted = plan.fitted
+    whole = _duration(seconds * plan.reduction**2)
+    return (
+        f"{plan.height * plan.width / 1e6:.3g} megapixels: fitted at {fitted.width:,}×{fitted.height:,}, shown at "
+        f"{plan.width:,}×{plan.height:,}; --full-size takes about {whole}"
+    )
 
 
 def decode(options: argparse.Namespace) -> Answer:

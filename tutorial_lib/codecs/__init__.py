@@ -17,24 +17,28 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from tutorial_lib.codecs.base import BUDGETS, Budget, Codec, CodecError, Encoding, Plan
+from tutorial_lib.codecs.base import Codec
 from tutorial_lib.codecs.classical import CODECS as CLASSICAL
 from tutorial_lib.codecs.classical import ClassicalCodec
-from tutorial_lib.codecs.coolchic import COOLCHIC_SMALL, COOLCHIC_V1, COOLCHIC_V2
+from tutorial_lib.codecs.coolchic import COOLCHIC_LARGE, COOLCHIC_SMALL, COOLCHIC_V1, COOLCHIC_V2
 from tutorial_lib.codecs.networks import MAX_FREQUENCIES, MAX_LAYERS, MAX_WEIGHTS, Method
 from tutorial_lib.codecs.nif import NIF
+from tutorial_lib.codecs.plans import BUDGETS, Budget, CodecError, Encoding, Plan
 from tutorial_lib.codecs.sirens import COIN, SIREN, STRUEMPLER
 from tutorial_lib.coding import bitstream
 from tutorial_lib.coding.bitstream import MAX_OPERATIONS, BitstreamError
 
 __all__ = [
-    "BUDGETS", "CLASSICAL", "COIN", "COOLCHIC_SMALL", "COOLCHIC_V1", "COOLCHIC_V2", "LEARNED", "MAX_FREQUENCIES",
-    "MAX_LAYERS", "MAX_OPERATIONS", "MAX_WEIGHTS", "NIF", "SIREN", "STRUEMPLER", "Budget", "ClassicalCodec", "Codec",
-    "CodecError", "Encoding", "Method", "Plan", "codec_of", "decode", "get", "names", "register",
+    "BUDGETS", "CLASSICAL", "COIN", "COOLCHIC_LARGE", "COOLCHIC_SMALL", "COOLCHIC_V1", "COOLCHIC_V2", "LEARNED",
+    "MAX_FREQUENCIES", "MAX_LAYERS", "MAX_OPERATIONS", "MAX_WEIGHTS", "NIF", "SIREN", "STRUEMPLER", "Budget", "ClassicalCodec",
+    "Codec", "CodecError", "Encoding", "Method", "Plan", "codec_of", "decode", "get", "names", "register", "suitable",
 ]  # fmt: skip
 
 LEARNED: dict[str, Codec] = {}
 """By name."""
+
+LARGE_FROM = 150_000
+"""Pixels from which `suitable` prefers `COOLCHIC_LARGE`."""
 
 
 def register(codec: Codec) -> None:
@@ -52,7 +56,7 @@ def register(codec: Codec) -> None:
     LEARNED[codec.name] = codec
 
 
-for _codec in (COIN, SIREN, STRUEMPLER, NIF, COOLCHIC_SMALL, COOLCHIC_V1, COOLCHIC_V2):
+for _codec in (COIN, SIREN, STRUEMPLER, NIF, COOLCHIC_LARGE, COOLCHIC_SMALL, COOLCHIC_V1, COOLCHIC_V2):
     register(_codec)
 
 
@@ -72,6 +76,11 @@ def get(name: str) -> Codec | ClassicalCodec:
     if name in CLASSICAL:
         return CLASSICAL[name]
     raise CodecError(f"no codec {name!r}; there are {', '.join(names())}")
+
+
+def suitable(picture: Tensor) -> Codec:
+    """What encodes a picture (3, H, W) best here unless told otherwise: latent grids, on a large one with larger networks."""
+    return COOLCHIC_LARGE if picture[0].numel() >= LARGE_FROM else COOLCHIC_SMALL
 
 
 def codec_of(data: bytes) -> Codec:

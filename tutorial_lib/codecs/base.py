@@ -11,192 +11,32 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from tutorial_lib import images
+from tutorial_lib.codecs.plans import (
+    BUDGETS,
+    MAX_REDUCTION,
+    MIN_ITERATIONS,
+    CodecError,
+    Effort,
+    Encoding,
+    Family,
+    Plan,
+    Representation,
+    Wishes,
+    reduced_size,
+)  # fmt: skip
 from tutorial_lib.coding import bitstream
-from tutorial_lib.coding.bitstream import BitstreamError, Container, Reader
+from tutorial_lib.coding.bitstream import BitstreamError, Container, Reader, varint
 from tutorial_lib.coding.quantizers import Quantizer
-from tutorial_lib.coding.rounding import Rounding
 from tutorial_lib.coding.steps import QuantizedTensor, Step
 from tutorial_lib.runtime import choose_budget, choose_device, insist
 from tutorial_lib.training.loop import Progress, Report
 from tutorial_lib.training.tradeoff import loss_problem
-
-MIN_ITERATIONS = 12
-
-
-class CodecError(ValueError):
-    """A request that a codec can't fulfil; the message is one sentence for the reader."""
-
-
-@dataclass(frozen=True)
-class Budget:
-    """What a budget buys: multiply-adds of the forward passes of a fit, most steps of a fit, bytes of a file."""
-
-    operations: float
-    iterations: int
-    default_bytes: int
-
-
-BUDGETS = {
-    "quick": Budget(1e10, 300, 2_000),
-    "laptop": Budget(8e11, 3_000, 24_000),
-    "gpu": Budget(1e14, 8_000, 96_000),
-}
-
-Representation = Any
-"""An nn.Module with ``config``, ``height``, ``width`` and ``render(height, width)``: Python's types know no "both"."""
-
-Effort = Literal["thorough", "quick", "at once"]
-Storage = Literal["rate", "8 bits", "7 bits", "float16"]
-
-
-@dataclass(frozen=True)
-class Wishes:
-    """What an encode is asked for; see `Codec.plan`."""
-
-    bpp: float | None
-    lmbda: float | None
-    loss: str | None
-    method: str
-    iterations: int | None
-    steer: bool
-    config: Any
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What an encode is about to do.
-
-    Args:
-        codec: its name.
-        config: the representation's shape.
-        height, width: of the picture, in pixels.
-        recipe: of the fit, as the family takes it.
-        loss: a name in `losses.LOSSES`; None for the recipe's own.
-        expected_bytes: of the file, about.
-        side_bytes: those of them that are neither weights nor latents.
-        target_bytes: the most that the file may take; None: whatever it takes.
-        target_bpp: bits per pixel that the file is steered to; None: what λ leads to.
-        lmbda: λ in D + λR where the fit begins; None: the family's choice.
-        steer: whether λ follows the target.
-        storage: "rate", steps by rate and distortion within the target; "8 bits" and "7 bits", steps by the largest weight;
-            "float16", two bytes a weight and no entropy coding; None: as the family does it.
-        rounding: how weights are rounded in the end, or where a phase of the recipe says so; None: the family's way.
-    """
-
-    codec: str
-    config: Any
-    height: int
-    width: int
-    recipe: Any
-    loss: str | None
-    expected_bytes: int
-    side_bytes: int
-    target_bytes: int | None = None
-    target_bpp: float | None = None
-    lmbda: float | None = None
-    steer: bool = True
-    storage: Storage | None = None
-    rounding: Rounding | None = None
-
-    @property
-    def bpp(self) -> float:
-        """Expected bits per pixel."""
-        return 8 * self.expected_bytes / (self.height * self.width)
-
-
-@dataclass(frozen=True)
-class Encoding:
-    """The bytes of a file, and how the fit behind them went."""
-
-    data: bytes
-    report: Report
-
-
-class Family(Protocol):
-    """What a kind of representation adds to the steps of a `Codec`.
-
-    Attributes:
-        methods: ways of encoding, by name.
-        sections: of a file, in its order, behind "configuration".
-        takes_lambda: whether D + λR can be asked for.
-    """
-
-    sections: ClassVar[tuple[str, ...]]
-    takes_lambda: ClassVar[bool]
-
-    @property
-    def methods(self) -> Mapping[str, Any]: ...
-
-    def plan(self, name: str, picture: Tensor, wishes: Wishes, budget: Budget) -> Plan:
-        """Shape, recipe and aim for a codec of that name; a `CodecError` where the wishes can't be met."""
-        ...
-
-    def problem(self, config: Any, height: int, width: int) -> str | None:
-        """What keeps a decoder from this shape: a sentence, or None."""
-        ...
-
-    def build(self, config: Any, height: int, width: int) -> Representation:
-        """A new representation, its weights drawn from torch's random numbers."""
-        ...
-
-    def quantizer(self, plan: Plan, wished: Quantizer | None) -> Quantizer | None:
-        """What quantizes while the fit runs, ``wished`` if there is one; None where nothing does."""
-        ...
-
-    def fit(
-        self, representation: Representation, picture: Tensor, plan: Plan, quantizer: Quantizer | None, **options: Any
-    ) -> Report:
-        """Fit in place. Options: seed, progress, callback."""
-        ...
-
-    def round(
-        self,
-        representation: Representation,
-        picture: Tensor,
-        plan: Plan,
-        report: Report,
-        effort: Effort,
-        quantizer: Quantizer | None,
-        seed: int,
-    ) -> Report:
-        """Round what was fitted, in place; the report with its steps."""
-        ...
-
-    def estimate_seconds(self, representation: Representation, picture: Tensor, plan: Plan) -> float:
-        """About how long `fit` and `round` take here."""
-        ...
-
-    def write_config(self, config: Any) -> bytes:
-        """The section "configuration"."""
-        ...
-
-    def read_config(self, reader: Reader) -> Any:
-        """What `write_config` was given."""
-        ...
-
-    def pack(self, representation: Representation, steps: Mapping[str, Step]) -> dict[str, bytes]:
-        """The other sections."""
-        ...
-
-    def unpack(self, representation: Representation, sections: Mapping[str, bytes]) -> dict[str, QuantizedTensor | Tensor]:
-        """Fill the representation; the stored tensors by name."""
-        ...
-
-    def describe(
-        self, representation: Representation, tensors: Mapping[str, QuantizedTensor | Tensor], sections: Mapping[str, bytes]
-    ) -> list[dict[str, Any]]:
-        """The rows of `Codec.describe` for what `unpack` gave."""
-        ...
-
-    def operations_per_pixel(self, config: Any, height: int, width: int) -> float:
-        """Multiply-adds of decoding, for each pixel."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -234,6 +74,7 @@ class Codec:
         iterations: int | None = None,
         steer: bool = True,
         config: Any = None,
+        reduction: int | None = 1,
         device: torch.device | None = None,
     ) -> Plan:
         """Decide shape, recipe and aim.
@@ -249,6 +90,8 @@ class Codec:
             iterations: of the fit's main phases, at least 12; default what the budget affords.
             steer: with False, the λ of latent grids is chosen before the fit and kept; the rate is only near ``bpp``. Quicker.
             config: this shape instead of a chosen one.
+            reduction: fit the picture at 1/this of its sides; it is shown at its own size, and rates are of its own pixels. None:
+                as the budget needs it (`Family.reduction`).
             device: that the fit will run on; decides the default budget.
 
         Raises:
@@ -268,8 +111,18 @@ class Codec:
             raise CodecError(f"{self.name} has no λ to choose or to steer: ask for a rate")
         if iterations is not None and iterations < MIN_ITERATIONS:
             raise CodecError(f"a fit takes {MIN_ITERATIONS} iterations or more, not {iterations}")
+        granted = BUDGETS[choose_budget(budget, device)]
+        height, width = picture.shape[1:]
+        if reduction is None:
+            reduction = self.family.reduction(config, height, width, granted)
+        if not 1 <= reduction <= MAX_REDUCTION:
+            raise CodecError(f"a picture is fitted at 1/1 to 1/{MAX_REDUCTION} of its size, not at 1/{reduction}")
+        small = _reduced(picture, reduction)
+        if bpp is not None:
+            bpp *= picture.numel() / small.numel()
         wishes = Wishes(bpp, lmbda, loss, method, iterations, steer, config)
-        return self.family.plan(self.name, picture, wishes, BUDGETS[choose_budget(budget, device)])
+        plan = self.family.plan(self.name, small, wishes, granted)
+        return replace(plan, height=height, width=width, reduction=reduction)
 
     def encode(
         self,
@@ -320,11 +173,12 @@ class Codec:
         if picture.shape != (3, plan.height, plan.width):
             raise ValueError(f"the plan is for {plan.width}×{plan.height} pixels, not for {tuple(picture.shape)}")
         quantizer = self.family.quantizer(plan, quantizer)
+        shown, plan, picture = plan, plan.fitted, _reduced(picture, plan.reduction)
         representation = self.build(plan.config, plan.height, plan.width, seed=seed).to(choose_device(device))
         started = time.perf_counter()
         report = self.family.fit(representation, picture, plan, quantizer, seed=seed, progress=progress, callback=callback)
         report = self.round(representation, picture, plan, report, quantizer=quantizer, seed=seed)
-        data = insist(lambda: self.pack(representation.cpu(), report.steps))
+        data = insist(lambda: self.pack(representation.cpu(), report.steps, shown))
         return Encoding(data, replace(report, seconds=time.perf_counter() - started))
 
     def round(
@@ -355,6 +209,7 @@ class Codec:
 
     def estimate_seconds(self, plan: Plan, picture: Tensor, device: str | None = None) -> float:
         """About how long `execute` will take here, from a few timed steps."""
+        picture, plan = _reduced(picture, plan.reduction), plan.fitted
         representation = self.build(plan.config, plan.height, plan.width).to(choose_device(device))
         return self.family.estimate_seconds(representation, picture, plan)
 
@@ -364,16 +219,20 @@ class Codec:
             torch.manual_seed(seed)
             return self.family.build(config, height, width)
 
-    def pack(self, representation: Representation, steps: Mapping[str, Step]) -> bytes:
+    def pack(self, representation: Representation, steps: Mapping[str, Step], shown: Plan | None = None) -> bytes:
         """The file of a representation.
 
         Args:
             representation: from `build`, on the CPU.
             steps: as in a fit's `Report`: quantization steps by tensor, or group of weights; empty for float16.
+            shown: the plan that it comes from; a file without one has the representation's size.
         """
         sections = self.family.pack(representation, steps)
         sections = {"configuration": self.family.write_config(representation.config), **sections}
-        return bitstream.write(Container(self.number, representation.height, representation.width, sections))
+        size = representation.height, representation.width
+        if shown is not None and shown.reduction > 1:
+            size, sections["reduction"] = (shown.height, shown.width), varint(shown.reduction)
+        return bitstream.write(Container(self.number, *size, sections))
 
     def open(self, data: bytes) -> Representation:
         """The representation in a file of this codec, on the CPU.
@@ -388,7 +247,7 @@ class Codec:
 
         Args:
             data: the whole file.
-            size: (height, width) in pixels to render at; default the picture's own.
+            size: (height, width) in pixels to render at; default the picture's own, also where it was fitted at a smaller one.
 
         Raises:
             BitstreamError: damaged, truncated or foreign bytes, or another codec's.
@@ -417,7 +276,9 @@ class Codec:
     def operations_per_pixel(self, data: bytes) -> float:
         """Multiply-adds of decoding, for each pixel."""
         container = self._container(data)
-        return self.family.operations_per_pixel(self._config(container), container.height, container.width)
+        height, width = _fitted_size(container)
+        share = height * width / (container.height * container.width)
+        return share * self.family.operations_per_pixel(self._config(container), height, width)
 
     def _container(self, data: bytes) -> Container:
         container = bitstream.read(data)
@@ -427,16 +288,33 @@ class Codec:
 
     def _config(self, container: Container) -> Any:
         wanted = {"configuration", *self.family.sections}
-        if missing := wanted ^ set(container.sections):
+        if missing := wanted ^ (set(container.sections) - {"reduction"}):
             raise BitstreamError(f"a file of {self.name} has no section {min(missing)!r}, or has one too many")
         reader = Reader(container.sections["configuration"], "configuration section")
         config = self.family.read_config(reader)
         reader.end()
-        if problem := self.family.problem(config, container.height, container.width):
+        if problem := self.family.problem(config, *_fitted_size(container)):
             raise BitstreamError(problem)
         return config
 
     def _open(self, data: bytes) -> tuple[Representation, dict[str, QuantizedTensor | Tensor]]:
         container = self._container(data)
-        representation = self.build(self._config(container), container.height, container.width)
+        representation = self.build(self._config(container), *_fitted_size(container))
         return representation, self.family.unpack(representation, container.sections)
+
+
+def _reduced(picture: Tensor, reduction: int) -> Tensor:
+    height, width = picture.shape[1:]
+    return picture if reduction == 1 else images.reduce(picture, size=reduced_size(height, width, reduction))
+
+
+def _fitted_size(container: Container) -> tuple[int, int]:
+    """Height and width of the representation in a file, in pixels."""
+    if "reduction" not in container.sections:
+        return container.height, container.width
+    reader = Reader(container.sections["reduction"], "reduction section")
+    reduction = reader.varint()
+    reader.end()
+    if not 2 <= reduction <= MAX_REDUCTION:
+        raise BitstreamError(f"a picture fitted at 1/{reduction} of its size is impossible here")
+    return reduced_size(container.height, container.width, reduction)

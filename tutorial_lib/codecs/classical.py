@@ -31,7 +31,7 @@ from PIL import Image, features
 from torch import Tensor
 
 from tutorial_lib import images
-from tutorial_lib.codecs.base import CodecError
+from tutorial_lib.codecs.plans import CodecError
 from tutorial_lib.coding.bitstream import BitstreamError
 from tutorial_lib.metrics import bits_per_pixel
 

@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tutorial_lib.codecs.base import Budget, Codec, CodecError, Effort, Plan, Wishes
+from tutorial_lib.codecs.base import Codec
+from tutorial_lib.codecs.plans import MAX_REDUCTION, Budget, CodecError, Effort, Plan, Wishes, reduced_size
 from tutorial_lib.codecs.recipes import modern, published_v1, published_v2
 from tutorial_lib.coding.bitstream import MAX_OPERATIONS, BitstreamError, Reader, varint
 from tutorial_lib.coding.quantizers import Quantizer
@@ -28,9 +29,10 @@ from tutorial_lib.latents.packing import (
     to_group_symbols,
 )
 from tutorial_lib.latents.rounding import SAVING, FrozenLatents, affordable, quantize_networks
-from tutorial_lib.latents.shape import SMALL, V1, V2, GridsConfig, operations_per_pixel
+from tutorial_lib.latents.shape import LARGE, SMALL, V1, V2, GridsConfig, operations_per_pixel
 from tutorial_lib.runtime import threads_for
 from tutorial_lib.training import GridRecipe, Report, grids
+from tutorial_lib.training.bands import Passes
 from tutorial_lib.training.loop import median_seconds
 from tutorial_lib.training.tradeoff import DEFAULT_LAMBDA, RateTarget, expected_bpp, largest_bpp, mse_lambda
 
@@ -49,6 +51,12 @@ FINE = 8
 
 ITERATIONS = 2
 """Steps of a fit, at most, for each that a budget grants networks on coordinates: 6,000 on a laptop."""
+
+SHARE = 0.4
+"""Of a budget's multiply-adds: those of latent grids are in skinnier products, and take longer."""
+
+ENOUGH_PASSES = 150
+"""How often a fit should see all of a picture; with fewer looks at more pixels the latents don't settle."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +77,7 @@ class Grids:
 
     def plan(self, name: str, picture: Tensor, wishes: Wishes, budget: Budget) -> Plan:
         height, width = picture.shape[1:]
-        config, pixels = self.template if wishes.config is None else wishes.config, height * width
+        config = self.template if wishes.config is None else wishes.config
         if not isinstance(config, GridsConfig) or replace(config, grids=self.template.grids) != self.template:
             raise CodecError(f"{name} has its own networks and 1 to {MAX_GRIDS} grids, not {config}")
         if not 1 <= config.grids <= MAX_GRIDS:
@@ -78,8 +86,7 @@ class Grids:
             raise CodecError(problem)
         iterations = wishes.iterations
         if iterations is None:
-            step = config.weights * pixels + STEP_OVERHEAD
-            iterations = int(min(max(budget.operations / step, 20), ITERATIONS * budget.iterations))
+            iterations = _affordable(config, height, width, budget)
             if wishes.method != "fast":
                 iterations = min(iterations, self.published_iterations)
         recipe = self.methods[wishes.method](iterations)
@@ -103,6 +110,15 @@ class Grids:
             finest = f"beyond about {most:.2g} bpp its latents would hold less than a grey level"
             raise CodecError(f"{wishes.bpp:g} bpp is more than {name} can use for this picture: {finest}")
         return math.ceil(target)
+
+    def reduction(self, config: GridsConfig | None, height: int, width: int, budget: Budget) -> int:
+        """The least with which a fit sees the picture `ENOUGH_PASSES` times, or all of it in each step."""
+        for reduction in range(1, MAX_REDUCTION):
+            size = reduced_size(height, width, reduction)
+            bands = Passes(*size, 0).count
+            if bands == 1 or _affordable(config or self.template, *size, budget) >= ENOUGH_PASSES * bands:
+                return reduction
+        return MAX_REDUCTION
 
     def problem(self, config: GridsConfig, height: int, width: int) -> str | None:
         if operations(config, height, width) > MAX_OPERATIONS:
@@ -218,6 +234,12 @@ class Grids:
         return operations_per_pixel(config, height, width)
 
 
+def _affordable(config: GridsConfig, height: int, width: int, budget: Budget) -> int:
+    """Steps that a budget buys; each sees one band of the picture."""
+    step = config.weights * height * width / Passes(height, width, 0).count + STEP_OVERHEAD
+    return int(min(max(SHARE * budget.operations / step, 20), ITERATIONS * budget.iterations))
+
+
 def _round_finely(representation: LatentGrids) -> list[int]:
     """Every weight to the nearest multiple of 2⁻⁸, in no time; the exponents."""
     groups = groups_of(representation)
@@ -235,3 +257,6 @@ COOLCHIC_V2 = Codec("coolchic-v2", 6, Grids(V2, {"fast": modern, "published": pu
 
 COOLCHIC_SMALL = Codec("coolchic-small", 7, Grids(SMALL, {"fast": modern}))
 """Ours: fewer than 500 weights, for pictures of 200 pixels a side, where the networks' bytes count."""
+
+COOLCHIC_LARGE = Codec("coolchic-large", 8, Grids(LARGE, {"fast": modern}))
+"""Ours: 14 neighbours in residual layers with a linear skip, two convolutions at the end, for 150,000 pixels and more."""

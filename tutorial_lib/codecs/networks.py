@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from tutorial_lib import training
-from tutorial_lib.codecs.base import Budget, CodecError, Effort, Plan, Storage, Wishes
+from tutorial_lib.codecs.plans import Budget, CodecError, Effort, Plan, Storage, Wishes
 from tutorial_lib.coding import bitstream
 from tutorial_lib.coding.bitstream import MAX_OPERATIONS, Reader
 from tutorial_lib.coding.parameters import pack_parameters, stored_laws, unpack_parameters
@@ -163,6 +163,10 @@ class CoordinateNetworks(abc.ABC):
     def _side_bytes(self, config: NetworkConfig) -> int:
         """Bytes that aren't weights: header, table and checksum, configuration, steps and laws, the coder's last word."""
         return 32 + len(self.write_config(config)) + 5 * config.tensors + 4
+
+    def reduction(self, config: Any, height: int, width: int, budget: Budget) -> int:
+        """1: a step sees some of the pixels, however many there are."""
+        return 1
 
     def problem(self, config: NetworkConfig, height: int, width: int) -> str | None:
         if problem := self.impossible(config):

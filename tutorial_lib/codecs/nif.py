@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from torch import Tensor
 
 from tutorial_lib import images, losses
-from tutorial_lib.codecs.base import Budget, Codec
+from tutorial_lib.codecs.base import Codec
 from tutorial_lib.codecs.networks import MAX_FREQUENCIES, MAX_LAYERS, CoordinateNetworks, Method
+from tutorial_lib.codecs.plans import Budget
 from tutorial_lib.codecs.recipes import rate_aware, suitable_frequencies
 from tutorial_lib.coding.bitstream import Reader, varint
 from tutorial_lib.networks import nif

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from tutorial_lib.codecs.base import Budget
 from tutorial_lib.codecs.networks import NetworkConfig
+from tutorial_lib.codecs.plans import Budget
 from tutorial_lib.training import Constant, Cosine, GridPhase, GridRecipe, OneCycle, Phase, Recipe
 from tutorial_lib.training.phases import EVERYTHING, NETWORKS, Part, Stand
 
@@ -81,9 +81,14 @@ def modern(iterations: int) -> GridRecipe:
         iterations: in all; the tail has a tenth of them.
     """
     tail = max(iterations // 10, 1)
-    main = GridPhase("soft rounding", max(iterations - tail, 1), mse_first=0.4)
-    final = GridPhase("hard rounding", tail, "round", NETWORKS, network_rate=1e-3, network_schedule=Cosine(floor=0.01))
-    return GridRecipe((main, final))
+    main = GridPhase(
+        "soft rounding", max(iterations - tail, 1), network_rate=1.2e-2, network_schedule=OneCycle(warm_up=0.2),
+        latent_rate=1.5e-2, latent_betas=(0.5, 0.9), latent_epsilon=1.0, mse_first=0.4, banded=True,
+    )  # fmt: skip
+    final = GridPhase(
+        "hard rounding", tail, "round", NETWORKS, network_rate=1e-3, network_schedule=Cosine(floor=0.01), banded=True
+    )
+    return GridRecipe((main, final), threshold=2.5)
 
 
 def published_v1(iterations: int) -> GridRecipe:

@@ -6,8 +6,9 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from tutorial_lib.codecs.base import Budget, Codec
+from tutorial_lib.codecs.base import Codec
 from tutorial_lib.codecs.networks import MAX_FREQUENCIES, MAX_LAYERS, CoordinateNetworks, Method
+from tutorial_lib.codecs.plans import Budget
 from tutorial_lib.codecs.recipes import affordable_iterations, points_per_step, rate_aware, suitable_frequencies
 from tutorial_lib.codecs.references import read_reference, write_reference
 from tutorial_lib.coding.bitstream import Reader, varint

@@ -3,7 +3,7 @@
 Layout (integers little-endian; *varint* = LEB128, seven bits a byte, low bits first)::
 
     magic      3 bytes  b"INR"
-    version    1 byte   1; this program also reads 0
+    version    1 byte   1, or 2 with a section "reduction"; this program also reads 0
     codec      1 byte   number in the registry of `tutorial_lib.codecs`
     height     varint   pixels
     width      varint   pixels
@@ -36,10 +36,10 @@ The slowest files that are accepted take one core of a Xeon 11 minutes with netw
 November 2026).
 """
 
-VERSION = 1
-"""What `write` writes; `read` takes this and all earlier ones."""
+VERSION = 2
+"""The newest that `read` takes, and `write` writes where an older one can't say what is in the file."""
 
-SECTION_NAMES = {1: "configuration", 2: "quantizer", 3: "networks", 4: "latents"}
+SECTION_NAMES = {1: "configuration", 2: "quantizer", 3: "networks", 4: "latents", 5: "reduction"}
 """Names of the sections by kind; the spelling is part of what `anatomy` and ``inr info`` report."""
 SECTION_KINDS = {name: kind for kind, name in SECTION_NAMES.items()}
 _CHECKSUM_BYTES = 4
@@ -130,7 +130,8 @@ def write(container: Container) -> bytes:
     if unknown:
         raise ValueError(f"no section is named {unknown[0]!r}; there are {', '.join(SECTION_KINDS)}")
     sections = sorted((SECTION_KINDS[name], body) for name, body in container.sections.items())
-    head = MAGIC + bytes([VERSION, container.codec]) + varint(container.height) + varint(container.width)
+    version = 2 if "reduction" in container.sections else 1
+    head = MAGIC + bytes([version, container.codec]) + varint(container.height) + varint(container.width)
     head += bytes([len(sections)])
     for kind, body in sections:
         head += bytes([kind]) + varint(len(body))
@@ -170,6 +171,8 @@ def read(data: bytes) -> Container:
             raise BitstreamError(f"section {SECTION_NAMES[kind]} stands behind {table[-1][0]}: another order than that of a file")
         table.append((SECTION_NAMES[kind], length))
     sections = {name: reader.take(length) for name, length in table}
+    if ("reduction" in sections) != (version == 2):
+        raise BitstreamError("a reduced picture's file is of format version 2, and no other file is")
     reader.take(_CHECKSUM_BYTES)
     reader.end()
     return Container(codec, height, width, sections)

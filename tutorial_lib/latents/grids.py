@@ -76,38 +76,52 @@ class LatentGrids(nn.Module):
         values = [grids[band.level][band.top : band.bottom].flatten() for band in bands]
         return laplace_bits(torch.cat(values) if len(values) > 1 else values[0], location, log2_scale)
 
-    def coarse(self, grids: Sequence[Tensor]) -> Tensor:
-        """All grids but the finest, upsampled and stacked, finest first, at the size of grid 1: (grids − 1, rows, columns)."""
-        stack = grids[-1][None]
-        for level in range(len(grids) - 2, 0, -1):
-            rows, columns = self.sizes[level]
-            fine = self.upsampling(stack, level)[:, :rows, :columns]
-            stack = torch.cat([grids[level][None], fine])
-        return stack
+    def own_rows(self, top: int, bottom: int) -> list[tuple[int, int]]:
+        """Rows (first, after the last) of each grid that belong to rows ``top`` … ``bottom`` − 1 of the picture alone."""
+        return [(-(-top >> level), -(-bottom >> level)) for level in range(len(self.sizes))]
 
-    def features(self, finest: Tensor, coarse: Tensor | None, top: int = 0, bottom: int | None = None) -> Tensor:
-        """Rows ``top`` … ``bottom`` − 1 of all grids at the picture's size, finest first: (grids, rows, width); differentiable.
+    def windows(self, top: int, bottom: int, above: int = 0) -> list[tuple[int, int]]:
+        """Rows (first, after the last) of each grid that rows ``top`` … ``bottom`` − 1 of the picture depend on.
 
         Args:
-            finest: grid 0.
-            coarse: from `coarse`; None when there is one grid only.
+            above: so many rows above the band's own are among them.
+        """
+        first, last = max(top - max(self.synthesis.halo, above), 0), min(bottom + self.synthesis.halo, self.height)
+        found = [(first, last)]
+        for (rows, _), (own, _) in zip(self.sizes[1:], self.own_rows(top, bottom)[1:], strict=True):
+            # a fine row depends on its own coarse row and on two at either side
+            first, last = max(min((first >> 1) - 2, own - above), 0), min((last + 1 >> 1) + 2, rows)
+            found.append((first, last))
+        return found
+
+    def features(self, grids: Sequence[Tensor], windows: Sequence[tuple[int, int]] | None = None) -> Tensor:
+        """All grids at the picture's size, finest first: (grids, rows, width); differentiable.
+
+        Args:
+            grids: finest first.
+            windows: the rows of each grid that ``grids`` holds, as `windows` gives them or more; None: all.
+        """
+        windows = [(0, rows) for rows, _ in self.sizes] if windows is None else windows
+        stack = grids[-1][None]
+        for level in range(len(grids) - 2, -1, -1):
+            (first, last), (begin, end) = windows[level : level + 2]
+            at_top, at_bottom = begin == 0, end == self.sizes[level + 1][0]
+            fine = self.upsampling(stack, level, top=at_top, bottom=at_bottom)
+            skipped = first - 2 * (0 if at_top else begin + 2)
+            stack = torch.cat([grids[level][None], fine[:, skipped : skipped + last - first, : self.sizes[level][1]]])
+        return stack
+
+    def colours(self, grids: Sequence[Tensor], top: int = 0, bottom: int | None = None) -> Tensor:
+        """Rows ``top`` … ``bottom`` − 1 of the picture, (3, rows, width), not clamped; differentiable.
+
+        Args:
+            grids: the whole pyramid, finest first.
         """
         bottom = self.height if bottom is None else bottom
-        features = finest[None, top:bottom]
-        if coarse is None:
-            return features
-        # a fine row depends on its own coarse row and on two at either side
-        begin, end = max((top >> 1) - 2, 0), min((bottom + 1 >> 1) + 2, coarse.shape[1])
-        at_top, at_bottom = begin == 0, end == coarse.shape[1]
-        fine = self.upsampling(coarse[:, begin:end], 0, top=at_top, bottom=at_bottom)
-        skipped = top - 2 * (0 if at_top else begin + 2)
-        return torch.cat([features, fine[:, skipped : skipped + bottom - top, : self.width]])
-
-    def colours(self, finest: Tensor, coarse: Tensor | None, top: int = 0, bottom: int | None = None) -> Tensor:
-        """Rows ``top`` … ``bottom`` − 1 of the picture, (3, rows, width), not clamped; differentiable. Arguments: `features`."""
-        bottom = self.height if bottom is None else bottom
-        first, last = max(top - self.synthesis.halo, 0), min(bottom + self.synthesis.halo, self.height)
-        return self.synthesis(self.features(finest, coarse, first, last))[:, top - first : bottom - first]
+        windows = self.windows(top, bottom)
+        parts = [grid[first:last] for grid, (first, last) in zip(grids, windows, strict=True)]
+        first = windows[0][0]
+        return self.synthesis(self.features(parts, windows))[:, top - first : bottom - first]
 
     def rows(self, pixels: int = BAND_PIXELS) -> Iterator[tuple[int, int]]:
         """The picture cut into (top, bottom) of about ``pixels`` pixels each."""
@@ -123,10 +137,9 @@ class LatentGrids(nn.Module):
         picture resampled bicubically about pixel centres (antialiased when it shrinks).
         """
         grids = self.symbols()
-        coarse = self.coarse(grids) if len(grids) > 1 else None
         picture = torch.empty(3, self.height, self.width, device=self.latents.device)
         for top, bottom in self.rows():
-            picture[:, top:bottom] = self.colours(grids[0], coarse, top, bottom).clamp_(0, 1)
+            picture[:, top:bottom] = self.colours(grids, top, bottom).clamp_(0, 1)
         height, width = self.height if height is None else height, self.width if width is None else width
         if (height, width) == (self.height, self.width):
             return picture
@@ -135,7 +148,7 @@ class LatentGrids(nn.Module):
 
 
 @torch.no_grad()
-def start_from_pyramid(representation: LatentGrids, picture: Tensor, step: float) -> None:
+def start_from_pyramid(representation: LatentGrids, picture: Tensor, step: float, threshold: float = 0.0) -> None:
     """Start a fit from what is known before it: the latents are a Laplacian pyramid of the picture's grey values.
 
     Every grid holds what the coarser ones leave of the mean of red, green and blue, a step being worth ``step``, and the
@@ -145,6 +158,8 @@ def start_from_pyramid(representation: LatentGrids, picture: Tensor, step: float
         representation: new, as constructed.
         picture: (3, H, W) in [0, 1].
         step: in [0, 1] colour values.
+        threshold: in steps; values come so much nearer to 0, and smaller ones are 0: what a picture's noise would cost in bits.
+            What a grid loses, the next finer one sees.
     """
     means = picture.mean((1, 2))
     grey = picture.mean(0) - means.mean()
@@ -152,9 +167,9 @@ def start_from_pyramid(representation: LatentGrids, picture: Tensor, step: float
     for level in range(len(grids) - 1, -1, -1):
         rest = grey
         if level < len(grids) - 1:
-            coarse = representation.coarse(grids)
-            rest = grey - step * representation.features(grids[0], coarse).sum(0)
-        grids[level] = F.adaptive_avg_pool2d(rest[None], representation.sizes[level])[0] / step
+            rest = grey - step * representation.features(grids).sum(0)
+        values = F.adaptive_avg_pool2d(rest[None], representation.sizes[level])[0] / step
+        grids[level] = values.sign() * (values.abs() - threshold).clamp_min_(0)
     representation.latents.copy_(torch.cat([grid.flatten() for grid in grids]).div_(GAIN))
 
     config, count = representation.config, len(grids)

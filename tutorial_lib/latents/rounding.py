@@ -105,9 +105,9 @@ class FrozenLatents:
         """D of the picture clamped to [0, 1]; of a sample, the mean of its bands."""
         if self.small:
             return float(self.loss(self._painted().clamp_(0, 1), self.picture))
-        coarse, total, seen = self._coarse(), 0.0, 0
+        total, seen = 0.0, 0
         for top, bottom in self.rows:
-            painted = self.representation.colours(self.grids[0], coarse, top, bottom).clamp_(0, 1)
+            painted = self.representation.colours(self.grids, top, bottom).clamp_(0, 1)
             total += float(self.loss(painted, self.picture[:, top:bottom])) * (bottom - top)
             seen += bottom - top
         return total / seen
@@ -123,11 +123,8 @@ class FrozenLatents:
         """Of the picture, in dB."""
         return psnr_of_mse(float(F.mse_loss(self.representation.render(), self.picture)))
 
-    def _coarse(self) -> Tensor | None:
-        return self.representation.coarse(self.grids) if len(self.grids) > 1 else None
-
     def _features(self) -> Tensor:
-        return self.representation.features(self.grids[0], self._coarse())
+        return self.representation.features(self.grids)
 
     def total(self, exponents: Sequence[int]) -> float:
         """J with all bytes of the networks as they are, multiples of the groups' steps 2⁻ᵉ."""

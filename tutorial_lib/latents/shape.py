@@ -133,6 +133,22 @@ SMALL = GridsConfig(
 """Ours, for small pictures, where the networks' bytes count."""
 
 
+LARGE = GridsConfig(
+    neighbours=nearest(14),
+    hidden=(14, 14),
+    context_skip=True,
+    upsampling="separable",
+    synthesis=(
+        Layer(16, relu=True),
+        Layer(3),
+        Layer(3, kernel=3, residual=True, relu=True),
+        Layer(3, kernel=3, residual=True),
+    ),
+    synthesis_skip=True,
+)
+"""Ours, for photographs at the size of a screen, where a few hundred bytes more of networks don't count."""
+
+
 def weight_counts(config: GridsConfig) -> dict[str, int]:
     """Weights, biases included, of the networks "context", "upsampling" and "synthesis".
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import cast
 
@@ -17,14 +18,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tutorial_lib.latents.grids import LatentGrids, scale_latents, start_from_pyramid
+from tutorial_lib.latents.contexts import Band
+from tutorial_lib.latents.grids import LatentGrids, start_from_pyramid
+from tutorial_lib.latents.kernels import reach
 from tutorial_lib.latents.shape import GAIN, MAX_LATENT, operations_per_pixel
 from tutorial_lib.losses import LOSSES
 from tutorial_lib.runtime import keep_freed_memory, threads_for
+from tutorial_lib.training.bands import Passes, RowAdam
 from tutorial_lib.training.loop import Fit, Progress, Report, State, median_seconds, optimizer_for
 from tutorial_lib.training.phases import GridPhase, GridRecipe
-from tutorial_lib.training.schedules import Cosine
 from tutorial_lib.training.stand_ins import noisy_soft_round, straight_through
+from tutorial_lib.training.steering import correction, meet_target
 from tutorial_lib.training.tradeoff import (
     DEFAULT_LAMBDA,
     EXPECTED_ERROR,
@@ -38,12 +42,6 @@ from tutorial_lib.training.tradeoff import (
 EVALUATE_EVERY = 100
 STEER_FROM, STEER_UNTIL = 0.35, 0.95
 """The part of a steered phase in which λ moves. Earlier the rate falls by itself and says little about where it will end."""
-
-CORRECTIONS = 8
-"""How often a steered fit may correct λ after its main phases, a tenth of the first one each time."""
-
-ROUNDING_COUNTS = 1.2
-"""From how many times the distortion of latents that are not rounded steps may be made finer than the fit's own."""
 
 
 def fit(
@@ -68,8 +66,7 @@ def fit(
         lmbda: λ in J = D + λR: what a bit per pixel is worth in the loss. Default 10⁻³, or what ``target`` leads to.
         target: a rate to aim at: λ is steered while the fit runs. Not reached where the networks alone take most of it.
         steer: with False, only start from the λ that ``target`` leads to and keep it: a rate somewhere near.
-        loss: a name in `losses.LOSSES`; on pictures larger than `latents.grids.BAND_PIXELS` the mean over bands of rows: an
-            SSIM's windows then end at a band's border.
+        loss: a name in `losses.LOSSES`; on larger pictures the mean over bands of rows: an SSIM's windows end at their borders.
         seed: of warm-ups and noise. The networks' start is the representation's own.
         progress: show a progress bar with PSNR and rate.
         callback: called at every evaluation.
@@ -101,26 +98,13 @@ def estimate_seconds(representation: LatentGrids, picture: Tensor, recipe: GridR
     first, *_ = phases = [*recipe.phases]
     seconds = 0.0
     if corrections:
-        phases.append(replace(first, iterations=corrections * _correction(first).iterations))
+        phases.append(replace(first, iterations=corrections * correction(first).iterations))
     if recipe.warm_up:
         phases.append(replace(recipe.warm_up, iterations=sum(recipe.candidates) * recipe.warm_up.iterations))
     for phase in phases:
         with threads_for(run.begin(phase)):
             seconds += phase.iterations * median_seconds(lambda: run.step(0), 3)
     return seconds + recipe.iterations / EVALUATE_EVERY * median_seconds(lambda: run.measure(run.integers()), 1)
-
-
-def _correction(first: GridPhase) -> GridPhase:
-    """The short phase after a change of λ."""
-    return replace(
-        first,
-        name="steering",
-        mse_first=0.0,
-        iterations=max(first.iterations // 10, 30),
-        network_rate=first.network_rate / 3,
-        network_schedule=Cosine(floor=0.05),
-        latent_schedule=Cosine(floor=0.05),
-    )
 
 
 class GridFit(Fit):
@@ -145,6 +129,9 @@ class GridFit(Fit):
         self.recipe, self.lmbda, self.loss = recipe, lmbda, LOSSES[loss]
         self.pixels = picture.shape[1] * picture.shape[2]
         self.pieces, self.rows = representation.bands(), list(representation.rows())
+        self.grids = representation.split(representation.latents.detach())
+        self.above = reach(representation.config.neighbours)[0]
+        self.recent: deque[tuple[float, int]] = deque()
         self.log2_gains = None
         if recipe.gains == "learned":
             self.log2_gains = nn.Parameter(torch.arange(len(representation.sizes), device=self.device).float())
@@ -152,48 +139,46 @@ class GridFit(Fit):
         self.worth = worth = worth_of_mse(loss, self.picture, EXPECTED_ERROR * in_mse)
         self.first_loss = self.loss if loss in ("mse", "log-cosh") else lambda *pair: worth * LOSSES["mse"](*pair)
         if recipe.pyramid:
-            start_from_pyramid(representation, self.picture, self.start_step)
+            start_from_pyramid(representation, self.picture, self.start_step, recipe.threshold)
         self.target, self.steering, self.frozen = target, True, False
         self.hard_over_soft = 1.0
 
     # -- quantities
 
-    def values(self) -> Tensor:
-        """The latents in steps, (n,), differentiable."""
-        latents = self.representation.latents
-        if self.log2_gains is None:
-            return latents * GAIN
-        counts = torch.tensor([rows * columns for rows, columns in self.representation.sizes], device=self.device)
-        return latents * torch.exp2(self.log2_gains).repeat_interleave(counts)
+    def gains(self) -> list[Tensor | float]:
+        """Of each grid: its latents times this are in steps."""
+        return [GAIN] * len(self.grids) if self.log2_gains is None else list(torch.exp2(self.log2_gains.detach()))
 
     @torch.no_grad()
+    def values(self) -> Tensor:
+        """The latents in steps, (n,)."""
+        return torch.cat([(grid * gain).flatten() for grid, gain in zip(self.grids, self.gains(), strict=True)])
+
     def integers(self) -> Tensor:
         return self.values().round_().clamp_(-MAX_LATENT, MAX_LATENT)
 
-    def stand_in(self, share: float) -> Tensor:
-        """What the networks see in place of rounded latents, ``share`` of the phase being done."""
+    def stand_in(self, values: Tensor, share: float) -> Tensor:
+        """What the networks see in place of rounded ``values``, ``share`` of the phase being done."""
         phase = self.phase
         match phase.quantization:
             case "noise":
-                values = self.values()
                 return values + torch.rand(values.shape, generator=self.generator, device=self.device).sub_(0.5)
             case "soft-round":
                 temperature, deviation = (first + (last - first) * share for first, last in (phase.temperature, phase.deviation))
-                return noisy_soft_round(self.values(), temperature, deviation, self.generator)
+                return noisy_soft_round(values, temperature, deviation, self.generator)
             case "straight-through":
-                return straight_through(self.values())
-        return self.integers()
+                return straight_through(values)
+        return values.round().clamp_(-MAX_LATENT, MAX_LATENT)
 
     @torch.no_grad()
     def measure(self, values: Tensor) -> tuple[float, float, float]:
         """Distortion, rate of the latents in bits per pixel, and MSE, for integers ``values``."""
         grids = self.representation.split(values)
         bits = sum(float(self.representation.bits(grids, piece).sum()) for piece in self.pieces)
-        coarse = self.representation.coarse(grids) if len(grids) > 1 else None
         distortion = error = 0.0
         for top, bottom in self.rows:
             share = (bottom - top) / self.picture.shape[1]
-            painted = self.representation.colours(grids[0], coarse, top, bottom).clamp_(0, 1)
+            painted = self.representation.colours(grids, top, bottom).clamp_(0, 1)
             distortion += share * float(self.loss(painted, self.picture[:, top:bottom]))
             error += share * float(F.mse_loss(painted, self.picture[:, top:bottom]))
         return distortion, bits / self.pixels, error
@@ -204,63 +189,13 @@ class GridFit(Fit):
         self.warm_up()
         for index, phase in enumerate(self.recipe.phases):
             if phase.quantization == "round":
-                self.meet_target()
+                meet_target(self)
                 self.freeze()
             # a steered fit has no best state before its rate is right
             if index and self.target is None:
                 self.load(self.best)
             self.run(phase)
-        self.meet_target()
-
-    def meet_target(self) -> None:
-        """In a steered fit, before the latents freeze: steps that give the rate, and a short phase, until it is right after it.
-
-        Adam would take hundreds of steps to make large latents smaller; `scale_latents` does it at once, and λ follows. The
-        phases start from soft rounding at its softest: sharp rounding has no gradient that could move a latent to the next
-        integer. Only now are the networks' bytes known well.
-        """
-        if self.target is None or self.frozen:
-            return
-        short = _correction(self.recipe.phases[0])
-        asked, drift = 0.0, 1.0  # a phase moves the rate that it begins with
-        finer = 1.0  # than the fit's own steps: only where the error is rounding's
-        for _ in range(CORRECTIONS):
-            self.price_networks()
-            rate, aim = self.measure(self.integers())[1], self.target.latents(self.pixels)
-            if abs(rate - aim) < 0.035 * self.target.bpp:
-                return
-            if asked:
-                drift = min(max(rate / asked, 0.5), 2.0)
-            asked = aim / drift
-            finer *= self.rescale(asked, 4.0 if self.rounding_counts() else 1 / finer)
-            change = min(max((max(rate, 1e-9) / aim) ** 1.5, 0.25), 4.0)
-            # where a short fit was slow to come down, λ was steered beyond what its error is worth
-            most = self.worth * self.measure(self.integers())[2] / EXPECTED_ERROR
-            self.lmbda = min(max(min(self.lmbda * change, most), 1e-7), 10.0)
-            steering, self.steering = self.steering, False
-            self.run(short)
-            self.steering = steering
-        self.rescale(self.target.latents(self.pixels), 4.0 if self.rounding_counts() else 1 / finer)
-        self.evaluate()
-
-    def rounding_counts(self) -> bool:
-        """Whether finer steps would take a good part of the distortion away."""
-        with torch.no_grad():
-            return self.measure(self.integers())[0] > ROUNDING_COUNTS * self.measure(self.values())[0]
-
-    def rescale(self, aim: float, most: float) -> float:
-        """Scale the latents by a factor from ¼ to ``most`` with which they take ``aim`` bits per pixel, about; the factor."""
-        low, high, scale = -2.0, math.log2(most), 1.0
-        exponent = high  # the finest steps first: they may leave nothing to look for
-        for _ in range(9):
-            scale_latents(self.representation, 2.0**exponent / scale)
-            scale = 2.0**exponent
-            if self.measure(self.integers())[1] > aim:
-                high = exponent
-            else:
-                low = exponent
-            exponent = (low + high) / 2
-        return scale
+        meet_target(self)
 
     def price_networks(self) -> None:
         """Find out what the file holds beside its latents as the networks are now, and so what is left for the latents."""
@@ -295,16 +230,19 @@ class GridFit(Fit):
         if self.log2_gains is not None:
             self.log2_gains.data = torch.arange(float(len(fresh.sizes)), device=self.device)
         if self.recipe.pyramid:
-            start_from_pyramid(self.representation, self.picture, self.start_step)
+            start_from_pyramid(self.representation, self.picture, self.start_step, self.recipe.threshold)
 
     def begin(self, phase: GridPhase) -> float:
         """Only what the phase trains has gradients; about."""
         self.phase, self.waited, self.record_cost = phase, 0, math.inf
         self.priced_at = {round(share * phase.iterations) for share in (0.4, 0.7)}
+        height, width = self.picture.shape[1:]
+        self.passes = Passes(height, width, self.seed)
+        self.recent = deque(maxlen=self.passes.count)
         self.renew()
         self.scale = 1.0
         grids = self.representation
-        return operations_per_pixel(grids.config, grids.height, grids.width) * self.pixels
+        return operations_per_pixel(grids.config, grids.height, grids.width) * self.pixels / self.passes.count
 
     def renew(self) -> None:
         phase, moving = self.phase, []
@@ -315,60 +253,90 @@ class GridFit(Fit):
             if trained:
                 moving.append(parameter)
         self.moving_latents = "latents" in phase.trains and phase.quantization != "round"
-        self.representation.latents.requires_grad_(self.moving_latents)
-        latents = [self.representation.latents] + ([] if self.log2_gains is None else [self.log2_gains])
-        self.groups = moving + (latents if self.moving_latents else [])
+        self.groups: list[Tensor] = [*moving]
         # (optimizer, its learning rate, its schedule)
-        self.optimizers = []
+        self.optimizers: list[tuple[torch.optim.Optimizer, float, Callable[[int, int], float]]] = []
         if moving:
             optimizer = optimizer_for(phase.optimizer, moving, phase.network_rate)
             self.optimizers.append((optimizer, phase.network_rate, phase.network_schedule))
+        latents = self.representation.latents
+        latents.requires_grad_(False)
+        latents.grad = None
         if self.moving_latents:
+            latents.grad = torch.zeros_like(latents)
+            self.groups.append(latents)
+            self.gradients = self.representation.split(latents.grad)
             # an ε that is felt keeps latents still whose gradient is small beside that of the rate
-            epsilon = 2 * GAIN * self.lmbda / self.pixels
-            adam = torch.optim.Adam(latents, lr=phase.latent_rate, eps=epsilon)
-            self.optimizers.append((adam, phase.latent_rate, phase.latent_schedule))
+            epsilon = phase.latent_epsilon * GAIN * self.lmbda / self.pixels
+            self.latent_adam = RowAdam(self.grids, self.gradients, phase.latent_betas, epsilon)
+            if self.log2_gains is not None:
+                self.groups.append(self.log2_gains)
+                adam = torch.optim.Adam([self.log2_gains], lr=phase.latent_rate, eps=epsilon)
+                self.optimizers.append((adam, phase.latent_rate, phase.latent_schedule))
 
     def step(self, index: int) -> None:
-        """One step of all optimizers.
-
-        The loss is a sum over bands of grids and of the picture, so each band's graph is gone before the next begins: what a
-        step holds at once is the pyramid and one band.
-        """
-        phase, representation, share = self.phase, self.representation, index / self.phase.iterations
+        """One step of all optimizers, on a band of the picture, or on all of them."""
+        phase = self.phase
         for optimizer, rate, schedule in self.optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = self.scale * rate * schedule(index, phase.iterations)
             optimizer.zero_grad()
-        values = self.stand_in(share)
-        loss = self.first_loss if share < phase.mse_first else self.loss
-        grids = [grid.detach().requires_grad_(self.moving_latents) for grid in representation.split(values)]
-        self.rate = self._rate_backward(grids)
-        coarse = representation.coarse(grids) if len(grids) > 1 else None
-        held = None if coarse is None else coarse.detach().requires_grad_(coarse.requires_grad)
-        for top, bottom in self.rows:
-            painted = representation.colours(grids[0], held, top, bottom)
-            if painted.requires_grad:
-                distortion = loss(painted, self.picture[:, top:bottom])
-                (distortion * ((bottom - top) / self.picture.shape[1])).backward()
-        if coarse is not None and held is not None and held.grad is not None:
-            coarse.backward(held.grad)
-        if self.moving_latents:
-            values.backward(torch.cat([cast(Tensor, grid.grad).flatten() for grid in grids]).mul_(phase.latent_gradient))
+        bands = [self.passes.take()] if phase.banded else self.passes.cut()
+        for top, bottom in bands:
+            self.recent.append((self._backward(top, bottom, index / phase.iterations), bottom - top))
+        seen = sum(bottom - top for top, bottom in bands) / self.picture.shape[1]
+        if seen < 1:
+            for parameter in self.groups:
+                if parameter is not self.representation.latents and parameter.grad is not None:
+                    parameter.grad /= seen
         if phase.clip is not None:
             nn.utils.clip_grad_norm_(self.groups, phase.clip)
         for optimizer, _, _ in self.optimizers:
             optimizer.step()
+        if self.moving_latents:
+            rate = self.scale * phase.latent_rate * phase.latent_schedule(index, phase.iterations)
+            self.latent_adam.step(self.representation.own_rows(bands[0][0], bands[-1][1]), rate)
 
-    def _rate_backward(self, grids: list[Tensor]) -> float:
-        """The gradients of λR, band by band; the rate in bits per pixel."""
-        rate = 0.0
-        for piece in self.pieces:
-            bits = self.representation.bits(grids, piece).sum() / self.pixels
-            if bits.requires_grad:
-                (self.lmbda * bits).backward()
-            rate += float(bits.detach())
-        return rate
+    def _backward(self, top: int, bottom: int, share: float) -> float:
+        """The gradients of a band's part of J: of rows ``top`` … ``bottom`` − 1, and the latents that are theirs; its bits."""
+        representation, windows = self.representation, self.representation.windows(top, bottom, self.above)
+        gains = self.gains()
+        held = [(grid[first:last] * gain) for grid, gain, (first, last) in zip(self.grids, gains, windows, strict=True)]
+        if self.moving_latents:
+            held = [values.requires_grad_() for values in held]
+        flat = self.stand_in(torch.cat([values.flatten() for values in held]), share)
+        grids = [part.view(values.shape) for part, values in zip(flat.split([v.numel() for v in held]), held, strict=True)]
+        own = [
+            Band(level, rows[0] - window[0], rows[1] - window[0])
+            for level, (rows, window) in enumerate(zip(representation.own_rows(top, bottom), windows, strict=True))
+            if rows[0] < rows[1]
+        ]
+        bits = representation.bits(grids, own).sum()
+        features = representation.features(grids, windows)
+        painted = representation.synthesis(features)[:, top - windows[0][0] : bottom - windows[0][0]]
+        loss = self.first_loss if share < self.phase.mse_first else self.loss
+        distortion = loss(painted, self.picture[:, top:bottom]) * ((bottom - top) / self.picture.shape[1])
+        cost = distortion + self.lmbda / self.pixels * bits
+        if cost.requires_grad:
+            cost.backward()
+        if self.moving_latents:
+            self._collect(held, windows, gains)
+        return float(bits.detach())
+
+    @torch.no_grad()
+    def _collect(self, held: Sequence[Tensor], windows: Sequence[tuple[int, int]], gains: Sequence[Tensor | float]) -> None:
+        """Add the gradients of the ``held`` values in steps to those of the latents, and of learned gains."""
+        slopes = [cast(Tensor, values.grad).mul_(self.phase.latent_gradient) for values in held]
+        for total, slope, (first, last), gain in zip(self.gradients, slopes, windows, gains, strict=True):
+            total[first:last] += slope * gain
+        if self.log2_gains is not None:
+            by_gain = torch.stack([(slope * values).sum() for slope, values in zip(slopes, held, strict=True)]) * math.log(2)
+            self.log2_gains.grad = by_gain if self.log2_gains.grad is None else self.log2_gains.grad + by_gain
+
+    @property
+    def rate(self) -> float:
+        """Bits per pixel of the stand-ins, as the last pass saw them."""
+        return sum(bits for bits, _ in self.recent) / max(sum(rows for _, rows in self.recent) * self.picture.shape[2], 1)
 
     def over(self, index: int) -> bool:
         """Steer λ; from time to time look at the state, and end the phase after plateaus."""
@@ -377,7 +345,7 @@ class GridFit(Fit):
             if index in self.priced_at:
                 self.price_networks()
             self.steer(self.target.latents(self.pixels))
-        if (index + 1) % EVALUATE_EVERY and index + 1 < phase.iterations:
+        if (index + 1) % max(EVALUATE_EVERY, 2 * self.passes.count) and index + 1 < phase.iterations:
             return False
         cost = self.evaluate()
         if not cost <= 10 * self.best.cost(self.lmbda):

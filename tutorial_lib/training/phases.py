@@ -90,6 +90,8 @@ class GridPhase:
         temperature, deviation: of the soft rounding and its noise, from the first step to the last.
         mse_first: for so large a share of the phase D is MSE, in units of the loss, unless the loss is "mse" or "log-cosh".
         clip: the gradient's norm is cut to this; None for no limit.
+        banded: a step sees one band of a large picture's rows, and all of them in turn; otherwise the whole picture.
+        latent_betas, latent_epsilon: of the latents' Adam; its ε as a multiple of what a bit's price is in one latent's gradient.
         latent_gradient: this times the latents' gradient.
         patience: halve the learning rates, and go back to the best state, after so many evaluations without a better one.
         lowest: end the phase when halving has brought ``network_rate`` below this.
@@ -108,6 +110,9 @@ class GridPhase:
     deviation: tuple[float, float] = (0.22, 0.15)
     mse_first: float = 0.0
     clip: float | None = None
+    banded: bool = False
+    latent_betas: tuple[float, float] = (0.9, 0.999)
+    latent_epsilon: float = 2.0
     latent_gradient: float = 1.0
     patience: int | None = None
     lowest: float = 0.0
@@ -123,6 +128,7 @@ class GridRecipe:
         warm_up: the phase of each round and candidate; None for no warm-up.
         gains: "fixed", latents are trained as y/`GAIN`; "learned", as y/2^g with one g a grid, starting at its level (v1, v2).
         pyramid: start from `start_from_pyramid` instead of zeros.
+        threshold: of the pyramid, in steps.
     """
 
     phases: tuple[GridPhase, ...]
@@ -130,6 +136,7 @@ class GridRecipe:
     warm_up: GridPhase | None = None
     gains: Literal["fixed", "learned"] = "fixed"
     pyramid: bool = True
+    threshold: float = 0.0
 
     @property
     def iterations(self) -> int:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from tutorial_lib import codecs, images, metrics, plots, widgets
-from tutorial_lib.codecs.base import CodecError
+from tutorial_lib.codecs.plans import CodecError
 from tutorial_lib.course.live import Screen
 from tutorial_lib.networks.siren import Siren, SirenConfig
 from tutorial_lib.runtime import threads_for

@@ -127,7 +127,7 @@ print("more than half of the integers are 0:", bool((integers == 0).float().mean
 
 # %%
 with torch.no_grad():
-    planes = model.features(grids[0], model.coarse(grids))  # the library's; yours comes next
+    planes = model.features(grids)  # the library's; yours comes next
 shown = [figures.shade(plane) for plane in planes[[0, 2, 4]]]
 titles = [f"grid {level}, upsampled" for level in (0, 2, 4)]
 plots.pictures(shown, titles, zoom=2, alt="integers as colours, orange below 0, blue above")
