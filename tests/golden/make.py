@@ -22,10 +22,10 @@ sys.path.insert(0, str(HERE.parent))
 from codec_files import mixed_file  # noqa: E402
 
 from tutorial_lib import codecs, images  # noqa: E402
-from tutorial_lib.coding import bitstream  # noqa: E402
 from tutorial_lib.coding.steps import QuantizedTensor  # noqa: E402
 
-NAMES = (*codecs.LEARNED, "struempler-meta", "mixed")
+NAMES = (*codecs.LEARNED, "struempler-meta", "mixed", "reduced")
+"""Of format version 1, but for the last."""
 
 
 def facts(data: bytes) -> dict:
@@ -47,6 +47,8 @@ def make(name: str) -> bytes:
     if name == "mixed":
         return mixed_file()
     picture = images.reduce(images.sample("coffee"), factor=4)
+    if name == "reduced":
+        return codecs.COOLCHIC_LARGE.encode(picture, budget="quick", reduction=2, device="cpu", progress=False)
     codec, method = ("struempler", "meta") if name == "struempler-meta" else (name, "fast")
     return codecs.LEARNED[codec].encode(picture, budget="quick", method=method, seed=0, device="cpu", progress=False)
 
@@ -54,15 +56,21 @@ def make(name: str) -> bytes:
 def main(names: list[str]) -> None:
     if unknown := set(names) - set(NAMES):
         raise SystemExit(f"no file {unknown.pop()!r}; there are {', '.join(NAMES)}")
-    folder = HERE / f"v{bitstream.VERSION}"
-    folder.mkdir(exist_ok=True)
-    for name in names or [name for name in NAMES if not (folder / f"{name}.inr").exists()]:
+    for name in names or [name for name in NAMES if not (folder_of(name) / f"{name}.inr").exists()]:
         data = make(name)
-        images.write_atomically(folder / f"{name}.inr", data)
-        images.save(codecs.decode(data, device="cpu"), folder / f"{name}.png")
-    files = {name: folder / f"{name}.inr" for name in NAMES}
-    everything = {name: facts(file.read_bytes()) for name, file in files.items() if file.exists()}
-    images.write_atomically(folder / "golden.json", (json.dumps(everything, indent=1) + "\n").encode())
+        images.write_atomically(folder_of(name) / f"{name}.inr", data)
+        images.save(codecs.decode(data, device="cpu"), folder_of(name) / f"{name}.png")
+    for folder in {folder_of(name) for name in NAMES}:
+        files = {name: folder / f"{name}.inr" for name in NAMES}
+        everything = {name: facts(file.read_bytes()) for name, file in files.items() if file.exists()}
+        images.write_atomically(folder / "golden.json", (json.dumps(everything, indent=1) + "\n").encode())
+
+
+def folder_of(name: str) -> Path:
+    """Of the format version that a file is written in."""
+    folder = HERE / ("v2" if name == "reduced" else "v1")
+    folder.mkdir(exist_ok=True)
+    return folder
 
 
 if __name__ == "__main__":

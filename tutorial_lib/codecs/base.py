@@ -178,7 +178,7 @@ class Codec:
         started = time.perf_counter()
         report = self.family.fit(representation, picture, plan, quantizer, seed=seed, progress=progress, callback=callback)
         report = self.round(representation, picture, plan, report, quantizer=quantizer, seed=seed)
-        data = insist(lambda: self.pack(representation.cpu(), report.steps, shown))
+        data = insist(lambda: self.pack(representation.cpu(), report.steps, (shown.height, shown.width), shown.reduction))
         return Encoding(data, replace(report, seconds=time.perf_counter() - started))
 
     def round(
@@ -219,20 +219,27 @@ class Codec:
             torch.manual_seed(seed)
             return self.family.build(config, height, width)
 
-    def pack(self, representation: Representation, steps: Mapping[str, Step], shown: Plan | None = None) -> bytes:
+    def pack(
+        self,
+        representation: Representation,
+        steps: Mapping[str, Step],
+        size: tuple[int, int] | None = None,
+        reduction: int = 1,
+    ) -> bytes:
         """The file of a representation.
 
         Args:
             representation: from `build`, on the CPU.
             steps: as in a fit's `Report`: quantization steps by tensor, or group of weights; empty for float16.
-            shown: the plan that it comes from; a file without one has the representation's size.
+            size: (height, width) of the picture where it isn't the representation's.
+            reduction: then the representation is the picture's at 1/this of its sides.
         """
         sections = self.family.pack(representation, steps)
         sections = {"configuration": self.family.write_config(representation.config), **sections}
-        size = representation.height, representation.width
-        if shown is not None and shown.reduction > 1:
-            size, sections["reduction"] = (shown.height, shown.width), varint(shown.reduction)
-        return bitstream.write(Container(self.number, *size, sections))
+        if reduction > 1:
+            sections["reduction"] = varint(reduction)
+        height, width = size or (representation.height, representation.width)
+        return bitstream.write(Container(self.number, height, width, sections))
 
     def open(self, data: bytes) -> Representation:
         """The representation in a file of this codec, on the CPU.
