@@ -1,4 +1,4 @@
-"""The command ``inr``: encode, decode, info, compare, evaluate, report, challenge, doctor.
+"""The command ``inr``: encode, decode, info, view, compare, evaluate, report, notebooks, challenge, doctor.
 
 Exit status: 0 for success, 1 when ``doctor`` finds a fault or a run of ``evaluate`` failed, 2 for bad input, 130 when stopped.
 Errors are one line on stderr. What the commands do stands in `tutorial_lib.commands`.
@@ -193,6 +193,9 @@ def _add_file_commands(commands: Any) -> None:
     add = _command(commands, "info", "what is in a file: bytes by section, the network, its tensors").add_argument
     add("file", metavar="FILE")
     add("--anatomy", action="store_true", help="only where its bytes are, down to each tensor; also of a JPEG file")
+    add = _command(commands, "view", "a page to zoom into a file, or to take its grids apart").add_argument
+    add("file", metavar="FILE")
+    add("-o", "--output", metavar="PAGE", help="default: the file's name with .html, here")
     add = _command(commands, "compare", "PSNR, SSIM, MS-SSIM, SSIMULACRA 2 (and bpp) of decoded pictures or files").add_argument
     add("original", metavar="ORIGINAL")
     add("decoded", nargs="+", metavar="DECODED", help="pictures, or compressed files: bpp as well")

@@ -144,6 +144,19 @@ def _anatomy(file: str, data: bytes) -> Answer:
     return Answer({"file": file, "bytes": len(data), "parts": [asdict(part) for part in found]}, "\n".join(lines))
 
 
+def view(options: argparse.Namespace) -> Answer:
+    """One HTML page that shows a file: a network at any zoom, latent grids one by one."""
+    from tutorial_lib import viewer
+
+    output = Path(options.output or _beside(options.file, ".html"))
+    if output.suffix.lower() not in (".html", ".htm"):
+        raise UsageError(f"{output} would be a web page; name it {output.with_suffix('.html')}")
+    require_writable(output)
+    page = viewer.page(_read(options.file), Path(options.file).name).encode(errors="backslashreplace")  # a name may be no text
+    images.write_atomically(output, page)
+    return Answer({"file": str(output), "bytes": len(page)}, f"{output}: a page of {len(page):,} bytes; open it in a browser")
+
+
 def compare(options: argparse.Namespace) -> Answer:
     """Rate and distortions of decoded pictures or files."""
     keep_freed_memory()
