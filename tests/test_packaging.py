@@ -164,7 +164,8 @@ def test_data_of_the_package_is_in_the_wheel() -> None:
     assert project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"] == ["tutorial_lib"]
     included = project["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
     tracked = {path.name for path in (ROOT / "data").iterdir() if path.name[0] != "."} - {"downloads"}
-    assert included == {f"data/{name}": f"tutorial_lib/data/{name}" for name in tracked}
+    notebooks = {"notebooks": "tutorial_lib/data/notebooks"}  # which `inr notebooks` copies
+    assert included == {f"data/{name}": f"tutorial_lib/data/{name}" for name in tracked} | notebooks
     folder = ROOT / "tutorial_lib" / "networks" / "initializations"
     names = {path.name for path in folder.iterdir()}
     assert {f"{Path(name).stem}.toml" for name in names} == {name for name in names if name.endswith(".toml")} and len(names) >= 2

@@ -153,6 +153,8 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_file_commands(commands)
     _add_sweep_commands(commands)
+    add = _command(commands, "notebooks", "copy the course's notebooks into a folder, to work in").add_argument
+    add("folder", nargs="?", default="inr-notebooks", metavar="DIR", help="default: inr-notebooks")
     challenge = commands.add_parser("challenge", help="the best picture under N bytes: task, score, leaderboard")
     parts = challenge.add_subparsers(dest="part", required=True, metavar="COMMAND")
     add = _command(parts, "task", "the picture, its size, the limit").add_argument
