@@ -10,7 +10,8 @@
   const DEEPEST = 1000;
   const view = { x: (file.width - 1) / 2, y: (file.height - 1) / 2, zoom: 1 };  // in pixels of the picture, 0 the middle of the first
   const beside = { nearest: false, bicubic: false, map: false };
-  let cost = 1e-7, moved = true, waiting = [];  // seconds a pixel; whether to begin anew; rows that are still to be painted
+  let cost = file.operations * 1e-9;  // seconds a pixel: a slow guess, until the first rows are measured
+  let moved = true, waiting = [];  // whether to begin anew; rows that are still to be painted
 
   // ---------------------------------------------------------------------------------------- what WebGL needs
 
@@ -118,7 +119,7 @@
     gl.scissor(panel.left, 0, panel.width, high);
     gl.blitFramebuffer(0, top, columns, bottom, panel.left, high - top * coarse, panel.left + columns * coarse, high - bottom * coarse,
       gl.COLOR_BUFFER_BIT, gl.NEAREST);
-    if (panel.slow && columns * (bottom - top) > 2000) cost = 0.5 * cost + 0.5 * seconds / (columns * (bottom - top));
+    if (panel.slow && columns * (bottom - top) > 500) cost = 0.5 * cost + 0.5 * seconds / (columns * (bottom - top));
     return seconds;
   }
 
@@ -157,7 +158,7 @@
   }
 
   function tell() {
-    const number = (value) => value.toLocaleString('en-GB', { maximumFractionDigits: value < 10 ? 1 : 0 });
+    const number = (value) => value.toLocaleString('en-GB', value < 10 ? { maximumSignificantDigits: 2 } : { maximumFractionDigits: 0 });
     const lines = [`zoom ${number(view.zoom)}×`, `${number(file.bytes)} bytes`, `${number(file.weights)} weights`,
       `${number(file.operations)} multiply-adds a pixel`];
     if (network) lines.push(`${number(1 / (cost * screen.width * screen.height))} frames/s at ${screen.width}×${screen.height}`);
