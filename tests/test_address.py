@@ -80,7 +80,7 @@ def test_the_container_makes_the_environment_of_the_makefile() -> None:
 
 
 def test_binder_finds_what_it_looks_for() -> None:
-    """repo2docker reads environment.yml at the root, unless a folder binder or .binder is there; "-e ." makes it copy all first."""
+    """repo2docker takes the environment.yml at the root if no folder binder is there, and copies all first for "-e ."."""
     assert not any((ROOT / name).exists() for name in ("binder", ".binder", "Dockerfile", "requirements.txt", "Pipfile"))
     environment = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
     assert "-e ." in environment["dependencies"][-1]["pip"]
