@@ -133,7 +133,7 @@ def test_pages_work_in_a_browser(site: Path) -> None:
             curves = page.locator(".hover-curves[data-live]").first
             point, tip = curves.locator("button[data-point]").first, curves.locator("> div").last
             assert not tip.is_visible()
-            point.hover()
+            point.focus()
             assert tip.is_visible() and tip.locator("b").inner_text() in str(point.get_attribute("aria-label"))
         with opened(browser, (site / "search.html").as_uri() + "?q=modulation") as page:
             page.wait_for_selector("#search-results li a")

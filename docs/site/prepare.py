@@ -222,7 +222,7 @@ def add_pages(extra: Layout) -> None:
 
     results = ROOT / "data" / "results" / "evaluation"
     shown = {
-        "nif": ("Chelsea as a NIF", next((results / "files").glob("chelsea-nif-1.2-*.inr"))),
+        "nif": ("Chelsea as a NIF", next((results / "files").glob("chelsea-nif-0.6-*.inr"))),
         "grids": ("Chelsea as latent grids", ROOT / "data" / "samples" / "chelsea-2-v2.inr"),
     }
     code = sorted((ROOT / "tutorial_lib" / "viewer").rglob("*.*"))
