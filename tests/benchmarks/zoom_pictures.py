@@ -30,7 +30,7 @@ FILE = next((ROOT / "data" / "results" / "evaluation" / "files").glob("chelsea-n
 PLACE = (171, 102)
 """Where the zoom goes, in pixels of Chelsea: the light in an eye."""
 
-FRAMES, DEEPEST = 30, 100
+FRAMES, DEEPEST = 20, 100
 DONE = "document.getElementById('screen').dataset.state === 'done'"
 
 
@@ -77,7 +77,7 @@ def pictures(browser: Any) -> None:
     settle(page)
     shot(page).save(ROOT / "docs" / "zoom.png", optimize=True)
     page.close()
-    page = opened(browser, FILE, 600, 200)
+    page = opened(browser, FILE, 480, 160)
     page.keyboard.press("n")
     settle(page)
     frames = [shot(page)]
@@ -86,7 +86,7 @@ def pictures(browser: Any) -> None:
         settle(page)
         frames.append(shot(page))
     held = [frames[0]] * 6 + frames + [frames[-1]] * 10 + frames[-2:0:-2]
-    options: dict[str, Any] = {"save_all": True, "append_images": held[1:], "duration": 80, "loop": 0, "quality": 72, "method": 6}
+    options: dict[str, Any] = {"save_all": True, "append_images": held[1:], "duration": 110, "loop": 0, "quality": 72, "method": 6}
     held[0].save(ROOT / "docs" / "zoom.webp", **options)
 
 
