@@ -86,7 +86,14 @@ def pictures(browser: Any) -> None:
         settle(page)
         frames.append(shot(page))
     held = [frames[0]] * 6 + frames + [frames[-1]] * 10 + frames[-2:0:-2]
-    options: dict[str, Any] = {"save_all": True, "append_images": held[1:], "duration": 110, "loop": 0, "quality": 72, "method": 6}
+    options: dict[str, Any] = {
+        "save_all": True,
+        "append_images": held[1:],
+        "duration": 110,
+        "loop": 0,
+        "quality": 72,
+        "method": 6,
+    }
     held[0].save(ROOT / "docs" / "zoom.webp", **options)
 
 
