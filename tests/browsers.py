@@ -46,4 +46,4 @@ def opened(browser: Any, address: str, **options: Any) -> Iterator[Any]:
         yield page
     finally:
         page.close()
-    assert complaints == []
+    assert not complaints, f"{address}: {complaints}"

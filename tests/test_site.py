@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import os
 import re
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -109,18 +114,33 @@ def test_alarm_rings_for_a_faulty_page(wrong: str, fault: str, tmp_path: Path) -
     assert any(found.startswith(f"a.html: {fault}") for found in check.problems(folder))
 
 
+@contextmanager
+def served(folder: Path) -> Iterator[str]:
+    """A server for a folder on this machine: from files, a browser lets no page fetch another, which the search does."""
+    handler = functools.partial(Quiet, directory=os.fspath(folder))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
 @pytest.mark.slow
 def test_pages_work_in_a_browser(site: Path) -> None:
     """Swipes move, points answer, formulas are set, search finds, dark is dark, a phone scrolls one way; no console complains."""
-    with chromium() as browser:
-        with opened(browser, (site / "index.html").as_uri(), viewport={"width": 1400, "height": 900}) as page:
+    with served(site) as address, chromium() as browser:
+        with opened(browser, f"{address}/index.html", viewport={"width": 1400, "height": 900}) as page:
             assert brightness(page) > 200
             for _ in range(3):  # as the system has it, light, dark
                 if page.evaluate("document.body.dataset.theme") != "dark":
                     page.locator("button.theme-toggle:visible").click()
             assert brightness(page) < 60
         phone: dict[str, Any] = {"viewport": {"width": 390, "height": 844}, "color_scheme": "dark"}
-        with opened(browser, (site / "notebooks" / "02_siren.html").as_uri(), **phone) as page:
+        with opened(browser, f"{address}/notebooks/02_siren.html", **phone) as page:
             assert brightness(page) < 60
             assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
             page.wait_for_selector("mjx-container svg", state="attached")
@@ -129,13 +149,13 @@ def test_pages_work_in_a_browser(site: Path) -> None:
             edge.focus()
             page.keyboard.press("End")
             assert width_of(edge) > before
-        with opened(browser, (site / "notebooks" / "07_evaluation.html").as_uri()) as page:
+        with opened(browser, f"{address}/notebooks/07_evaluation.html") as page:
             curves = page.locator(".hover-curves[data-live]").first
             point, tip = curves.locator("button[data-point]").first, curves.locator("> div").last
             assert not tip.is_visible()
             point.focus()
             assert tip.is_visible() and tip.locator("b").inner_text() in str(point.get_attribute("aria-label"))
-        with opened(browser, (site / "search.html").as_uri() + "?q=modulation") as page:
+        with opened(browser, f"{address}/search.html?q=modulation") as page:
             page.wait_for_selector("#search-results li a")
 
 

@@ -27,6 +27,7 @@ extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ex
 html_theme = "furo"
 html_title = "Implicit neural image compression"
 html_css_files = ["site.css"]
+html_favicon = "static/favicon.svg"
 html_theme_options = {"navigation_with_keys": True, "top_of_page_buttons": []}
 html_copy_source = html_show_sourcelink = html_show_sphinx = False
 pygments_style, pygments_dark_style = "friendly", "github-dark"
