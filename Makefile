@@ -22,7 +22,7 @@ echo "$@: $$((seconds / 60)) min $$((seconds % 60)) s"; exit $$status
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help install lab doctor test test-fast test-full notebooks timings check lint types contracts format clean
+.PHONY: help install lab doctor test test-fast test-full notebooks timings site check lint types contracts format clean
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,6 +53,9 @@ notebooks: $(STAMP) ## Build the notebooks from their lessons, executing what ch
 
 timings: $(STAMP) ## Measure the seconds of each notebook, and write them into the pages that show them
 	$(call timed,$(BIN)/python -m tutorial_lib.course.timings $(ARGS))
+
+site: $(STAMP) ## Build the site, build/site/html/index.html, from notebooks, pages and docstrings; needs no network
+	$(call timed,$(BIN)/python docs/site/make.py)
 
 check: lint types contracts ## Check style, types and which room imports which, in seconds
 

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from tutorial_lib import codecs, course, images, plots
-from tutorial_lib.course import boxes, comparing, drawing, exercises, live, percent, session, store
+from tutorial_lib.course import address, boxes, comparing, drawing, exercises, live, percent, session, store
 from tutorial_lib.course.comparing import Random, Wrong, load_parameters
 from tutorial_lib.course.exercises import Check, Exercise, Mistake, evaluate
 
@@ -541,7 +541,7 @@ def test_the_set_up_cell_installs_only_where_the_course_is_missing(where: str) -
     )
     assert run.returncode == 0, run.stderr
     calls = [line for line in run.stdout.splitlines() if line.startswith("pip")]
-    install = f'pip install --quiet "git+{session.INR_COURSE_REPOSITORY}"'
+    install = f'pip install --quiet "git+{address.repository()}"'
     assert calls == ([install] if where == "bare" else [])
     assert run.stdout.count("The course is ready") == 2
 

@@ -16,7 +16,7 @@ PYPROJECT = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
 LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8")
 ENVIRONMENT = (ROOT / "environment.yml").read_text(encoding="utf-8")
 
-REQUIRED_EXTRAS = ("lab", "dev")  # an extra not named here is optional: neither pinned nor in environment.yml
+REQUIRED_EXTRAS = ("lab", "dev", "site")  # an extra not named here is optional: neither pinned nor in environment.yml
 CONDA_NAMES = {"pytorch": "torch", "matplotlib-base": "matplotlib"}
 
 # The platforms and Pythons that README promises, as environment markers see them.
@@ -57,7 +57,7 @@ def ranges_of_environment(text: str) -> dict[str, SpecifierSet]:
         for line in entry["pip"] if isinstance(entry, dict) else [entry]:
             if line == "-e .":
                 continue
-            requirement = Requirement(line)
+            requirement = Requirement(re.sub(r"^python =(?=\d)", "python ==", line))
             name = CONDA_NAMES.get(requirement.name, requirement.name)
             found[canonicalize_name(name)] = requirement.specifier
     return found
@@ -87,9 +87,12 @@ def lock_problems(pyproject: str, lock: str) -> list[str]:
 def environment_problems(pyproject: str, environment: str) -> list[str]:
     """Where the conda environment names other packages or other ranges than pyproject.toml."""
     wanted = ranges_of_pyproject(pyproject)
-    wanted["python"] = SpecifierSet(tomllib.loads(pyproject)["project"]["requires-python"])
     found = ranges_of_environment(environment)
-    problems = [f"{name} is not in the environment" for name in sorted(wanted.keys() - found.keys())]
+    (python,), possible = found.pop("python"), SpecifierSet(tomllib.loads(pyproject)["project"]["requires-python"])
+    problems = (
+        [] if python.operator == "==" and possible.contains(python.version) else [f"python is {python}, not one of {possible}"]
+    )
+    problems += [f"{name} is not in the environment" for name in sorted(wanted.keys() - found.keys())]
     problems += [f"{name} is not in pyproject" for name in sorted(found.keys() - wanted.keys() - {"pip"})]
     for name in sorted(wanted.keys() & found.keys()):
         if wanted[name] != found[name]:
@@ -164,7 +167,8 @@ def test_data_of_the_package_is_in_the_wheel() -> None:
     assert project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"] == ["tutorial_lib"]
     included = project["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
     tracked = {path.name for path in (ROOT / "data").iterdir() if path.name[0] != "."} - {"downloads"}
-    assert included == {f"data/{name}": f"tutorial_lib/data/{name}" for name in tracked}
+    notebooks = {"notebooks": "tutorial_lib/data/notebooks"}  # which `inr notebooks` copies
+    assert included == {f"data/{name}": f"tutorial_lib/data/{name}" for name in tracked} | notebooks
     folder = ROOT / "tutorial_lib" / "networks" / "initializations"
     names = {path.name for path in folder.iterdir()}
     assert {f"{Path(name).stem}.toml" for name in names} == {name for name in names if name.endswith(".toml")} and len(names) >= 2
@@ -228,7 +232,7 @@ def test_alarm_rings_for_an_incomplete_lock(old: str, new: str, problem: str) ->
         ("pytorch >=2.4", "pytorch >=2.5", "torch has the range >=2.5, in pyproject it is >=2.4"),
         ("      - lpips>=0.1.4,<0.2\n", "", "lpips is not in the environment"),
         ("  - ruff >=0.12\n", "  - ruff >=0.12\n  - pandas\n", "pandas is not in pyproject"),
-        ("python >=3.11,<3.15", "python >=3.10", "python has the range >=3.10, in pyproject it is <3.15"),
+        ("python =3.13", "python =3.10", "python is ==3.10, not one of <3.15,>=3.11"),
     ],
 )
 def test_alarm_rings_for_a_wrong_environment(old: str, new: str, problem: str) -> None:

@@ -10,11 +10,11 @@ import shutil
 import subprocess
 import urllib.parse
 import xml.etree.ElementTree as ElementTree
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pytest
+from html_elements import Elements
 from PIL import Image
 from torch import Tensor
 
@@ -25,21 +25,6 @@ SERIES = {
     "<siren> & co": [(0.5, 27.0), (1.0, 30.0)],
 }
 SVG = "{http://www.w3.org/2000/svg}"
-
-
-class Elements(HTMLParser):
-    """All elements of a page: (tag, attributes)."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.found: list[tuple[str, dict[str, str | None]]] = []
-        self.feed(page)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.found.append((tag, dict(attrs)))
-
-    def of(self, tag: str, attribute: str = "") -> list[dict[str, str | None]]:
-        return [attributes for name, attributes in self.found if name == tag and (not attribute or attribute in attributes)]
 
 
 def drawing(page: str) -> ElementTree.Element:

@@ -1,4 +1,4 @@
-"""The command ``inr``: encode, decode, info, compare, evaluate, report, challenge, doctor.
+"""The command ``inr``: encode, decode, info, view, compare, evaluate, report, notebooks, challenge, doctor.
 
 Exit status: 0 for success, 1 when ``doctor`` finds a fault or a run of ``evaluate`` failed, 2 for bad input, 130 when stopped.
 Errors are one line on stderr. What the commands do stands in `tutorial_lib.commands`.
@@ -153,6 +153,8 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_file_commands(commands)
     _add_sweep_commands(commands)
+    add = _command(commands, "notebooks", "copy the course's notebooks into a folder, to work in").add_argument
+    add("folder", nargs="?", default="inr-notebooks", metavar="DIR", help="default: inr-notebooks")
     challenge = commands.add_parser("challenge", help="the best picture under N bytes: task, score, leaderboard")
     parts = challenge.add_subparsers(dest="part", required=True, metavar="COMMAND")
     add = _command(parts, "task", "the picture, its size, the limit").add_argument
@@ -198,6 +200,9 @@ def _add_file_commands(commands: Any) -> None:
     add = _command(commands, "info", "what is in a file: bytes by section, the network, its tensors").add_argument
     add("file", metavar="FILE")
     add("--anatomy", action="store_true", help="only where its bytes are, down to each tensor; also of a JPEG file")
+    add = _command(commands, "view", "a page to zoom into a file, or to take its grids apart").add_argument
+    add("file", metavar="FILE")
+    add("-o", "--output", metavar="PAGE", help="default: the file's name with .html, here")
     add = _command(commands, "compare", "PSNR, SSIM, MS-SSIM, SSIMULACRA 2 (and bpp) of decoded pictures or files").add_argument
     add("original", metavar="ORIGINAL")
     add("decoded", nargs="+", metavar="DECODED", help="pictures, or compressed files: bpp as well")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import functools
+import importlib.util
 import sys
 import time
 from collections.abc import Sequence
@@ -18,7 +19,7 @@ from tutorial_lib import codecs, images, metrics
 from tutorial_lib.codecs.anatomy import parts
 from tutorial_lib.codecs.classical import SUFFIXES
 from tutorial_lib.coding import bitstream
-from tutorial_lib.runtime import choose_device, keep_freed_memory, require_writable
+from tutorial_lib.runtime import choose_device, data_path, keep_freed_memory, require_writable
 
 BAR_WIDTH = 40
 
@@ -168,6 +169,19 @@ def _anatomy(file: str, data: bytes) -> Answer:
     return Answer({"file": file, "bytes": len(data), "parts": [asdict(part) for part in found]}, "\n".join(lines))
 
 
+def view(options: argparse.Namespace) -> Answer:
+    """One HTML page that shows a file: a network at any zoom, latent grids one by one."""
+    from tutorial_lib import viewer
+
+    output = Path(options.output or _beside(options.file, ".html"))
+    if output.suffix.lower() not in (".html", ".htm"):
+        raise UsageError(f"{output} would be a web page; name it {output.with_suffix('.html')}")
+    require_writable(output)
+    page = viewer.page(_read(options.file), Path(options.file).name).encode(errors="backslashreplace")  # a name may be no text
+    images.write_atomically(output, page)
+    return Answer({"file": str(output), "bytes": len(page)}, f"{output}: a page of {len(page):,} bytes; open it in a browser")
+
+
 def compare(options: argparse.Namespace) -> Answer:
     """Rate and distortions of decoded pictures or files."""
     keep_freed_memory()
@@ -267,6 +281,23 @@ def report(options: argparse.Namespace) -> Answer:
     remarks = results.read()[1]
     page = write_page(results, title=options.title, anchor=options.anchor, crop=crop, draw_published=options.published or None)
     return Answer(None, "\n".join([*remarks, f"→ {page}", f"→ {page.with_name('runs.csv')}"]))
+
+
+def notebooks(options: argparse.Namespace) -> Answer:
+    """Copy the participants' notebooks into a folder; those that a reader has worked in stay as they are."""
+    folder, source = Path(options.folder), data_path("notebooks") or Path(__file__).resolve().parent.parent / "notebooks"
+    files = {path.name: path.read_bytes() for path in sorted(source.glob("*.ipynb"))}
+    if not files:
+        raise UsageError("the notebooks are missing from this installation: install the package again")
+    if worked := [name for name, data in files.items() if (folder / name).exists() and (folder / name).read_bytes() != data]:
+        raise UsageError(f"{folder / worked[0]} is there already and has changed: your work stays; name another folder")
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, data in files.items():
+        images.write_atomically(folder / name, data)
+    lab = importlib.util.find_spec("jupyterlab") is not None
+    ways = [f"jupyter lab {folder}" if lab else f"pip install jupyterlab, then jupyter lab {folder}", "or as a folder in VS Code"]
+    lines = [f"{folder}: {len(files)} notebooks", f"Open them with: {', '.join(ways)}. Begin with {next(iter(files))}."]
+    return Answer({"folder": str(folder), "notebooks": list(files)}, "\n".join(lines))
 
 
 # ------------------------------------------------------------------------------------------ what was typed

@@ -146,6 +146,24 @@ def exact_source(picture: Tensor) -> str:
     return plots.data_url("webp", buffer)
 
 
+def zoom(data: bytes, *, title: str = "", height: int = 620) -> Shown:
+    """The page of ``inr view`` inside a notebook: fall into a picture that is a function, or switch off its grids.
+
+    Args:
+        data: an ``.inr`` file, whole.
+        title: above the picture.
+        height: of the frame, in CSS pixels.
+
+    Raises:
+        BitstreamError, CodecError: as `tutorial_lib.viewer.page`.
+    """
+    from tutorial_lib import viewer  # which fills its page by what stands here
+
+    text = f"{title or 'A file to zoom into'}: wheel, two fingers, + and − zoom; drag or arrow keys move."
+    body = render("zoom.html.jinja", page=viewer.page(data, title), text=text, height=height)
+    return Shown(body, text)
+
+
 @dataclass(frozen=True)
 class _Line:
     """A line of `hover_curves` as it is drawn; ``points`` are (rate, value, caption, where its crop is or None), by rate."""

@@ -29,7 +29,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from nbformat import NotebookNode
 
-from tutorial_lib.course import percent, store
+from tutorial_lib.course import address, percent, store
 from tutorial_lib.course.exercises import exercises_of, notebooks
 from tutorial_lib.course.percent import Cell, CourseError
 from tutorial_lib.course.session import SETUP_CELL
@@ -217,6 +217,8 @@ def build(root: Path = ROOT, *, only: str = "", run: bool = True, force: bool = 
         else:
             _copy_outputs(before, built.solved)
         changed += _write(target, _text(built.solved))
+    for path, text in address.written(root, [name_of(path) for path in sources(root)]).items():
+        changed += _write(path, text)
     return changed
 
 
@@ -248,6 +250,9 @@ def _problems(root: Path) -> Iterator[str]:
             yield f"solutions/{solved.name} is not what {source} gives: run `make notebooks`"
         elif not executed(stored):
             yield f"solutions/{solved.name} was not executed: run `make notebooks`"
+    for path, text in address.written(root, sorted(names)).items():
+        if path.read_text(encoding="utf-8") != text:
+            yield f"{path.relative_to(root)} has another address or other notebooks: run `make notebooks`"
     for folder in ("notebooks", "solutions"):
         for path in sorted((root / folder).glob("*.ipynb")):
             if path.stem not in names:

@@ -7,23 +7,18 @@ from typing import TypeVar
 
 import matplotlib
 
+from tutorial_lib.course.address import repository
 from tutorial_lib.plots import STYLE, Shown
 from tutorial_lib.runtime import choose_budget, choose_device, data_path
 
 T = TypeVar("T")
-
-INR_COURSE_REPOSITORY = "https://github.com/your-name/inr-compression-course"
-"""Whence a notebook that finds no course installs it: a placeholder, set by the fork that publishes them.
-
-Change it here and run ``make notebooks``: this is the only place.
-"""
 
 SETUP_CELL = f"""\
 # Set up: installs the course where it is missing, else does nothing.
 try:
     from tutorial_lib import course
 except ModuleNotFoundError:
-    %pip install --quiet "git+{INR_COURSE_REPOSITORY}"
+    %pip install --quiet "git+{repository()}"
     from tutorial_lib import course
 course.setup()"""
 """The first code cell of every notebook; the builder puts it there."""

@@ -513,6 +513,13 @@ plots.pictures(rim, titles, zoom=1.5, method="bicubic", alt="the rim of the cup,
 # Smooth at any size. But is it better than bicubic interpolation, which simply draws smooth curves through the pixels? By
 # the numbers it isn't: the network draws smooth lines, and then ripples that nobody asked for. Rendering at any size is a
 # property, not a miracle. (What decides about the ripples comes in a moment.)
+#
+# Four times is not the end. The next cell holds a file that comes with the course, a SIREN of a cat, and runs its network
+# for each pixel of your screen. Click into it, then turn the wheel or press +, and drag; N and B set squares and bicubic
+# beside it. **Fall into an eye. From which zoom on do you see nothing new?**
+
+# %%
+widgets.zoom(course.sample_file("chelsea.inr"), title="A cat as a function")
 
 # %% [markdown]
 # ### Its slopes, too

@@ -508,6 +508,12 @@ plots.pictures(spoon, titles, zoom=2, method="bicubic", alt="the spoon, four tim
 # %% [markdown]
 # The network has no blocks; it has swirls. It asks nobody what lies between the pixels, it goes on with its waves,
 # just as SIREN did in notebook 02.
+#
+# Here is your file at any size, its two networks at work for each pixel of your screen. Click into it, then turn the wheel
+# or press +, and drag. M sets the modulation beside it, B bicubic. **Does the map have edges, however close you come?**
+
+# %%
+widgets.zoom(data, title="Your NIF file")
 
 # %% [markdown]
 # ## Does it pay?
