@@ -67,7 +67,8 @@ def train_look(
     try:
         with threads_for(float(run.weights) * picture[0].numel()):
             for step in bar:
-                value, painted = run.step(0.5 + 0.5 * math.cos(math.pi * step / iterations))
+                warm = min(1.0, 10 * (step + 1) / iterations)  # Adam's first steps are as long as any, and know least
+                value, painted = run.step(warm * (0.5 + 0.5 * math.cos(math.pi * step / iterations)))
                 if step % 10 == 0:
                     history.append(value)
                     bar.set_postfix(PSNR=f"{psnr_of_mse(float(F.mse_loss(painted, run.target))):.2f}")
