@@ -77,7 +77,7 @@ def show(rows: list[dict[str, object]]) -> None:
             f"{kind:<24} {len(own)} pictures  PSNR {mean('psnr', own):6.2f} ({mean('psnr', own) - mean('psnr', base):+.2f})"
             f"  LPIPS {mean('lpips', own):.4f} ({less:+.1%})  |NIQE − original's| {mean('niqe', own):.2f}"
             f" ({mean('niqe', own) / mean('niqe', base):.2f}×)  SSIMULACRA2 {mean('ssimulacra2', own):5.1f}"
-            f"  bytes +{mean('extra', own):.0f} ({mean('extra', own) / mean('bytes', own):.1%}), {mean('seconds', own):.0f} CPU s",
+            f"  bytes +{mean('extra', own):.0f} ({mean('extra', own) / mean('bytes', own):.1%}), {mean('seconds', own):.0f} s",
             flush=True,
         )
 
