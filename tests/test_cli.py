@@ -458,6 +458,7 @@ def test_compare(capsys: pytest.CaptureFixture[str]) -> None:
         f"{file['ssim']:.4f}",
         "n/a",
         f"{file['ssimulacra2']:.1f}",
+        "n/a",
     ]
     assert "inf" in lines[4] and lines[5].startswith("n/a: MS-SSIM needs")
 

@@ -106,7 +106,7 @@ def box_muller(words: Tensor, dtype: torch.dtype) -> Tensor:
 # ---------------------------------------------------------------------------------------------- 08.4
 
 
-def train_live(texture: Texture, base: Tensor, picture: Tensor, look: Look, iterations: int) -> plots.Shown:
+def train_live(texture: Texture, base: Tensor, picture: Tensor, look: Look, iterations: int) -> None:
     """Train, and show what is painted as it goes on."""
     screen = live.Screen()
     every = max(iterations // 6, 1)
@@ -119,8 +119,7 @@ def train_live(texture: Texture, base: Tensor, picture: Tensor, look: Look, iter
     train_look(texture, base, picture, look, iterations=iterations, progress=False, callback=show)
     painted = texture.render()
     title = f"after {iterations} steps: {metrics.psnr(painted, picture):.1f} dB"
-    screen.draw(plots.pictures([painted], [title], zoom=2, alt="the texture look when it has learnt"))
-    return drawing.nothing("")
+    screen.draw(plots.pictures([painted], [title], zoom=2, alt="the texture look when it has learnt"), last=True)
 
 
 # ---------------------------------------------------------------------------------------------- the triangle

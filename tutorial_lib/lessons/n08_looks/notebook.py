@@ -22,7 +22,6 @@ from tutorial_lib.coding import bitstream
 from tutorial_lib.course import budget_value, drawing, exercise, hint, label, progress, sample_file, solution
 from tutorial_lib.latents.texture import Texture
 from tutorial_lib.lessons.n08_looks import figures
-from tutorial_lib.niqe import niqe
 from tutorial_lib.perception import DEFAULT_LOOK
 
 torch.set_num_threads(1)  # networks as small as these gain nothing from more
