@@ -99,8 +99,7 @@ GRIDS = {
     "chelsea-4-soap.inr": ("coolchic-v2", cat, {"lmbda": 1e-3}, RUNGS["soap"]),
     "chelsea-5-gain.inr": ("coolchic-v2", cat, {"lmbda": 1e-3}, RUNGS["gain"]),
     "chelsea-6-pyramid.inr": ("coolchic-v2", cat, {"lmbda": 1e-3}, RUNGS["pyramid"]),
-    # notebook 08: one look to train another for, and a file with both
-    "coffee-one-look.inr": ("coolchic-small", lambda: images.reduce(table(), factor=2), {"lmbda": 8e-3}, modern(900)),
+    # notebook 08: both looks in one file
     "coffee-two-looks.inr": ("coolchic-small", table, {"lmbda": 8e-3}, modern(1200)),
 }
 """File to codec, picture, options of `plan` and the recipe that is carried out; seed 0, on the CPU."""
