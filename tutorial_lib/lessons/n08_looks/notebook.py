@@ -45,8 +45,8 @@ numbers = {name: f"{metrics.psnr(each, coffee):.2f} dB" for name, each in (("A",
 drawing.folded(f"PSNR of A: {numbers['A']}, of B: {numbers['B']}", my_choice)
 
 # %% [markdown]
-# A is nearer to the original, pixel by pixel. B has grain in its wood. The grain isn't the table's, though: B's decoder made
-# it up. Look at one spot, and hold again.
+# A is nearer to the original, pixel by pixel. B has grain, on the saucer and in the foam. The grain isn't the coffee's,
+# though: B's decoder made it up. Look at one spot, and hold again.
 #
 # Where does the file keep the two? Here is all of it.
 
@@ -263,7 +263,7 @@ looks = {"structure": base.render(), "texture": texture.render()}
 widgets.swipe(*looks.values(), labels=("structure", "texture"), alt="a cup of coffee on a wooden table", zoom=3)
 
 # %% [markdown]
-# Two hundred odd numbers more, and the table has a grain. What `inr retouch` does is this, and then it rounds the new
+# Some three hundred numbers more, and the smooth parts have a grain. What `inr retouch` does is this, and then it rounds the new
 # painter, as *differences* from the old one, where that takes fewer bytes.
 
 # %% [markdown]
@@ -297,8 +297,8 @@ figures.measured_table(rows)
 # - **Grain alone fools LPIPS.** Untrained, it reaches what the wavelets reach. A table that shows a perceptual gain
 #   without this row proves little. SSIMULACRA 2 falls in both.
 # - **The squared error alone leaves the noise unused,** though it has it among its inputs.
-# - **PSNR falls with the texture.** It must: whoever paints threads without knowing where they lie pays for them (Blau and Michaeli,
-#   *The perception-distortion tradeoff*, [arXiv 1711.06077](https://arxiv.org/abs/1711.06077)).
+# - **PSNR falls with the texture.** It must: whoever paints threads without knowing where they lie pays for them (Blau and
+#   Michaeli, *The perception-distortion tradeoff*, [arXiv 1711.06077](https://arxiv.org/abs/1711.06077)).
 # - **Half of PI.** The paper is judged by PI, the mean of NIQE and another score (Ma's), whose program can't be had
 #   freely. So we show NIQE and claim no PI.
 #
