@@ -16,7 +16,7 @@ A file can be followed by a second look (a synthesis for texture: `tutorial_lib.
     magic      4 bytes  b"LOOK"
     version    1 byte   1
     body       up to the checksum
-    checksum   4 bytes  CRC-32 of everything before it, the file included
+    checksum   4 bytes  CRC-32 of everything before it but the file's own checksum (with which all files would be alike to it)
 
 Without it the file is what it was; programs from before second looks take it for damaged.
 
@@ -160,7 +160,12 @@ def write(container: Container) -> bytes:
 
 def with_second_look(data: bytes, body: bytes) -> bytes:
     """A whole file with ``body`` behind its end, in place of what may stand there; errors as `read`."""
-    return _sealed(without_second_look(data) + _LOOK_MAGIC + bytes([_LOOK_VERSION]) + body)
+    file, look = without_second_look(data), _LOOK_MAGIC + bytes([_LOOK_VERSION]) + body
+    return file + look + _look_checksum(file, look)
+
+
+def _look_checksum(file: bytes, look: bytes) -> bytes:
+    return zlib.crc32(look, zlib.crc32(file[:-_CHECKSUM_BYTES])).to_bytes(_CHECKSUM_BYTES, "little")
 
 
 def without_second_look(data: bytes) -> bytes:
@@ -208,7 +213,7 @@ def _read_second_look(data: bytes, begin: int) -> bytes:
         newer = f"newer than the version {_LOOK_VERSION} that this program reads"
         raise BitstreamError(f"the second look is in version {version}, {newer}; inr strip leaves the file without it")
     body = reader.take(max(len(data) - reader.position - _CHECKSUM_BYTES, 0))
-    if version < 1 or _sealed(data[: reader.position]) != data:
+    if version < 1 or _look_checksum(data[:begin], data[begin : reader.position]) != data[reader.position :]:
         raise BitstreamError("the checksum of the second look does not match: it is damaged, cut off, or another file's")
     return body
 

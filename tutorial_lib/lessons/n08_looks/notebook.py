@@ -130,8 +130,9 @@ cloth = figures.fabrics()
 plots.pictures([*cloth.values()], [*cloth], zoom=3, alt="a woven cloth, the same moved, and a flat grey square")
 
 # %% [markdown]
-# The squared error prefers nothing to threads in the wrong place. It *has* to: every thread that lies wrong costs twice,
-# once where it is and once where it should be. So a decoder that doesn't know where they lie paints none.
+# The squared error prefers nothing to threads in the wrong place. It *has* to: with no thread a value is off by the contrast,
+# with the wrong thread by twice that, and twice is four times, squared. So a decoder that doesn't know where they lie
+# paints none.
 #
 # A loss that forgives places describes each little window by two numbers, its mean $\mu$ and its standard deviation
 # $\sigma$, and compares these:
@@ -263,7 +264,7 @@ looks = {"structure": base.render(), "texture": texture.render()}
 widgets.swipe(*looks.values(), labels=("structure", "texture"), alt="a cup of coffee on a wooden table", zoom=3)
 
 # %% [markdown]
-# Some three hundred numbers more, and the smooth parts have a grain. What `inr retouch` does is this, and then it rounds the new
+# 270 numbers more, and the smooth parts have a grain. What `inr retouch` does is this, and then it rounds the new
 # painter, as *differences* from the old one, where that takes fewer bytes.
 
 # %% [markdown]
@@ -281,6 +282,9 @@ contest = {"structure": first, "texture": second, "untrained grain": figures.gra
 figures.judges_table(contest, coffee)
 
 # %% [markdown]
+# PSNR and SSIMULACRA 2 take the first look. NIQE takes the second one, and the untrained grain is far behind it: grain that
+# is everywhere alike isn't natural.
+#
 # And measured on a photograph that nothing here was tuned on, with LPIPS by a network that nothing here was trained on. The
 # rows below the first two are second looks with other weights. LPIPS and bytes: less is better.
 
