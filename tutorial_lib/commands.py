@@ -223,7 +223,7 @@ def _distances(name: str, original: Tensor, options: argparse.Namespace) -> dict
     return {"file": name, "bpp": rate} | _distances_of(picture, original, options.lpips)
 
 
-def _distances_of(picture: Tensor, original: Tensor, lpips: str | None = None) -> dict[str, Any]:
+def _distances_of(picture: Tensor, original: Tensor, lpips: Any = None) -> dict[str, Any]:
     """Of two pictures of one size, and NIQE, for which the original isn't needed."""
     from tutorial_lib.niqe import niqe
 
