@@ -26,10 +26,10 @@ from tutorial_lib.codecs.nif import NIF
 from tutorial_lib.codecs.plans import BUDGETS, Budget, CodecError, Encoding, Plan
 from tutorial_lib.codecs.sirens import COIN, SIREN, STRUEMPLER
 from tutorial_lib.coding import bitstream
-from tutorial_lib.coding.bitstream import MAX_OPERATIONS, BitstreamError
+from tutorial_lib.coding.bitstream import LOOKS, MAX_OPERATIONS, BitstreamError
 
 __all__ = [
-    "BUDGETS", "CLASSICAL", "COIN", "COOLCHIC_LARGE", "COOLCHIC_SMALL", "COOLCHIC_V1", "COOLCHIC_V2", "LEARNED",
+    "BUDGETS", "CLASSICAL", "COIN", "COOLCHIC_LARGE", "COOLCHIC_SMALL", "COOLCHIC_V1", "COOLCHIC_V2", "LEARNED", "LOOKS",
     "MAX_FREQUENCIES", "MAX_LAYERS", "MAX_OPERATIONS", "MAX_WEIGHTS", "NIF", "SIREN", "STRUEMPLER", "Budget", "ClassicalCodec",
     "Codec", "CodecError", "Encoding", "Method", "Plan", "codec_of", "decode", "get", "names", "register", "suitable",
 ]  # fmt: skip
@@ -96,6 +96,6 @@ def codec_of(data: bytes) -> Codec:
     raise BitstreamError(f"the file belongs to codec number {number}, which this version doesn't have")
 
 
-def decode(data: bytes, size: tuple[int, int] | None = None, *, device: str | None = None) -> Tensor:
+def decode(data: bytes, size: tuple[int, int] | None = None, *, device: str | None = None, look: str = LOOKS[0]) -> Tensor:
     """The picture in any ``.inr`` file; arguments and errors as `Codec.decode`."""
-    return codec_of(data).decode(data, size, device=device)
+    return codec_of(data).decode(data, size, device=device, look=look)

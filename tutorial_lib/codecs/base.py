@@ -31,7 +31,7 @@ from tutorial_lib.codecs.plans import (
     reduced_size,
 )  # fmt: skip
 from tutorial_lib.coding import bitstream
-from tutorial_lib.coding.bitstream import BitstreamError, Container, Reader, varint
+from tutorial_lib.coding.bitstream import LOOKS, BitstreamError, Container, Reader, varint
 from tutorial_lib.coding.quantizers import Quantizer
 from tutorial_lib.coding.steps import QuantizedTensor, Step
 from tutorial_lib.runtime import choose_budget, choose_device, insist
@@ -241,28 +241,35 @@ class Codec:
         height, width = size or (representation.height, representation.width)
         return bitstream.write(Container(self.number, height, width, sections))
 
-    def open(self, data: bytes) -> Representation:
-        """The representation in a file of this codec, on the CPU.
+    def open(self, data: bytes, look: str = LOOKS[0]) -> Representation:
+        """The representation in a file of this codec, or another look of it, on the CPU.
 
         Raises:
             BitstreamError: damaged, truncated or foreign bytes, or another codec's.
+            CodecError: no such look.
         """
-        return self._open(data)[0]
+        second_look = getattr(self.family, "second_look", None)  # a method that families may have
+        if look not in (LOOKS if second_look else LOOKS[:1]):
+            raise CodecError(f"files of {self.name} have no look {look!r}")
+        first = self._open(data)[0]
+        return second_look(first, bitstream.read(data).second_look) if second_look and look != LOOKS[0] else first
 
-    def decode(self, data: bytes, size: tuple[int, int] | None = None, *, device: str | None = None) -> Tensor:
+    def decode(
+        self, data: bytes, size: tuple[int, int] | None = None, *, device: str | None = None, look: str = LOOKS[0]
+    ) -> Tensor:
         """The picture in a file of this codec, (3, height, width) in [0, 1], on the device it was rendered on.
 
         Args:
             data: the whole file.
             size: (height, width) in pixels to render at; default the picture's own, also where it was fitted at a smaller one.
+            look: one of `bitstream.LOOKS`.
 
         Raises:
-            BitstreamError: damaged, truncated or foreign bytes, or another codec's.
-            ValueError: a size that isn't one.
+            BitstreamError, CodecError, ValueError: as `open`; a size that isn't one.
         """
         container = self._container(data)
         height, width = images.check_size(size) if size is not None else (container.height, container.width)
-        picture = self.open(data).to(choose_device(device)).render(height, width)
+        picture = self.open(data, look).to(choose_device(device)).render(height, width)
         if not torch.isfinite(picture).all():
             raise BitstreamError("the file's weights are so large that its colours are no numbers")
         return picture
@@ -297,6 +304,8 @@ class Codec:
         wanted = {"configuration", *self.family.sections}
         if missing := wanted ^ (set(container.sections) - {"reduction"}):
             raise BitstreamError(f"a file of {self.name} has no section {min(missing)!r}, or has one too many")
+        if container.second_look is not None and not hasattr(self.family, "second_look"):
+            raise BitstreamError(f"a file of {self.name} has no second look")
         reader = Reader(container.sections["configuration"], "configuration section")
         config = self.family.read_config(reader)
         reader.end()
