@@ -1,0 +1,182 @@
+"""Train the networks of the amortised codec, on pictures of all kinds and at all of its steps at once.
+
+    python -m tutorial_lib.training.photographs pictures
+    python -m tutorial_lib.training.amortised pictures weights.pt --steps 40000
+
+The loss is D + λR of the true rounding: distortions of pictures that are decoded from whole numbers, with gradients that go
+past the rounding, and rates of latents with noise in its place (Ballé et al., 2017; Minnen and Singh, 2020). The step Δ is drawn
+anew for each patch, and λ follows from it, so that one set of networks serves all rates.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from tutorial_lib.amortised.contexts import ContextNetworks
+from tutorial_lib.amortised.transforms import BLOCK, Analysis, Synthesis, octaves
+from tutorial_lib.latents.kernels import laplace_bits
+from tutorial_lib.runtime import choose_device, write_atomically
+from tutorial_lib.training.photographs import made, photographs
+
+LAMBDA_PER_STEP = 0.13
+"""λ = 0.13·Δ²: between 0.115, that of fine uniform quantization, and 0.134, that of H.264's test model."""
+
+INDICES = (83, 235)
+"""Steps that are trained: 6 to 162 grey levels."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """How the networks are trained.
+
+    Args:
+        steps, batch, patch: steps, patches a step, pixels a side of them.
+        learning_rate: Adam's, raised over 500 steps, then lowered to a hundredth along half a cosine.
+        made: pictures made by code.
+        seed: of everything that is drawn.
+    """
+
+    steps: int = 40_000
+    batch: int = 8
+    patch: int = 128
+    learning_rate: float = 1e-3
+    made: int = 32
+    seed: int = 0
+
+
+class Networks(nn.Module):
+    """All that is trained."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.analysis, self.synthesis, self.contexts = Analysis(), Synthesis(), ContextNetworks()
+
+    def forward(self, pictures: Tensor, indices: Tensor) -> tuple[Tensor, Tensor]:
+        """Squared error of each picture in squared grey levels, and its bits, both for each pixel, (n,)."""
+        steps = 2.0 ** (indices / 32)
+        latents = self.analysis(pictures) / steps.view(-1, 1, 1, 1)
+        rounded = latents + (latents.round() - latents).detach()
+        location, log2_scale = self.contexts.laws(rounded.detach(), octaves(indices))
+        noisy = latents + torch.rand_like(latents) - 0.5
+        pixels = pictures[0, 0].numel()
+        bits = laplace_bits(noisy, location, log2_scale).flatten(1).sum(1) / pixels
+        decoded = self.synthesis(rounded, steps)
+        error = ((decoded - pictures) * 255).square().flatten(1).sum(1) / pixels
+        return error, bits
+
+
+class Patches:
+    """Patches of pictures, turned, mirrored, now and then reduced to half and with other colours."""
+
+    def __init__(self, folder: Path, how: Training, generator: torch.Generator) -> None:
+        self.pictures = photographs(folder)
+        self.made = made(how.made, generator)
+        self.areas = torch.tensor([float(picture[0].numel()) ** 0.5 for picture in self.pictures])
+        self.how, self.generator = how, generator
+
+    def __iter__(self) -> Iterator[Tensor]:
+        while True:
+            yield torch.stack([self._patch() for _ in range(self.how.batch)])
+
+    def _patch(self) -> Tensor:
+        chance, where, turn = torch.rand(3, generator=self.generator), torch.rand(2, generator=self.generator), self._whole(8)
+        if chance[0] < 0.2 and self.made:
+            picture = self.made[self._whole(len(self.made))]
+        else:
+            picture = self.pictures[int(torch.multinomial(self.areas, 1, generator=self.generator))]
+        factor = 2 if chance[1] < 0.25 and min(picture.shape[1:]) >= 2 * self.how.patch else 1
+        side = self.how.patch * factor
+        top, left = (int(w * (length - side + 1)) for w, length in zip(where, picture.shape[1:], strict=True))
+        patch = picture[:, top : top + side, left : left + side].float() / 255
+        if factor > 1:
+            patch = nn.functional.interpolate(patch[None], scale_factor=0.5, mode="bicubic", antialias=True)[0].clamp(0, 1)
+        patch = patch.rot90(turn // 2, (1, 2))
+        patch = patch.flip(2) if turn % 2 else patch
+        if chance[2] < 0.3:  # another white balance, more or less colour and contrast
+            grey = patch.mean(0, keepdim=True)
+            tints = 1 + 0.2 * torch.randn(3, 1, 1, generator=self.generator)
+            patch = ((grey + (patch - grey) * (0.3 + 1.4 * where[0])) * tints).clamp(0, 1)
+        return patch
+
+    def _whole(self, below: int) -> int:
+        return int(torch.randint(0, below, (), generator=self.generator))
+
+
+def train(folder: Path, output: Path, how: Training, *, start: Path | None = None, minutes: float = math.inf) -> None:
+    """Train, and keep the averaged networks in ``output`` every two minutes: a `torch.save` of a state dict, steps and time.
+
+    Args:
+        start: go on from this file's networks.
+        minutes: end the schedule then, whatever ``how.steps`` says.
+    """
+    device, generator = choose_device(), torch.Generator().manual_seed(how.seed)
+    torch.manual_seed(how.seed)
+    networks = Networks().to(device)
+    if start is not None:
+        networks.load_state_dict(torch.load(start, weights_only=True)["networks"])
+    average = {name: value.detach().clone() for name, value in networks.state_dict().items()}
+    optimizer = torch.optim.Adam(networks.parameters(), how.learning_rate, betas=(0.9, 0.99))
+    began = saved = time.time()
+    history: list[float] = []
+    for step, patches in zip(range(how.steps), Patches(folder, how, generator), strict=False):
+        done = max(step / how.steps, (time.time() - began) / 60 / minutes)
+        if done >= 1:
+            break
+        rate = how.learning_rate * min((step + 1) / 500, 1.0) * (0.01 + 0.99 * (1 + math.cos(math.pi * done)) / 2)
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        indices = torch.randint(INDICES[0], INDICES[1] + 1, (how.batch,), generator=generator).to(device)
+        error, bits = networks(patches.to(device), indices)
+        costs = error / (LAMBDA_PER_STEP * 4.0 ** (indices / 32)) + bits
+        # so that fine steps, which cost bits, don't count for all
+        loss = (costs / costs.detach().sqrt()).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(networks.parameters(), 1.0)
+        optimizer.step()
+        keep = min(0.999, (step + 1) / (step + 10))
+        for name, value in networks.state_dict().items():
+            average[name].lerp_(value, 1 - keep)
+        history.append(float(loss.detach()))
+        if time.time() - saved > 120 or step == how.steps - 1:
+            saved = time.time()
+            _save(output, average, step + 1, saved - began)
+            recent = history[-1000:]
+            print(f"step {step + 1}, {(saved - began) / 60:.1f} min, rate {rate:.1e}: {sum(recent) / len(recent):.4f}", flush=True)
+    _save(output, average, len(history), time.time() - began)
+
+
+def _save(output: Path, average: dict[str, Tensor], steps: int, seconds: float) -> None:
+    import io
+
+    place = io.BytesIO()
+    torch.save({"networks": average, "steps": steps, "seconds": seconds}, place)
+    write_atomically(output, place.getvalue())
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description="Train the networks of the amortised codec.")
+    parser.add_argument("pictures", type=Path, help="a folder that tutorial_lib.training.photographs filled")
+    parser.add_argument("output", type=Path)
+    parser.add_argument("--steps", type=int, default=Training.steps)
+    parser.add_argument("--minutes", type=float, default=math.inf, help="end the schedule after so many")
+    parser.add_argument("--rate", type=float, default=Training.learning_rate, help="the learning rate")
+    parser.add_argument("--start", type=Path, help="go on from these networks")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args(arguments)
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", torch.get_num_threads())))
+    how = Training(steps=options.steps, learning_rate=options.rate, seed=options.seed)
+    train(options.pictures, options.output, how, start=options.start, minutes=options.minutes)
+
+
+if __name__ == "__main__":
+    main()
