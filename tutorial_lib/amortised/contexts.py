@@ -1,13 +1,14 @@
 """The laws of the latents: what of a block is known when a slice of it is coded, and the networks that make laws of it.
 
-Blocks are coded in five stages, each a finer lattice: every fourth row and column; the middles of those squares; the blocks
-half-way between; then the same with every second. Within a stage, all blocks' first slices come before all second ones. So a
-slice is predicted from the lower slices of its block and from up to eight neighbours on all sides, and thousands of symbols
+Blocks are coded in seven stages, each a finer lattice: every fourth row and column; the middles of those squares; the blocks
+half-way between in the same rows, then those in the same columns; then the same three with every second row and column. So a
+slice is predicted from the lower slices of its block and from four or eight neighbours on all sides, and thousands of symbols
 are decoded at once.
 """
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 
 import torch
@@ -22,7 +23,7 @@ LOCATED = 3
 MARGIN = 2
 """Rows and columns of zeros around the blocks."""
 
-STAGES = 5
+STAGES = 7
 STARTS = (0, *(sum(SLICES[: k + 1]) for k in range(len(SLICES))))
 """First channel of each slice, and the end."""
 
@@ -31,14 +32,14 @@ _DIAGONAL, _DIRECT = ((-1, -1), (-1, 1), (1, -1), (1, 1)), ((-1, 0), (0, -1), (0
 
 
 def stages(rows: int, columns: int) -> Tensor:
-    """The stage 0 … 4 of each block, (rows, columns).
+    """The stage 0 … 6 of each block, (rows, columns).
 
     >>> stages(4, 4).tolist()
-    [[0, 4, 2, 4], [4, 3, 4, 3], [2, 4, 1, 4], [4, 3, 4, 3]]
+    [[0, 5, 2, 5], [6, 4, 6, 4], [3, 5, 1, 5], [6, 4, 6, 4]]
     """
     y, x = torch.arange(rows)[:, None], torch.arange(columns)[None]
-    odd, even = (y % 2 + x % 2), (y // 2 % 2 + x // 2 % 2)
-    return torch.where(odd == 0, torch.tensor([0, 2, 1])[even], torch.tensor([0, 4, 3])[odd])
+    fine, coarse = 2 * (y % 2) + x % 2, 2 * (y // 2 % 2) + x // 2 % 2
+    return torch.where(fine == 0, torch.tensor([0, 2, 3, 1])[coarse], torch.tensor([0, 5, 6, 4])[fine])
 
 
 def magnitudes(levels: Tensor) -> Tensor:
@@ -54,9 +55,9 @@ class Around:
     Attributes:
         stage: (n,).
         sizes: magnitudes of all channels: (3, channels, n), the diagonal neighbours where only they are known, the
-            diagonal ones where all are, the direct ones.
+            diagonal ones where all are, the direct ones where these are.
         values: the same of the values of the located slices.
-        edges: the first channel of the four neighbours, or eight, (12, n).
+        edges: the first channel of the neighbours one by one, (12, n).
     """
 
     stage: Tensor
@@ -75,18 +76,18 @@ def around(levels: Tensor, sizes: Tensor, places: Tensor, stage: Tensor, row: in
         stage: of each.
         row: places from one row to the next.
     """
-    reach = torch.where(stage < 3, 2, 1)
-    only, both = ((stage == 1) | (stage == 3)).to(levels.dtype), ((stage == 2) | (stage == 4)).to(levels.dtype)
+    reach, kind = torch.where(stage < 4, 2, 1), (stage + 2) % 3
+    only, both, beside = (((kind == k) | (kind == m)) & (stage > 0) for k, m in ((0, 0), (2, 2), (1, 2)))
     diagonal = [places + reach * (y * row + x) for y, x in _DIAGONAL]
     direct = [places + reach * (y * row + x) for y, x in _DIRECT]
 
     def sums(tensor: Tensor) -> Tensor:
         corners, sides = (sum(tensor[:, p] for p in part) for part in (diagonal, direct))
-        return torch.stack([corners * only, corners * both, sides * both])
+        return torch.stack([corners * only, corners * both, sides * beside])
 
     first = levels[0]
     corners, sides = (torch.stack([first[p] for p in part]) for part in (diagonal, direct))
-    edges = torch.cat([corners * only, corners * both, sides * both])
+    edges = torch.cat([corners * only, corners * both, sides * beside])
     return Around(stage, sums(sizes), sums(levels[: STARTS[LOCATED]]), edges)
 
 
@@ -112,7 +113,7 @@ def count_inputs(index: int) -> int:
     """Rows of `inputs_of`.
 
     >>> [count_inputs(index) for index in range(6)]
-    [54, 96, 138, 114, 135, 174]
+    [56, 98, 140, 116, 137, 176]
     """
     own = SLICES[index]
     located = STARTS[index] + 3 * own if index < LOCATED else 0
@@ -123,6 +124,7 @@ class SliceModel(nn.Module):
     """Inputs (inputs, n) to location and log₂ of the scale of a slice's laws, (2, channels, n), in steps."""
 
     skip = True
+    """`IntegerContextModel`'s: the inputs go to the last layer, too."""
 
     def __init__(self, index: int) -> None:
         super().__init__()
@@ -138,6 +140,15 @@ class SliceModel(nn.Module):
         if self.located:
             return found.unflatten(0, (2, self.channels))
         return torch.stack([torch.zeros_like(found), found])
+
+    def whole(self) -> SliceModel:
+        """Itself, or a copy that gives locations of 0 by weights: what `IntegerContextModel` takes."""
+        if self.located:
+            return self
+        model = copy.deepcopy(self)
+        last = model.layers[-1].get_parameter("matrix")
+        last.data = torch.cat([torch.zeros_like(last), last.detach()])
+        return model
 
 
 class ContextNetworks(nn.ModuleList):

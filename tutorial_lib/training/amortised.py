@@ -46,7 +46,7 @@ class Training:
     """
 
     steps: int = 40_000
-    batch: int = 8
+    batch: int = 6
     patch: int = 128
     learning_rate: float = 1e-3
     made: int = 32
