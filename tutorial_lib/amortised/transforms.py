@@ -87,6 +87,9 @@ class Synthesis(nn.Module):
     HALO = 4
     """Rows of blocks around a band that its pixels depend on."""
 
+    FINE = ("fine", "last")
+    """How the names begin of the layers that work on 2×2 pixels."""
+
     def __init__(self) -> None:
         super().__init__()
         self.windows = nn.Parameter(F.pixel_unshuffle(_windows(), BLOCK).flip(2, 3).transpose(0, 1).contiguous())

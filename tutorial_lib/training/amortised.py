@@ -15,20 +15,21 @@ import math
 import os
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from tutorial_lib.amortised.contexts import ContextNetworks
-from tutorial_lib.amortised.transforms import BLOCK, Analysis, Synthesis, octaves
+from tutorial_lib.amortised import weights
+from tutorial_lib.amortised.picture import LAMBDA_PER_STEP
+from tutorial_lib.amortised.transforms import octaves
+from tutorial_lib.amortised.weights import Networks
+from tutorial_lib.coding.quantizers import RateDistortionQuantizer
 from tutorial_lib.latents.kernels import laplace_bits
 from tutorial_lib.runtime import choose_device, write_atomically
 from tutorial_lib.training.photographs import made, photographs
-
-LAMBDA_PER_STEP = 0.13
-"""λ = 0.13·Δ²: between 0.115, that of fine uniform quantization, and 0.134, that of H.264's test model."""
+from tutorial_lib.training.stand_ins import straight_through
 
 INDICES = (83, 235)
 """Steps that are trained: 6 to 162 grey levels."""
@@ -53,25 +54,18 @@ class Training:
     seed: int = 0
 
 
-class Networks(nn.Module):
-    """All that is trained."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.analysis, self.synthesis, self.contexts = Analysis(), Synthesis(), ContextNetworks()
-
-    def forward(self, pictures: Tensor, indices: Tensor) -> tuple[Tensor, Tensor]:
-        """Squared error of each picture in squared grey levels, and its bits, both for each pixel, (n,)."""
-        steps = 2.0 ** (indices / 32)
-        latents = self.analysis(pictures) / steps.view(-1, 1, 1, 1)
-        rounded = latents + (latents.round() - latents).detach()
-        location, log2_scale = self.contexts.laws(rounded.detach(), octaves(indices))
-        noisy = latents + torch.rand_like(latents) - 0.5
-        pixels = pictures[0, 0].numel()
-        bits = laplace_bits(noisy, location, log2_scale).flatten(1).sum(1) / pixels
-        decoded = self.synthesis(rounded, steps)
-        error = ((decoded - pictures) * 255).square().flatten(1).sum(1) / pixels
-        return error, bits
+def costs_of(networks: Networks, pictures: Tensor, indices: Tensor) -> tuple[Tensor, Tensor]:
+    """Squared error of each picture in squared grey levels, and its bits, both for each pixel, (n,)."""
+    steps = 2.0 ** (indices / 32)
+    latents = networks.analysis(pictures) / steps.view(-1, 1, 1, 1)
+    rounded = straight_through(latents)
+    location, log2_scale = networks.contexts.laws(rounded.detach(), octaves(indices))
+    noisy = latents + torch.rand_like(latents) - 0.5
+    pixels = pictures[0, 0].numel()
+    bits = laplace_bits(noisy, location, log2_scale).flatten(1).sum(1) / pixels
+    decoded = networks.synthesis(rounded, steps)
+    error = ((decoded - pictures) * 255).square().flatten(1).sum(1) / pixels
+    return error, bits
 
 
 class Patches:
@@ -135,7 +129,7 @@ def train(folder: Path, output: Path, how: Training, *, start: Path | None = Non
         for group in optimizer.param_groups:
             group["lr"] = rate
         indices = torch.randint(INDICES[0], INDICES[1] + 1, (how.batch,), generator=generator).to(device)
-        error, bits = networks(patches.to(device), indices)
+        error, bits = costs_of(networks, patches.to(device), indices)
         costs = error / (LAMBDA_PER_STEP * 4.0 ** (indices / 32)) + bits
         # so that fine steps, which cost bits, don't count for all
         loss = (costs / costs.detach().sqrt()).mean()
@@ -155,6 +149,31 @@ def train(folder: Path, output: Path, how: Training, *, start: Path | None = Non
     _save(output, average, len(history), time.time() - began)
 
 
+@torch.no_grad()
+def ship(networks: Networks, patches: Tensor, kilobytes: float) -> bytes:
+    """The file of trained networks: each tensor's step by what its error does to pictures and rates, as J counts them.
+
+    Args:
+        patches: (n, 3, H, W), that J is looked at with.
+        kilobytes: that the file may take.
+    """
+    indices = torch.linspace(*INDICES, len(patches)).round()
+    steps = 2.0 ** (indices / 32)
+    latents = (networks.analysis(patches) / steps.view(-1, 1, 1, 1)).round()
+
+    def outputs() -> Tensor:
+        analysed = networks.analysis(patches) / steps.view(-1, 1, 1, 1)
+        decoded = networks.synthesis(latents, steps) * (255 / (LAMBDA_PER_STEP**0.5 * steps.view(-1, 1, 1, 1)))
+        location, log2_scale = networks.contexts.laws(latents, octaves(indices))
+        # a scale wrong by a factor of 2ˣ costs about x²/3 bits a symbol, a location wrong by x scales x²/2
+        laws = [0.6 * log2_scale, 0.7 * location / log2_scale.exp2().clamp_min(0.5)]
+        return torch.cat([part.flatten() for part in (decoded, analysed / LAMBDA_PER_STEP**0.5, *laws)])
+
+    quantizer = RateDistortionQuantizer(8000 * kilobytes)
+    quantizer.calibrate(networks, outputs)
+    return weights.pack(networks, quantizer.steps)
+
+
 def _save(output: Path, average: dict[str, Tensor], steps: int, seconds: float) -> None:
     import io
 
@@ -172,10 +191,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--rate", type=float, default=Training.learning_rate, help="the learning rate")
     parser.add_argument("--start", type=Path, help="go on from these networks")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--ship", type=float, metavar="KILOBYTES", help="don't train: write the file of --start's networks")
     options = parser.parse_args(arguments)
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", torch.get_num_threads())))
     how = Training(steps=options.steps, learning_rate=options.rate, seed=options.seed)
-    train(options.pictures, options.output, how, start=options.start, minutes=options.minutes)
+    if options.ship:
+        networks = Networks().requires_grad_(False)
+        networks.load_state_dict(torch.load(options.start, weights_only=True)["networks"])
+        generator = torch.Generator().manual_seed(options.seed)
+        patches = next(iter(Patches(options.pictures, replace(how, batch=12, made=4), generator)))
+        write_atomically(options.output, ship(networks, patches, options.ship))
+    else:
+        train(options.pictures, options.output, how, start=options.start, minutes=options.minutes)
 
 
 if __name__ == "__main__":
