@@ -176,11 +176,12 @@ def _add_file_commands(commands: Any) -> None:
     add = _command(commands, "encode", "fit a network to a picture and write it as a file").add_argument
     add("picture", help="a picture file, a sample's name (coffee), or kodak:1 … kodak:24")
     add("-o", "--output", metavar="FILE", help="default: the picture's name with .inr, here")
-    add("--codec", default="siren", metavar="NAME", help="siren (default), nif, coolchic-small, coolchic-v2, …")
+    add("--codec", default="siren", metavar="NAME", help="siren (default), nif, coolchic-small, amortised, …")
     add("--bpp", type=float, metavar="X", help="target in bits per pixel; siren and coin stay within it")
     add("--loss", metavar="NAME", help="l1, mse (default), log-cosh, log-cosh+ssim, l1+ssim, mse+lpips")
     add("--budget", choices=BUDGET_NAMES, help="how long to compute (default: by device)")
     add("--iterations", type=int, metavar="N", help="steps of the fit (default: what the budget affords)")
+    add("--refine", type=float, metavar="SECONDS", help="amortised: fit the latents to this picture for so long")
     add("--seed", type=_seed, default=0, metavar="N", help="default 0")
     add("--device", metavar="D", help="cpu, cuda or mps (default: the fastest there is)")
     decode = _command(commands, "decode", "render a file, at any size")

@@ -57,6 +57,7 @@ def encode(options: argparse.Namespace) -> Answer:
     output = Path(options.output or _beside(options.picture, ".inr"))
     _check_output(output, options.picture)
     wishes = {"bpp": options.bpp, "budget": options.budget, "loss": options.loss, "iterations": options.iterations}
+    wishes["refine"] = options.refine
     device = choose_device(options.device)
     plan = codec.plan(picture, device=device, **wishes)
     if not options.json:

@@ -82,11 +82,11 @@ def around(levels: Tensor, sizes: Tensor, places: Tensor, stage: Tensor, row: in
     direct = [places + reach * (y * row + x) for y, x in _DIRECT]
 
     def sums(tensor: Tensor) -> Tensor:
-        corners, sides = (sum(tensor[:, p] for p in part) for part in (diagonal, direct))
+        corners, sides = (sum(tensor.index_select(1, p) for p in part) for part in (diagonal, direct))
         return torch.stack([corners * only, corners * both, sides * beside])
 
     first = levels[0]
-    corners, sides = (torch.stack([first[p] for p in part]) for part in (diagonal, direct))
+    corners, sides = (torch.stack([first.index_select(0, p) for p in part]) for part in (diagonal, direct))
     edges = torch.cat([corners * only, corners * both, sides * beside])
     return Around(stage, sums(sizes), sums(levels[: STARTS[LOCATED]]), edges)
 
@@ -157,22 +157,23 @@ class ContextNetworks(nn.ModuleList):
     def __init__(self) -> None:
         super().__init__(SliceModel(index) for index in range(len(SLICES)))
 
-    def laws(self, levels: Tensor, told: Tensor) -> Tensor:
+    def laws(self, levels: Tensor, told: Tensor, sizes: Tensor | None = None) -> Tensor:
         """Locations and log₂ of scales for whole pictures at once, (2, n, channels, rows, columns).
 
         Args:
             levels: whole numbers, (n, channels, rows, columns).
             told: as in `inputs_of`, (n,).
+            sizes: their `magnitudes`, if there should be a gradient to these.
         """
         count, _, rows, columns = levels.shape
         padded = nn.functional.pad(levels.transpose(0, 1), (MARGIN,) * 4)
-        flat = padded.flatten(1)
-        sizes = magnitudes(flat)
+        sizes = magnitudes(levels) if sizes is None else sizes
+        flat, sizes = padded.flatten(1), nn.functional.pad(sizes.transpose(0, 1), (MARGIN,) * 4).flatten(1)
         places = torch.arange(flat.shape[1], device=flat.device).view(padded.shape[1:])
         places = places[:, MARGIN:-MARGIN, MARGIN:-MARGIN].reshape(-1)
         stage = stages(rows, columns).to(flat.device).expand(count, -1, -1).reshape(-1)
         known = around(flat, sizes, places, stage, columns + 2 * MARGIN)
         told = told.repeat_interleave(rows * columns)
-        own, own_sizes = flat[:, places], sizes[:, places]
+        own, own_sizes = flat.index_select(1, places), sizes.index_select(1, places)
         found = [model(inputs_of(index, known, own, own_sizes, told)) for index, model in enumerate(self)]
         return torch.cat(found, 1).view(2, CHANNELS, count, rows, columns).transpose(1, 2)

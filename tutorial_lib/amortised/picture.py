@@ -15,7 +15,7 @@ from tutorial_lib.latents.kernels import laplace_bits
 from tutorial_lib.latents.shape import MAX_LATENT
 
 LAMBDA_PER_STEP = 0.13
-"""λ, of a squared grey level's error and bits, in Δ²: between 0.115, that of fine uniform steps, and 0.134, that of H.264's model."""
+"""λ, for errors in squared grey levels, in Δ²: between 0.115, that of fine uniform steps, and 0.134, H.264's."""
 
 FINEST = 32
 """Index of the finest step, 2 grey levels, for which every latent is below `MAX_LATENT`."""
@@ -107,7 +107,7 @@ class AmortisedPicture(nn.Module):
 
     @property
     def energies(self) -> Tensor:
-        """What a step of each channel adds to the picture's squared error, in Δ², (channels, 1, 1): 1 of an orthonormal transform."""
+        """What a step of each channel adds to the picture's squared error, in Δ², (channels, 1, 1); untrained 1."""
         return self.networks.synthesis.windows.square().sum((0, 2, 3)).view(-1, 1, 1)
 
     def symbols(self) -> Tensor:

@@ -8,7 +8,6 @@ pixels by two small convolutional networks. Latents are in grey levels, and one 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 
 import torch
 import torch.nn.functional as F
@@ -23,11 +22,13 @@ SLICES = (3, 9, 15, 21, 21, 27)
 CHANNELS = sum(SLICES)
 """Latents of a block: 64 of luma, and the 16 of lowest frequency of either chroma."""
 
+MIDDLE = 4.5
+"""log₂ of the step that the networks are told as 0: 22.6 grey levels."""
+
 STEPS = 256
 """Steps that a file can name: Δ = 2^(index/32) grey levels."""
 
 _LEVELS = 255.0
-_MIDDLE = 4.5
 _COLOURS = ((3**-0.5,) * 3, (2**-0.5, 0.0, -(2**-0.5)), (6**-0.5, -2 * 6**-0.5, 6**-0.5))
 _HIDDEN, _PLANES, _WIDTH = 64, 4, 32
 
@@ -37,9 +38,9 @@ def step_of(index: int) -> float:
     return 2.0 ** (index / 32)
 
 
-def octaves(index: float) -> float:
-    """How the networks are told the step: log₂ Δ, 0 at 22.6 grey levels; a multiple of 1/32."""
-    return index / 32 - _MIDDLE
+def octaves(index: int) -> float:
+    """How the networks are told the step, a multiple of 1/32."""
+    return index / 32 - MIDDLE
 
 
 def frequencies() -> list[tuple[int, int, int]]:
@@ -107,7 +108,7 @@ class Synthesis(nn.Module):
     def forward(self, latents: Tensor, steps: Tensor) -> Tensor:
         """``steps``: Δ in grey levels, (n,)."""
         steps = steps.view(-1, 1, 1, 1)
-        told = steps.log2() - _MIDDLE
+        told = steps.log2() - MIDDLE
         hidden = latents / (1 + latents.abs() / 8)  # what stands out counts less
         hidden = F.relu(self.first(torch.cat([hidden, told.expand(-1, 1, *latents.shape[2:])], 1)))
         hidden = F.relu(hidden + self.second(hidden))
@@ -118,4 +119,3 @@ class Synthesis(nn.Module):
         hidden = F.relu(self.fine(torch.cat(inputs, 1)))
         hidden = F.relu(hidden + self.finer(hidden))
         return F.pixel_shuffle(halves + self.last(hidden) * (steps / 4), 2) / _LEVELS + 0.5
-

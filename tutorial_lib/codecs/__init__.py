@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from tutorial_lib.codecs.amortised import AMORTISED
 from tutorial_lib.codecs.base import BUDGETS, Budget, Codec, CodecError, Encoding, Plan
 from tutorial_lib.codecs.classical import CODECS as CLASSICAL
 from tutorial_lib.codecs.classical import ClassicalCodec
@@ -28,7 +29,7 @@ from tutorial_lib.coding import bitstream
 from tutorial_lib.coding.bitstream import MAX_OPERATIONS, BitstreamError
 
 __all__ = [
-    "BUDGETS", "CLASSICAL", "COIN", "COOLCHIC_SMALL", "COOLCHIC_V1", "COOLCHIC_V2", "LEARNED", "MAX_FREQUENCIES",
+    "AMORTISED", "BUDGETS", "CLASSICAL", "COIN", "COOLCHIC_SMALL", "COOLCHIC_V1", "COOLCHIC_V2", "LEARNED", "MAX_FREQUENCIES",
     "MAX_LAYERS", "MAX_OPERATIONS", "MAX_WEIGHTS", "NIF", "SIREN", "STRUEMPLER", "Budget", "ClassicalCodec", "Codec",
     "CodecError", "Encoding", "Method", "Plan", "codec_of", "decode", "get", "names", "register",
 ]  # fmt: skip
@@ -52,7 +53,7 @@ def register(codec: Codec) -> None:
     LEARNED[codec.name] = codec
 
 
-for _codec in (COIN, SIREN, STRUEMPLER, NIF, COOLCHIC_SMALL, COOLCHIC_V1, COOLCHIC_V2):
+for _codec in (COIN, SIREN, STRUEMPLER, NIF, COOLCHIC_SMALL, COOLCHIC_V1, COOLCHIC_V2, AMORTISED):
     register(_codec)
 
 

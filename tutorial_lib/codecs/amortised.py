@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -14,7 +14,7 @@ from torch import Tensor
 from tutorial_lib.amortised import coding, weights
 from tutorial_lib.amortised.contexts import STARTS
 from tutorial_lib.amortised.picture import FINEST, LAMBDA_PER_STEP, AmortisedConfig, AmortisedPicture
-from tutorial_lib.amortised.transforms import BLOCK, CHANNELS, SLICES, STEPS, Synthesis, step_of
+from tutorial_lib.amortised.transforms import BLOCK, SLICES, STEPS, Synthesis, step_of
 from tutorial_lib.codecs.base import Budget, Codec, CodecError, Effort, Plan, Wishes
 from tutorial_lib.coding.bitstream import MAX_OPERATIONS, BitstreamError, Reader
 from tutorial_lib.coding.quantizers import Quantizer
@@ -40,12 +40,14 @@ def step_for(lmbda: float) -> int:
     return min(max(round(index), FINEST), STEPS - 1)
 
 
+@dataclass(frozen=True)
 class Amortised:
     """The family of the one codec whose representation is an `AmortisedPicture`; see `base.Family`."""
 
+    methods: Mapping[str, Any] = field(default_factory=lambda: {"fast": Refining})
     sections: ClassVar[tuple[str, ...]] = ("latents",)
     takes_lambda: ClassVar[bool] = True
-    methods: ClassVar[Mapping[str, Any]] = {"fast": Refining}
+    refines: ClassVar[bool] = True
 
     def plan(self, name: str, picture: Tensor, wishes: Wishes, budget: Budget) -> Plan:
         height, width = picture.shape[1:]
@@ -63,7 +65,7 @@ class Amortised:
             self._search(trial, coefficients, (wishes.bpp * height * width / 8 - HEADER_BYTES) * 8 / scale)
             self._within_reach(name, trial, coefficients, wishes.bpp, scale, height * width)
         expected = math.ceil(trial.levels(coefficients)[1] * scale / 8) + HEADER_BYTES
-        recipe = Refining(wishes.iterations or 0)
+        recipe = Refining(wishes.iterations or 0, wishes.refine)
         aim: dict[str, Any] = {"target_bpp": wishes.bpp, "lmbda": lambda_of(trial.config.step), "steer": wishes.steer}
         return Plan(name, trial.config, height, width, recipe, None, expected, HEADER_BYTES, **aim)
 
@@ -98,7 +100,9 @@ class Amortised:
             least = 8 * HEADER_BYTES / pixels
             bound = trial.levels(coefficients)[1] * scale / pixels + least
             if trial.config.step == FINEST and bound < 0.9 * bpp:
-                raise CodecError(f"{bpp:g} bpp is more than {name} can use for this picture: its finest step takes {bound:.2g} bpp")
+                raise CodecError(
+                    f"{bpp:g} bpp is more than {name} can use for this picture: its finest step takes {bound:.2g} bpp"
+                )
             if trial.config.step > FINEST and bound > 1.1 * bpp:
                 raise CodecError(f"{bpp:g} bpp is too little for this picture: {name}'s coarsest step takes {bound:.2g} bpp")
 
@@ -117,15 +121,7 @@ class Amortised:
         return None
 
     def fit(
-        self,
-        representation: AmortisedPicture,
-        picture: Tensor,
-        plan: Plan,
-        quantizer: Quantizer | None,
-        *,
-        seed: int = 0,
-        progress: bool = True,
-        callback: Any = None,
+        self, representation: AmortisedPicture, picture: Tensor, plan: Plan, quantizer: Quantizer | None, **options: Any
     ) -> Report:
         picture = picture.to(representation.latents.device)
         with threads_for(self.operations_per_pixel(plan.config, plan.height, plan.width) * plan.height * plan.width):
@@ -138,8 +134,7 @@ class Amortised:
         lmbda = lambda_of(representation.config.step)
         report = Report((), math.nan, {}, 0.0, False, 0, bits / picture[0].numel(), lmbda)
         if plan.recipe.asked:
-            how: dict[str, Any] = {"seed": seed, "progress": progress, "callback": callback, "target_bpp": plan.target_bpp}
-            report = refine(representation, picture, coefficients, plan.recipe, report, **how)
+            report = refine(representation, picture, plan.recipe, report, **options)
         return report
 
     def round(
@@ -206,7 +201,9 @@ class Amortised:
     def operations_per_pixel(self, config: AmortisedConfig, height: int, width: int) -> float:
         networks = weights.load(config.networks)
         blocks = sum(parameter.numel() for name, parameter in networks.named_parameters() if not name.startswith("analysis"))
-        fine = sum(parameter.numel() for name, parameter in networks.synthesis.named_parameters() if name.startswith(Synthesis.FINE))
+        fine = sum(
+            parameter.numel() for name, parameter in networks.synthesis.named_parameters() if name.startswith(Synthesis.FINE)
+        )
         return (blocks - fine) / BLOCK**2 + fine / 4
 
     def second_look(self, representation: AmortisedPicture, body: bytes | None) -> AmortisedPicture:

@@ -66,6 +66,7 @@ class Wishes:
     iterations: int | None
     steer: bool
     config: Any
+    refine: float | None = None
 
 
 @dataclass(frozen=True)
@@ -234,6 +235,7 @@ class Codec:
         iterations: int | None = None,
         steer: bool = True,
         config: Any = None,
+        refine: float | None = None,
         device: torch.device | None = None,
     ) -> Plan:
         """Decide shape, recipe and aim.
@@ -249,6 +251,7 @@ class Codec:
             iterations: of the fit's main phases, at least 12; default what the budget affords.
             steer: with False, the λ of latent grids is chosen before the fit and kept; the rate is only near ``bpp``. Quicker.
             config: this shape instead of a chosen one.
+            refine: seconds to fit the latents of an amortised codec to this picture; default: none.
             device: that the fit will run on; decides the default budget.
 
         Raises:
@@ -268,7 +271,11 @@ class Codec:
             raise CodecError(f"{self.name} has no λ to choose or to steer: ask for a rate")
         if iterations is not None and iterations < MIN_ITERATIONS:
             raise CodecError(f"a fit takes {MIN_ITERATIONS} iterations or more, not {iterations}")
-        wishes = Wishes(bpp, lmbda, loss, method, iterations, steer, config)
+        if refine is not None and not (math.isfinite(refine) and refine > 0):
+            raise CodecError(f"refining takes a positive number of seconds, not {refine}")
+        if refine is not None and not hasattr(self.family, "refines"):
+            raise CodecError(f"{self.name} fits every picture from the start: there is nothing to refine")
+        wishes = Wishes(bpp, lmbda, loss, method, iterations, steer, config, refine)
         return self.family.plan(self.name, picture, wishes, BUDGETS[choose_budget(budget, device)])
 
     def encode(

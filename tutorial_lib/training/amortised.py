@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from tutorial_lib.amortised import weights
 from tutorial_lib.amortised.picture import LAMBDA_PER_STEP
-from tutorial_lib.amortised.transforms import octaves
+from tutorial_lib.amortised.transforms import MIDDLE
 from tutorial_lib.amortised.weights import Networks
 from tutorial_lib.coding.quantizers import RateDistortionQuantizer
 from tutorial_lib.latents.kernels import laplace_bits
@@ -59,7 +59,7 @@ def costs_of(networks: Networks, pictures: Tensor, indices: Tensor) -> tuple[Ten
     steps = 2.0 ** (indices / 32)
     latents = networks.analysis(pictures) / steps.view(-1, 1, 1, 1)
     rounded = straight_through(latents)
-    location, log2_scale = networks.contexts.laws(rounded.detach(), octaves(indices))
+    location, log2_scale = networks.contexts.laws(rounded.detach(), indices / 32 - MIDDLE)
     noisy = latents + torch.rand_like(latents) - 0.5
     pixels = pictures[0, 0].numel()
     bits = laplace_bits(noisy, location, log2_scale).flatten(1).sum(1) / pixels
@@ -145,7 +145,9 @@ def train(folder: Path, output: Path, how: Training, *, start: Path | None = Non
             saved = time.time()
             _save(output, average, step + 1, saved - began)
             recent = history[-1000:]
-            print(f"step {step + 1}, {(saved - began) / 60:.1f} min, rate {rate:.1e}: {sum(recent) / len(recent):.4f}", flush=True)
+            print(
+                f"step {step + 1}, {(saved - began) / 60:.1f} min, rate {rate:.1e}: {sum(recent) / len(recent):.4f}", flush=True
+            )
     _save(output, average, len(history), time.time() - began)
 
 
@@ -164,7 +166,7 @@ def ship(networks: Networks, patches: Tensor, kilobytes: float) -> bytes:
     def outputs() -> Tensor:
         analysed = networks.analysis(patches) / steps.view(-1, 1, 1, 1)
         decoded = networks.synthesis(latents, steps) * (255 / (LAMBDA_PER_STEP**0.5 * steps.view(-1, 1, 1, 1)))
-        location, log2_scale = networks.contexts.laws(latents, octaves(indices))
+        location, log2_scale = networks.contexts.laws(latents, indices / 32 - MIDDLE)
         # a scale wrong by a factor of 2ˣ costs about x²/3 bits a symbol, a location wrong by x scales x²/2
         laws = [0.6 * log2_scale, 0.7 * location / log2_scale.exp2().clamp_min(0.5)]
         return torch.cat([part.flatten() for part in (decoded, analysed / LAMBDA_PER_STEP**0.5, *laws)])
