@@ -47,7 +47,7 @@ def file(name: str) -> bytes:
 
 def test_every_learned_codec_has_a_golden_file_in_every_version() -> None:
     assert sorted(EXPECTED) == sorted(f"{path.parent.name}/{path.stem}" for path in GOLDEN.glob("*/*.inr"))
-    assert {name for name in EXPECTED if name.startswith("v0/")} == {f"v0/{name}" for name in LEARNED}
+    assert {name for name in EXPECTED if name.startswith("v0/")} == {f"v0/{name}" for name in LEARNED if name != "amortised"}
     assert {name for name in EXPECTED if name.startswith("v1/")} == {f"v1/{name}" for name in make().NAMES}
 
 

@@ -7,6 +7,7 @@ scale; coded is what is left of it, by tables of whole numbers. One range-coder 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import cast
 
 import numpy as np
 import torch
@@ -27,6 +28,7 @@ from tutorial_lib.latents.coding import (
     split,
 )
 from tutorial_lib.latents.contexts import IntegerContextModel
+from tutorial_lib.latents.layers import ContextModel
 from tutorial_lib.latents.shape import MAX_LATENT
 
 _BLOCKS = 4096  # worked on at once
@@ -44,7 +46,7 @@ class _Field:
     """Latents, or what is decoded of them, with what the networks are told."""
 
     def __init__(self, networks: ContextNetworks, told: float, rows: int, columns: int) -> None:
-        self.models = [IntegerContextModel(model.whole()) for model in networks]
+        self.models = [IntegerContextModel(cast(ContextModel, model.whole())) for model in networks.slices()]
         self.told, self.size, self.row = told, (rows, columns), columns + 2 * MARGIN
         self.levels = torch.zeros(CHANNELS, (rows + 2 * MARGIN) * self.row, dtype=torch.float64)
         self.sizes = torch.zeros_like(self.levels)

@@ -157,6 +157,10 @@ class ContextNetworks(nn.ModuleList):
     def __init__(self) -> None:
         super().__init__(SliceModel(index) for index in range(len(SLICES)))
 
+    def slices(self) -> list[SliceModel]:
+        """In order."""
+        return [model for model in self if isinstance(model, SliceModel)]
+
     def laws(self, levels: Tensor, told: Tensor, sizes: Tensor | None = None) -> Tensor:
         """Locations and log₂ of scales for whole pictures at once, (2, n, channels, rows, columns).
 
@@ -175,5 +179,5 @@ class ContextNetworks(nn.ModuleList):
         known = around(flat, sizes, places, stage, columns + 2 * MARGIN)
         told = told.repeat_interleave(rows * columns)
         own, own_sizes = flat.index_select(1, places), sizes.index_select(1, places)
-        found = [model(inputs_of(index, known, own, own_sizes, told)) for index, model in enumerate(self)]
+        found = [model(inputs_of(index, known, own, own_sizes, told)) for index, model in enumerate(self.slices())]
         return torch.cat(found, 1).view(2, CHANNELS, count, rows, columns).transpose(1, 2)

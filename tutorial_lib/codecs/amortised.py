@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Any, ClassVar
 
 import numpy as np
@@ -21,7 +22,6 @@ from tutorial_lib.coding.quantizers import Quantizer
 from tutorial_lib.coding.steps import QuantizedTensor, Step
 from tutorial_lib.runtime import threads_for
 from tutorial_lib.training import Report
-from tutorial_lib.training.loop import psnr_of
 from tutorial_lib.training.refining import Refining, refine
 from tutorial_lib.training.tradeoff import DEFAULT_LAMBDA, middle
 
@@ -133,7 +133,7 @@ class Amortised:
             representation.latents.data.copy_(levels)
         lmbda = lambda_of(representation.config.step)
         report = Report((), math.nan, {}, 0.0, False, 0, bits / picture[0].numel(), lmbda)
-        if plan.recipe.asked:
+        if plan.recipe.iterations or plan.recipe.seconds:
             report = refine(representation, picture, plan.recipe, report, **options)
         return report
 
@@ -147,10 +147,11 @@ class Amortised:
         quantizer: Quantizer | None,
         seed: int,
     ) -> Report:
-        """The latents are whole already; what they are worth."""
-        representation.latents.data.round_()
-        error = representation.render() - picture.to(representation.latents.device)
-        return replace(report, best_psnr=psnr_of(float(error.square().mean())))
+        """The latents are whole already; what they are worth, unless refining has found it out."""
+        if math.isfinite(report.best_psnr):
+            return report
+        error = float((representation.render() - picture.to(representation.latents.device)).square().mean())
+        return replace(report, best_psnr=-10 * math.log10(error) if error else math.inf)
 
     def estimate_seconds(self, representation: AmortisedPicture, picture: Tensor, plan: Plan) -> float:
         megapixels = plan.height * plan.width / 1e6
@@ -178,13 +179,12 @@ class Amortised:
 
     def unpack(self, representation: AmortisedPicture, sections: Mapping[str, bytes]) -> dict[str, QuantizedTensor | Tensor]:
         """ "slice 0" …, from low frequencies to high ones."""
-        size = representation.latents.shape[1:]
-        found = coding.decode_latents(representation.networks.contexts, representation.told, *size, sections["latents"])
+        rows, columns = representation.latents.shape[1:]
+        found = coding.decode_latents(representation.networks.contexts, representation.told, rows, columns, sections["latents"])
         representation.latents.data.copy_(found)
         parts = found.numpy().astype(np.int32)
-        pairs = zip(STARTS[:-1], STARTS[1:], strict=True)
-        step = step_of(representation.config.step)
-        return {f"slice {index}": QuantizedTensor(parts[begin:end], step) for index, (begin, end) in enumerate(pairs)}
+        step, slices = step_of(representation.config.step), (parts[begin:end] for begin, end in pairwise(STARTS))
+        return {f"slice {index}": QuantizedTensor(part, step) for index, part in enumerate(slices)}
 
     @torch.no_grad()
     def describe(
@@ -192,7 +192,8 @@ class Amortised:
     ) -> list[dict[str, Any]]:
         """Bits are the context networks' estimate."""
         bits, rows = representation.bits(representation.symbols()), []
-        for (name, tensor), own in zip(tensors.items(), bits.split(SLICES), strict=True):
+        slices = (bits[begin:end] for begin, end in pairwise(STARTS))
+        for (name, tensor), own in zip(tensors.items(), slices, strict=True):
             assert isinstance(tensor, QuantizedTensor)
             row = {"name": name, "shape": list(tensor.symbols.shape), "law": None, "step": tensor.step}
             rows.append(row | {"bound": int(np.abs(tensor.symbols).max()), "bits_per_weight": float(own.mean())})

@@ -8,6 +8,7 @@ next time.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -39,11 +40,6 @@ class Refining:
 
     iterations: int = 0
     seconds: float | None = None
-
-    @property
-    def asked(self) -> bool:
-        """Whether there is anything to do."""
-        return self.iterations > 0 or self.seconds is not None
 
 
 @dataclass(frozen=True)
@@ -77,7 +73,7 @@ class _Refinement:
             wanted = self.picture[:, top * BLOCK : bottom * BLOCK]
             error = (pixels[:, : wanted.shape[1]] - wanted).mul(255).square().sum()
             gradient[:, first:last] += torch.autograd.grad(error, part)[0]
-            total += float(error)
+            total += float(error.detach())
         return total, gradient
 
     def slopes(self, levels: Tensor) -> _Slopes:
@@ -96,7 +92,7 @@ class _Refinement:
                 others = by * to_values + to_sizes * (magnitudes(levels + by) - sizes)
                 return by * steepness * self.worth + curvature + own + others
 
-            return _Slopes(error, float(bits.sum()), change(1), change(-1))
+            return _Slopes(error, float(bits.detach().sum()), change(1), change(-1))
 
 
 def refine(
@@ -117,16 +113,17 @@ def refine(
     keep_freed_memory()
     work, pixels, started = _Refinement(representation, picture), picture[0].numel(), time.perf_counter()
     generator = torch.Generator(picture.device).manual_seed(seed)
-    levels, best, history, interrupted = representation.symbols(), (float("inf"), representation.symbols(), 0.0), [], False
+    levels, history, interrupted = representation.symbols(), [], False
+    best = (math.inf, levels, report)
     most = how.iterations if how.seconds is None else 10_000
     with tqdm(total=most if how.seconds is None else None, disable=not progress, unit="it", leave=False) as bar:
         try:
             for index in range(most + 1):
                 found = work.slopes(levels)
                 cost = work.worth * found.error + found.bits
-                if cost < best[0]:
-                    best = (cost, levels, found.bits / pixels)
                 history.append(_moment(work, found, index, most, report.lmbda, callback, started))
+                if cost < best[0]:
+                    best = (cost, levels, replace(report, best_psnr=history[-1].psnr, bpp=found.bits / pixels))
                 bar.update()
                 if index == most or (how.seconds is not None and time.perf_counter() - started > how.seconds):
                     break
@@ -138,7 +135,7 @@ def refine(
         except KeyboardInterrupt:
             interrupted = True
     representation.latents.data.copy_(best[1])
-    return replace(report, history=tuple(history), interrupted=interrupted, bpp=best[2])
+    return replace(best[2], history=tuple(history), interrupted=interrupted)
 
 
 def _moment(work: _Refinement, found: _Slopes, index: int, most: int, lmbda: Any, callback: Any, started: float) -> Moment:
