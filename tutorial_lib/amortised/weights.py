@@ -2,7 +2,7 @@
 
 A file ``NAME-N.weights`` is a container like that of pictures, its weights in 8 bits or less by the steps of
 `coding.quantizers`. A picture's file names the number N and the checksum of the first: without the very same networks it can't be
-decoded. The second holds differences from the first's synthesis. ``python -m tutorial_lib.training.amortised`` makes both.
+decoded. The second holds differences from the first's synthesis. ``tests/benchmarks/amortised_training.py`` makes both.
 """
 
 from __future__ import annotations

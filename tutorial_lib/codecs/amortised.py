@@ -23,7 +23,7 @@ from tutorial_lib.coding.steps import QuantizedTensor, Step
 from tutorial_lib.runtime import threads_for
 from tutorial_lib.training import Report
 from tutorial_lib.training.refining import Refining, refine
-from tutorial_lib.training.tradeoff import DEFAULT_LAMBDA, middle
+from tutorial_lib.training.tradeoff import DEFAULT_LAMBDA, MIDDLE_SIDE, middle
 
 HEADER_BYTES = 38
 """What a file holds beside its latents' stream, about."""
@@ -126,7 +126,7 @@ class Amortised:
         picture = picture.to(representation.latents.device)
         with threads_for(self.operations_per_pixel(plan.config, plan.height, plan.width) * plan.height * plan.width):
             coefficients = representation.analyse(picture)
-            if plan.target_bpp is not None and plan.steer and picture[0].numel() > middle(picture)[0].numel():
+            if plan.target_bpp is not None and plan.steer and picture[0].numel() > MIDDLE_SIDE**2:
                 bits = plan.target_bpp * picture[0].numel() - 8 * HEADER_BYTES
                 self._search(representation, coefficients, bits)
             levels, bits = representation.levels(coefficients)

@@ -1,7 +1,7 @@
 """Train the networks of the amortised codec, on pictures of all kinds and at all of its steps at once.
 
-    python -m tutorial_lib.training.photographs pictures
-    python -m tutorial_lib.training.amortised pictures weights.pt --steps 40000
+    python tests/benchmarks/photographs.py pictures
+    python tests/benchmarks/amortised_training.py pictures weights.pt --steps 40000
 
 The loss is D + λR of the true rounding: distortions of pictures that are decoded from whole numbers, with gradients that go
 past the rounding, and rates of latents with noise in its place (Ballé et al., 2017; Minnen and Singh, 2020). The step Δ is drawn
@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
+from photographs import made, photographs
 from torch import Tensor, nn
 
 from tutorial_lib.amortised import weights
@@ -28,7 +29,6 @@ from tutorial_lib.amortised.weights import Networks
 from tutorial_lib.coding.quantizers import RateDistortionQuantizer
 from tutorial_lib.latents.kernels import laplace_bits
 from tutorial_lib.runtime import choose_device, write_atomically
-from tutorial_lib.training.photographs import made, photographs
 from tutorial_lib.training.stand_ins import straight_through
 
 INDICES = (83, 235)
@@ -186,7 +186,7 @@ def _save(output: Path, average: dict[str, Tensor], steps: int, seconds: float) 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="Train the networks of the amortised codec.")
-    parser.add_argument("pictures", type=Path, help="a folder that tutorial_lib.training.photographs filled")
+    parser.add_argument("pictures", type=Path, help="a folder that photographs.py filled")
     parser.add_argument("output", type=Path)
     parser.add_argument("--steps", type=int, default=Training.steps)
     parser.add_argument("--minutes", type=float, default=math.inf, help="end the schedule after so many")

