@@ -22,6 +22,7 @@ from tutorial_lib.coding.steps import storable_step
 from tutorial_lib.metrics import MetricError, lpips_network
 from tutorial_lib.networks.nif import Nif, NifConfig
 from tutorial_lib.networks.siren import Siren, SirenConfig
+from tutorial_lib.perception import features_of
 from tutorial_lib.training import (
     Constant,
     Cosine,
@@ -795,6 +796,8 @@ def test_every_codec_can_be_fitted_with_every_loss(coffee: Tensor, name: str, lo
             lpips_network("squeeze", torch.device("cpu"))
         except MetricError as error:
             pytest.skip(str(error))
+    if "features" in loss and features_of() is None:
+        pytest.skip("no network's weights are in torch's cache")
     codec = codecs.LEARNED[name]
     plan = codec.plan(coffee, bpp=2.0, budget="quick", loss=loss)
     assert {(phase.loss, phase.criterion) for phase in plan.recipe} == {(loss, "loss")}

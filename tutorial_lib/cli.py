@@ -178,7 +178,7 @@ def _add_file_commands(commands: Any) -> None:
     add("-o", "--output", metavar="FILE", help="default: the picture's name with .inr, here")
     add("--codec", default="siren", metavar="NAME", help="siren (default), nif, coolchic-small, amortised, …")
     add("--bpp", type=float, metavar="X", help="target in bits per pixel; siren and coin stay within it")
-    add("--loss", metavar="NAME", help="l1, mse (default), log-cosh, log-cosh+ssim, l1+ssim, mse+lpips")
+    add("--loss", metavar="NAME", help="l1, mse (default), log-cosh, log-cosh+ssim, l1+ssim, mse+wasserstein, mse+lpips, …")
     add("--budget", choices=BUDGET_NAMES, help="how long to compute (default: by device)")
     add("--iterations", type=int, metavar="N", help="steps of the fit (default: what the budget affords)")
     add("--refine", type=float, metavar="SECONDS", help="amortised: fit the latents to this picture for so long")

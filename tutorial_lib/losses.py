@@ -1,4 +1,4 @@
-"""What a fit minimizes: the five distortions of the loss paper, and one with LPIPS, by name.
+"""What a fit minimizes: the five distortions of the loss paper, and three for the eye, by name.
 
 Catania and Allegra, Redefining Visual Quality: the impact of loss functions on INR-based image compression (ICIP 2024).
 A loss takes a prediction and a target, pictures (3, h, w) of values in [0, 1] (the prediction may leave that range), and
@@ -29,10 +29,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from tutorial_lib.metrics import LPIPS_MIN_SIDE, SSIM_WINDOW, lpips_network
+from tutorial_lib.perception import DEFAULT_LOOK, Features, wavelet_wasserstein
 
 SSIM_OF_LOG_COSH = 0.01
 SSIM_OF_L1 = 0.2
 LPIPS_OF_MSE = 0.001
+PERCEPTION_OF_MSE = DEFAULT_LOOK.perceptual_weight / DEFAULT_LOOK.reconstruction_weight
 
 PAPER_LOSSES = ("l1", "mse", "log-cosh", "log-cosh+ssim", "l1+ssim")
 """The five that the paper compares, by their names in `LOSSES`."""
@@ -104,6 +106,21 @@ def mse_lpips(prediction: Tensor, target: Tensor) -> Tensor:
     return mse(prediction, target) + LPIPS_OF_MSE * distance.mean()
 
 
+def mse_features(prediction: Tensor, target: Tensor) -> Tensor:
+    """MSE + β·`perception.Features`, β that of a `perception.Look`; not of the paper.
+
+    Raises:
+        PerceptionError: no network's weights are in torch's cache.
+    """
+    pair = _filled_up(torch.stack([prediction, target]).contiguous(), LPIPS_MIN_SIDE)
+    return mse(prediction, target) + PERCEPTION_OF_MSE * Features(pair[1])(pair[0])
+
+
+def mse_wasserstein(prediction: Tensor, target: Tensor) -> Tensor:
+    """MSE + β·`perception.wavelet_wasserstein`, β that of a `perception.Look`; not of the paper."""
+    return mse(prediction, target) + PERCEPTION_OF_MSE * wavelet_wasserstein(prediction, target)
+
+
 def _filled_up(pictures: Tensor, side: int) -> Tensor:
     """(B, 3, h, w) with the border repeated until no side is shorter than ``side``."""
     bottom, right = (max(side - each, 0) for each in pictures.shape[-2:])
@@ -119,5 +136,7 @@ LOSSES: dict[str, Loss] = {
     "log-cosh+ssim": log_cosh_ssim,
     "l1+ssim": l1_ssim,
     "mse+lpips": mse_lpips,
+    "mse+features": mse_features,
+    "mse+wasserstein": mse_wasserstein,
 }
 """Losses by name; put a function of your own in, and every codec can be fitted with it, by a sweep's workers too."""
