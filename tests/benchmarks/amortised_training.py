@@ -1,7 +1,10 @@
 """Train the networks of the amortised codec, on pictures of all kinds and at all of its steps at once.
 
     python tests/benchmarks/photographs.py pictures
-    python tests/benchmarks/amortised_training.py pictures weights.pt --steps 40000
+    python tests/benchmarks/amortised_training.py pictures first.pt --minutes 60
+    python tests/benchmarks/amortised_training.py pictures weights.pt --start first.pt --finish --rate 2e-4 --minutes 10
+    python tests/benchmarks/amortised_training.py pictures amortised-1.weights --start weights.pt --ship 250
+    python tests/benchmarks/amortised_training.py pictures texture-1.weights --texture --rate 2e-4 --minutes 10
 
 The loss is D + λR of the true rounding: distortions of pictures that are decoded from whole numbers, with gradients that go
 past the rounding, and rates of latents with noise in its place (Ballé et al., 2017; Minnen and Singh, 2020). The step Δ is drawn
@@ -11,6 +14,7 @@ anew for each patch, and λ follows from it, so that one set of networks serves 
 from __future__ import annotations
 
 import argparse
+import copy
 import math
 import os
 import time
@@ -23,16 +27,27 @@ from photographs import made, photographs
 from torch import Tensor, nn
 
 from tutorial_lib.amortised import weights
-from tutorial_lib.amortised.picture import LAMBDA_PER_STEP
-from tutorial_lib.amortised.transforms import MIDDLE
+from tutorial_lib.amortised.picture import LAMBDA_PER_STEP, frugal_levels
+from tutorial_lib.amortised.transforms import MIDDLE, Synthesis
 from tutorial_lib.amortised.weights import Networks
 from tutorial_lib.coding.quantizers import RateDistortionQuantizer
 from tutorial_lib.latents.kernels import laplace_bits
+from tutorial_lib.latents.texture import noise
+from tutorial_lib.perception import Discriminator, Look, relativistic_average
 from tutorial_lib.runtime import choose_device, write_atomically
 from tutorial_lib.training.stand_ins import straight_through
 
 INDICES = (83, 235)
 """Steps that are trained: 6 to 162 grey levels."""
+
+TEXTURE_INDICES = (140, 230)
+"""Steps for which the synthesis for texture is trained: 21 to 146 grey levels, where it has something to make up."""
+
+TEXTURE_KILOBYTES = 60.0
+"""Of its differences from the first synthesis."""
+
+LOOK = Look()
+"""What it is trained for."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +58,7 @@ class Training:
         steps, batch, patch: steps, patches a step, pixels a side of them.
         learning_rate: Adam's, raised over 500 steps, then lowered to a hundredth along half a cosine.
         made: pictures made by code.
+        finish: keep the analysis as it is and train all else on rounded latents as files hold them.
         seed: of everything that is drawn.
     """
 
@@ -51,20 +67,26 @@ class Training:
     patch: int = 128
     learning_rate: float = 1e-3
     made: int = 32
+    finish: bool = False
     seed: int = 0
 
 
-def costs_of(networks: Networks, pictures: Tensor, indices: Tensor) -> tuple[Tensor, Tensor]:
-    """Squared error of each picture in squared grey levels, and its bits, both for each pixel, (n,)."""
-    steps = 2.0 ** (indices / 32)
+def costs_of(networks: Networks, pictures: Tensor, indices: Tensor, finish: bool) -> tuple[Tensor, Tensor]:
+    """Squared error of each picture in squared grey levels, and its bits, both for each pixel, (n,).
+
+    Args:
+        finish: the analysis is fixed, so that what a file would hold can take the place of noise.
+    """
+    told, steps = indices / 32 - MIDDLE, 2.0 ** (indices / 32)
     latents = networks.analysis(pictures) / steps.view(-1, 1, 1, 1)
-    rounded = straight_through(latents)
-    location, log2_scale = networks.contexts.laws(rounded.detach(), indices / 32 - MIDDLE)
-    noisy = latents + torch.rand_like(latents) - 0.5
+    if finish:
+        levels = latents = frugal_levels(networks, latents, told)[0]
+    else:
+        levels = straight_through(latents)
+        latents = latents + torch.rand_like(latents) - 0.5
     pixels = pictures[0, 0].numel()
-    bits = laplace_bits(noisy, location, log2_scale).flatten(1).sum(1) / pixels
-    decoded = networks.synthesis(rounded, steps)
-    error = ((decoded - pictures) * 255).square().flatten(1).sum(1) / pixels
+    bits = laplace_bits(latents, *networks.contexts.laws(levels.detach(), told)).flatten(1).sum(1) / pixels
+    error = ((networks.synthesis(levels, steps) - pictures) * 255).square().flatten(1).sum(1) / pixels
     return error, bits
 
 
@@ -117,6 +139,7 @@ def train(folder: Path, output: Path, how: Training, *, start: Path | None = Non
     networks = Networks().to(device)
     if start is not None:
         networks.load_state_dict(torch.load(start, weights_only=True)["networks"])
+    networks.analysis.requires_grad_(not how.finish)
     average = {name: value.detach().clone() for name, value in networks.state_dict().items()}
     optimizer = torch.optim.Adam(networks.parameters(), how.learning_rate, betas=(0.9, 0.99))
     began = saved = time.time()
@@ -129,7 +152,7 @@ def train(folder: Path, output: Path, how: Training, *, start: Path | None = Non
         for group in optimizer.param_groups:
             group["lr"] = rate
         indices = torch.randint(INDICES[0], INDICES[1] + 1, (how.batch,), generator=generator).to(device)
-        error, bits = costs_of(networks, patches.to(device), indices)
+        error, bits = costs_of(networks, patches.to(device), indices, how.finish)
         costs = error / (LAMBDA_PER_STEP * 4.0 ** (indices / 32)) + bits
         # so that fine steps, which cost bits, don't count for all
         loss = (costs / costs.detach().sqrt()).mean()
@@ -149,6 +172,77 @@ def train(folder: Path, output: Path, how: Training, *, start: Path | None = Non
                 f"step {step + 1}, {(saved - began) / 60:.1f} min, rate {rate:.1e}: {sum(recent) / len(recent):.4f}", flush=True
             )
     _save(output, average, len(history), time.time() - began)
+
+
+def train_texture(folder: Path, output: Path, how: Training, look: Look, minutes: float) -> None:
+    """Train a second synthesis on what the shipped networks write, by a look's losses, and keep its file in ``output``.
+
+    The latents stay, so that both syntheses decode the same files; a `Discriminator` is trained beside, and sees the first
+    synthesis's picture.
+    """
+    device, generator = choose_device(), torch.Generator().manual_seed(how.seed)
+    torch.manual_seed(how.seed)
+    base = weights.load(weights.LATEST).to(device)
+    texture, judge = weights.for_texture(base.synthesis).to(device), Discriminator().to(device)
+    average = copy.deepcopy(texture)
+    optimizers = [torch.optim.Adam(module.parameters(), how.learning_rate, betas=(0.5, 0.99)) for module in (texture, judge)]
+    began = saved = time.time()
+    for step, patches in enumerate(Patches(folder, how, generator)):
+        done = max(step / how.steps, (time.time() - began) / 60 / minutes)
+        pictures, indices = patches.to(device), torch.randint(*TEXTURE_INDICES, (how.batch,), generator=generator).to(device)
+        steps = 2.0 ** (indices / 32)
+        with torch.no_grad():
+            latents = base.analysis(pictures) / steps.view(-1, 1, 1, 1)
+            levels, _ = frugal_levels(base, latents, indices / 32 - MIDDLE)
+            structure = base.synthesis(levels, steps).clamp(0, 1)
+        for optimizer in optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = how.learning_rate * (1.0 if done < 0.6 else max(2.5 * (1 - done), 0.02))
+        planes = [noise(how.batch * step + index, how.patch, how.patch) for index in range(how.batch)]
+        decoded = texture(levels, steps, torch.stack(planes).to(device))
+        loss = look.distance(pictures)(decoded)
+        if look.adversarial_weight:
+            adversarial = relativistic_average(judge(decoded, structure), judge(pictures, structure).detach())
+            loss = loss + look.adversarial_weight * adversarial
+        _descend(optimizers[0], loss)
+        if look.adversarial_weight:
+            _descend(optimizers[1], relativistic_average(judge(pictures, structure), judge(decoded.detach(), structure)))
+        with torch.no_grad():
+            for mean, value in zip(average.parameters(), texture.parameters(), strict=True):
+                mean.lerp_(value, max(0.005, 1 / (step + 2)))
+        if done >= 1 or time.time() - saved > 60:
+            saved = time.time()
+            write_atomically(output, ship_texture(base, average, patches))
+            print(f"step {step + 1}, {(saved - began) / 60:.1f} min: {float(loss.detach()):.4f}", flush=True)
+        if done >= 1:
+            return
+
+
+def _descend(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+
+
+@torch.no_grad()
+def ship_texture(base: Networks, texture: Synthesis, patches: Tensor) -> bytes:
+    """The checksum of the networks it belongs to, and its differences from their synthesis."""
+    origin, difference = weights.for_texture(base.synthesis), copy.deepcopy(texture).requires_grad_(False)
+    indices = torch.linspace(*TEXTURE_INDICES, len(patches)).round()
+    steps = 2.0 ** (indices / 32)
+    latents = (base.analysis(patches) / steps.view(-1, 1, 1, 1)).round()
+    planes = torch.stack([noise(index, *patches.shape[2:]) for index in range(len(patches))])
+    for parameter, start in zip(difference.parameters(), origin.parameters(), strict=True):
+        parameter -= start
+
+    def outputs() -> Tensor:
+        both = zip(origin.named_parameters(), difference.parameters(), strict=True)
+        whole = {name: start + change for (name, start), change in both}
+        return torch.func.functional_call(origin, whole, (latents, steps, planes)) * (255 / steps.view(-1, 1, 1, 1))
+
+    quantizer = RateDistortionQuantizer(8000 * TEXTURE_KILOBYTES)
+    quantizer.calibrate(difference, outputs)
+    return weights.checksum(weights.LATEST).to_bytes(4, "little") + weights.pack(difference, quantizer.steps)
 
 
 @torch.no_grad()
@@ -191,13 +285,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--steps", type=int, default=Training.steps)
     parser.add_argument("--minutes", type=float, default=math.inf, help="end the schedule after so many")
     parser.add_argument("--rate", type=float, default=Training.learning_rate, help="the learning rate")
+    parser.add_argument("--finish", action="store_true", help="all but the analysis, on latents as files hold them")
     parser.add_argument("--start", type=Path, help="go on from these networks")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--texture", action="store_true", help="train the second synthesis for the shipped networks instead")
     parser.add_argument("--ship", type=float, metavar="KILOBYTES", help="don't train: write the file of --start's networks")
     options = parser.parse_args(arguments)
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", torch.get_num_threads())))
-    how = Training(steps=options.steps, learning_rate=options.rate, seed=options.seed)
-    if options.ship:
+    how = Training(steps=options.steps, learning_rate=options.rate, seed=options.seed, finish=options.finish)
+    if options.texture:
+        how = replace(how, patch=96, learning_rate=options.rate, steps=options.steps)
+        train_texture(options.pictures, options.output, how, LOOK, options.minutes)
+    elif options.ship:
         networks = Networks().requires_grad_(False)
         networks.load_state_dict(torch.load(options.start, weights_only=True)["networks"])
         generator = torch.Generator().manual_seed(options.seed)

@@ -13,12 +13,16 @@ from tutorial_lib.amortised import weights
 from tutorial_lib.amortised.transforms import BLOCK, CHANNELS, Synthesis, octaves, step_of
 from tutorial_lib.latents.kernels import laplace_bits
 from tutorial_lib.latents.shape import MAX_LATENT
+from tutorial_lib.latents.texture import noise
 
 LAMBDA_PER_STEP = 0.13
 """λ, for errors in squared grey levels, in Δ²: between 0.115, that of fine uniform steps, and 0.134, H.264's."""
 
 FINEST = 32
 """Index of the finest step, 2 grey levels, for which every latent is below `MAX_LATENT`."""
+
+NOISE_SEED = 9
+"""Of the noise that the synthesis for texture sees."""
 
 BAND_PIXELS = 1 << 18
 """Pixels that are worked on at once."""
@@ -43,6 +47,29 @@ class AmortisedConfig:
 
     def __str__(self) -> str:
         return f"steps of {step_of(self.step):.3g} grey levels, networks {self.networks}"
+
+
+def energies(networks: weights.Networks) -> Tensor:
+    """What a step of each channel adds to the picture's squared error, in Δ², (channels, 1, 1); untrained 1."""
+    return networks.synthesis.windows.square().sum((0, 2, 3)).view(-1, 1, 1)
+
+
+@torch.no_grad()
+def frugal_levels(networks: weights.Networks, scaled: Tensor, told: Tensor) -> tuple[Tensor, Tensor]:
+    """Latents in steps to whole numbers, the nearest ones or, where that pays, one nearer to their law's location; and bits.
+
+    Args:
+        scaled: (n, channels, rows, columns).
+        told: how the networks are told the steps, (n,).
+    """
+    nearest = scaled.round()
+    location, log2_scale = networks.contexts.laws(nearest, told)
+    bits = laplace_bits(nearest, location, log2_scale)
+    nearer = nearest - (nearest - location).round().sign()
+    fewer = laplace_bits(nearer, location, log2_scale)
+    dearer = ((scaled - nearer).square() - (scaled - nearest).square()) * energies(networks)
+    pays = dearer < LAMBDA_PER_STEP * (bits - fewer)
+    return torch.where(pays, nearer, nearest), torch.where(pays, fewer, bits)
 
 
 class AmortisedPicture(nn.Module):
@@ -88,31 +115,22 @@ class AmortisedPicture(nn.Module):
         return laplace_bits(levels, *self.laws(levels))
 
     @torch.no_grad()
-    def levels(self, coefficients: Tensor, *, frugal: bool = True) -> tuple[Tensor, float]:
-        """Coefficients in grey levels to whole numbers, each moved a step nearer to its law's location where that pays; and bits.
-
-        With ``frugal`` False they are the nearest ones.
-        """
+    def levels(self, coefficients: Tensor) -> tuple[Tensor, float]:
+        """Coefficients in grey levels to whole numbers by `frugal_levels`; and about their bits."""
         scaled = (coefficients / step_of(self.config.step)).clamp_(-MAX_LATENT, MAX_LATENT)
-        nearest = scaled.round()
-        location, log2_scale = self.laws(nearest)
-        bits = laplace_bits(nearest, location, log2_scale)
-        if not frugal:
-            return nearest, float(bits.sum())
-        nearer = nearest - (nearest - location).round().sign()
-        fewer = laplace_bits(nearer, location, log2_scale)
-        dearer = ((scaled - nearer).square() - (scaled - nearest).square()) * self.energies
-        pays = dearer < LAMBDA_PER_STEP * (bits - fewer)
-        return torch.where(pays, nearer, nearest), float(torch.where(pays, fewer, bits).sum())
-
-    @property
-    def energies(self) -> Tensor:
-        """What a step of each channel adds to the picture's squared error, in Δ², (channels, 1, 1); untrained 1."""
-        return self.networks.synthesis.windows.square().sum((0, 2, 3)).view(-1, 1, 1)
+        found, bits = frugal_levels(self.networks, scaled[None], torch.tensor([self.told], device=scaled.device))
+        return found[0], float(bits.sum())
 
     def symbols(self) -> Tensor:
         """The latents rounded."""
         return self.latents.detach().round()
+
+    def _noise(self, first: int, last: int) -> Tensor | None:
+        """The same on every machine, for rows of blocks, if the synthesis wants it."""
+        if not self.networks.synthesis.noise:
+            return None
+        rows, columns = self.latents.shape[1:]
+        return noise(NOISE_SEED, rows * BLOCK, columns * BLOCK, first * BLOCK, last * BLOCK)[None].to(self.latents.device)
 
     def use(self, synthesis: Synthesis) -> AmortisedPicture:
         """Itself, with another synthesis."""
@@ -125,7 +143,7 @@ class AmortisedPicture(nn.Module):
         symbols, step = self.symbols()[None], torch.tensor([step_of(self.config.step)], device=self.latents.device)
         picture = torch.empty(3, self.height, self.width, device=self.latents.device)
         for top, bottom, first, last in self.bands(Synthesis.HALO):
-            band = self.networks.synthesis(symbols[:, :, first:last], step)[0]
+            band = self.networks.synthesis(symbols[:, :, first:last], step, self._noise(first, last))[0]
             pixels = band[:, (top - first) * BLOCK : (bottom - first) * BLOCK, : self.width]
             place = picture[:, top * BLOCK : bottom * BLOCK]
             place.copy_(pixels[:, : place.shape[1]].clamp(0, 1))

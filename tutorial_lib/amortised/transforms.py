@@ -83,7 +83,11 @@ class Analysis(nn.Module):
 
 
 class Synthesis(nn.Module):
-    """Latents in steps (n, channels, rows, columns), rounded or not, to pictures (n, 3, 8·rows, 8·columns), not clamped."""
+    """Latents in steps (n, channels, rows, columns), rounded or not, to pictures (n, 3, 8·rows, 8·columns), not clamped.
+
+    Args:
+        noise: planes of noise at the picture's size that its last layers see, for texture.
+    """
 
     HALO = 4
     """Rows of blocks around a band that its pixels depend on."""
@@ -91,22 +95,28 @@ class Synthesis(nn.Module):
     FINE = ("fine", "last")
     """How the names begin of the layers that work on 2×2 pixels."""
 
-    def __init__(self) -> None:
+    def __init__(self, noise: int = 0) -> None:
         super().__init__()
+        self.noise = noise
         self.windows = nn.Parameter(F.pixel_unshuffle(_windows(), BLOCK).flip(2, 3).transpose(0, 1).contiguous())
         self.first = nn.Conv2d(CHANNELS + 1, _HIDDEN, 3, padding=1)
         self.second = nn.Conv2d(_HIDDEN, _HIDDEN, 3, padding=1)
         self.mend = nn.Conv2d(_HIDDEN, CHANNELS, 1)
         self.spread = nn.Conv2d(_HIDDEN, _PLANES * 16, 1)
-        self.fine = nn.Conv2d(12 + _PLANES + 1, _WIDTH, 3, padding=1)
+        self.fine = nn.Conv2d(12 + _PLANES + 1 + 4 * noise, _WIDTH, 3, padding=1)
         self.finer = nn.Conv2d(_WIDTH, _WIDTH, 3, padding=1)
         self.last = nn.Conv2d(_WIDTH, 12, 3, padding=1)
         for layer in (self.mend, self.last):  # so that all begins as the transform alone
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)  # pyright: ignore[reportArgumentType]
 
-    def forward(self, latents: Tensor, steps: Tensor) -> Tensor:
-        """``steps``: Δ in grey levels, (n,)."""
+    def forward(self, latents: Tensor, steps: Tensor, noise: Tensor | None = None) -> Tensor:
+        """
+        Args:
+            latents: in steps.
+            steps: Δ in grey levels, (n,).
+            noise: (n, planes, 8·rows, 8·columns), of a standard deviation of 1.
+        """
         steps = steps.view(-1, 1, 1, 1)
         told = steps.log2() - MIDDLE
         hidden = latents / (1 + latents.abs() / 8)  # what stands out counts less
@@ -116,6 +126,7 @@ class Synthesis(nn.Module):
         pixels = F.conv2d(mended, self.windows, padding=1)
         halves = F.pixel_unshuffle(F.pixel_shuffle(pixels, BLOCK)[:, :, BLOCK // 2 : -BLOCK // 2, BLOCK // 2 : -BLOCK // 2], 2)
         inputs = [halves / 64, F.pixel_shuffle(self.spread(hidden), 4), told.expand(-1, 1, *halves.shape[2:])]
+        inputs += [] if noise is None else [F.pixel_unshuffle(noise, 2)]
         hidden = F.relu(self.fine(torch.cat(inputs, 1)))
         hidden = F.relu(hidden + self.finer(hidden))
         return F.pixel_shuffle(halves + self.last(hidden) * (steps / 4), 2) / _LEVELS + 0.5

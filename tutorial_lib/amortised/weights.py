@@ -27,6 +27,9 @@ FOLDER = Path(__file__).resolve().parent / "weights"
 NUMBER = 9
 """The codec's, in the registry and in every file."""
 
+NOISE_PLANES = 2
+"""That the synthesis for texture sees."""
+
 LATEST = 1
 """The networks that encode."""
 
@@ -72,18 +75,26 @@ def _load(number: int) -> tuple[Networks, int]:
 
 @functools.cache
 def _load_texture(number: int) -> Synthesis:
-    base, checksum = _load(number)
+    base, own = _load(number)
     data, path = _read(f"texture-{number}")
-    synthesis = copy.deepcopy(base.synthesis)
+    synthesis = for_texture(base.synthesis).requires_grad_(False)
+    if int.from_bytes(data[:4], "little") != own:
+        raise WeightsError(f"{path} belongs to other networks than amortised-{number}.weights: install the package again")
     try:
         differences = unpack(synthesis, data[4:])
     except (BitstreamError, KeyError) as error:
         raise WeightsError(f"{path} is damaged ({error}): install the package again") from error
-    if int.from_bytes(data[:4], "little") != checksum:
-        raise WeightsError(f"{path} belongs to other networks than amortised-{number}.weights: install the package again")
-    with torch.no_grad():
-        for name, parameter in synthesis.named_parameters():
-            parameter += differences[name]
+    for name, parameter in synthesis.named_parameters():
+        parameter += differences[name]
+    return synthesis
+
+
+def for_texture(base: Synthesis) -> Synthesis:
+    """A synthesis that sees noise, and as yet does what ``base`` does."""
+    synthesis, state = Synthesis(NOISE_PLANES), dict(base.state_dict())
+    old = state["fine.weight"]
+    state["fine.weight"] = torch.cat([old, old.new_zeros(len(old), 4 * NOISE_PLANES, 3, 3)], 1)
+    synthesis.load_state_dict(state)
     return synthesis
 
 

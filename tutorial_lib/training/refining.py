@@ -19,7 +19,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from tutorial_lib.amortised.contexts import magnitudes
-from tutorial_lib.amortised.picture import LAMBDA_PER_STEP, AmortisedPicture
+from tutorial_lib.amortised.picture import LAMBDA_PER_STEP, AmortisedPicture, energies
 from tutorial_lib.amortised.transforms import BLOCK, step_of
 from tutorial_lib.latents.kernels import laplace_bits
 from tutorial_lib.runtime import keep_freed_memory
@@ -85,7 +85,7 @@ class _Refinement:
         bits = laplace_bits(levels, *law)
         to_values, to_sizes = torch.autograd.grad(bits.sum(), (seen, sizes))
         with torch.no_grad():
-            curvature = representation.energies / LAMBDA_PER_STEP
+            curvature = energies(representation.networks) / LAMBDA_PER_STEP
 
             def change(by: int) -> Tensor:
                 own = laplace_bits(levels + by, *law) - bits
