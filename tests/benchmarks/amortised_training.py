@@ -46,7 +46,7 @@ TEXTURE_INDICES = (140, 230)
 TEXTURE_KILOBYTES = 60.0
 """Of its differences from the first synthesis."""
 
-LOOK = Look()
+LOOK = Look(perceptual_weight=0.5)
 """What it is trained for."""
 
 
@@ -174,7 +174,7 @@ def train(folder: Path, output: Path, how: Training, *, start: Path | None = Non
     _save(output, average, len(history), time.time() - began)
 
 
-def train_texture(folder: Path, output: Path, how: Training, look: Look, minutes: float) -> None:
+def train_texture(folder: Path, output: Path, how: Training, look: Look, minutes: float, start: Path | None = None) -> None:
     """Train a second synthesis on what the shipped networks write, by a look's losses, and keep its file in ``output``.
 
     The latents stay, so that both syntheses decode the same files; a `Discriminator` is trained beside, and sees the first
@@ -184,6 +184,10 @@ def train_texture(folder: Path, output: Path, how: Training, look: Look, minutes
     torch.manual_seed(how.seed)
     base = weights.load(weights.LATEST).to(device)
     texture, judge = weights.for_texture(base.synthesis).to(device), Discriminator().to(device)
+    if start is not None:
+        with torch.no_grad():
+            for name, change in weights.unpack(texture, start.read_bytes()[4:]).items():
+                texture.get_parameter(name).add_(change.to(device))
     average = copy.deepcopy(texture)
     optimizers = [torch.optim.Adam(module.parameters(), how.learning_rate, betas=(0.5, 0.99)) for module in (texture, judge)]
     began = saved = time.time()
@@ -295,7 +299,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     how = Training(steps=options.steps, learning_rate=options.rate, seed=options.seed, finish=options.finish)
     if options.texture:
         how = replace(how, patch=96, learning_rate=options.rate, steps=options.steps)
-        train_texture(options.pictures, options.output, how, LOOK, options.minutes)
+        train_texture(options.pictures, options.output, how, LOOK, options.minutes, options.start)
     elif options.ship:
         networks = Networks().requires_grad_(False)
         networks.load_state_dict(torch.load(options.start, weights_only=True)["networks"])

@@ -18,7 +18,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from tutorial_lib.codecs.amortised import AMORTISED
-from tutorial_lib.codecs.base import BUDGETS, Budget, Codec, CodecError, Encoding, Plan
+from tutorial_lib.codecs.base import BUDGETS, LOOKS, Budget, Codec, CodecError, Encoding, Plan
 from tutorial_lib.codecs.classical import CODECS as CLASSICAL
 from tutorial_lib.codecs.classical import ClassicalCodec
 from tutorial_lib.codecs.coolchic import COOLCHIC_SMALL, COOLCHIC_V1, COOLCHIC_V2
@@ -29,7 +29,8 @@ from tutorial_lib.coding import bitstream
 from tutorial_lib.coding.bitstream import MAX_OPERATIONS, BitstreamError
 
 __all__ = [
-    "AMORTISED", "BUDGETS", "CLASSICAL", "COIN", "COOLCHIC_SMALL", "COOLCHIC_V1", "COOLCHIC_V2", "LEARNED", "MAX_FREQUENCIES",
+    "AMORTISED", "BUDGETS", "CLASSICAL", "COIN", "COOLCHIC_SMALL", "COOLCHIC_V1", "COOLCHIC_V2", "LEARNED", "LOOKS",
+    "MAX_FREQUENCIES",
     "MAX_LAYERS", "MAX_OPERATIONS", "MAX_WEIGHTS", "NIF", "SIREN", "STRUEMPLER", "Budget", "ClassicalCodec", "Codec",
     "CodecError", "Encoding", "Method", "Plan", "codec_of", "decode", "get", "names", "register",
 ]  # fmt: skip
@@ -88,6 +89,6 @@ def codec_of(data: bytes) -> Codec:
     raise BitstreamError(f"the file belongs to codec number {number}, which this version doesn't have")
 
 
-def decode(data: bytes, size: tuple[int, int] | None = None, *, device: str | None = None) -> Tensor:
+def decode(data: bytes, size: tuple[int, int] | None = None, *, device: str | None = None, look: str = LOOKS[0]) -> Tensor:
     """The picture in any ``.inr`` file; arguments and errors as `Codec.decode`."""
-    return codec_of(data).decode(data, size, device=device)
+    return codec_of(data).decode(data, size, device=device, look=look)

@@ -51,6 +51,10 @@ BUDGETS = {
 Representation = Any
 """An nn.Module with ``config``, ``height``, ``width`` and ``render(height, width)``: Python's types know no "both"."""
 
+LOOKS = ("structure", "texture")
+"""Of a file, near its original point by point or to the eye. A family has the second by a method ``second_look``, which makes
+a representation of the first one and what stands behind the file's end (None: nothing does)."""
+
 Effort = Literal["thorough", "quick", "at once"]
 Storage = Literal["rate", "8 bits", "7 bits", "float16"]
 
@@ -136,25 +140,20 @@ class Family(Protocol):
 
     def plan(self, name: str, picture: Tensor, wishes: Wishes, budget: Budget) -> Plan:
         """Shape, recipe and aim for a codec of that name; a `CodecError` where the wishes can't be met."""
-        ...
 
     def problem(self, config: Any, height: int, width: int) -> str | None:
         """What keeps a decoder from this shape: a sentence, or None."""
-        ...
 
     def build(self, config: Any, height: int, width: int) -> Representation:
         """A new representation, its weights drawn from torch's random numbers."""
-        ...
 
     def quantizer(self, plan: Plan, wished: Quantizer | None) -> Quantizer | None:
         """What quantizes while the fit runs, ``wished`` if there is one; None where nothing does."""
-        ...
 
     def fit(
         self, representation: Representation, picture: Tensor, plan: Plan, quantizer: Quantizer | None, **options: Any
     ) -> Report:
         """Fit in place. Options: seed, progress, callback."""
-        ...
 
     def round(
         self,
@@ -167,37 +166,29 @@ class Family(Protocol):
         seed: int,
     ) -> Report:
         """Round what was fitted, in place; the report with its steps."""
-        ...
 
     def estimate_seconds(self, representation: Representation, picture: Tensor, plan: Plan) -> float:
         """About how long `fit` and `round` take here."""
-        ...
 
     def write_config(self, config: Any) -> bytes:
         """The section "configuration"."""
-        ...
 
     def read_config(self, reader: Reader) -> Any:
         """What `write_config` was given."""
-        ...
 
     def pack(self, representation: Representation, steps: Mapping[str, Step]) -> dict[str, bytes]:
         """The other sections."""
-        ...
 
     def unpack(self, representation: Representation, sections: Mapping[str, bytes]) -> dict[str, QuantizedTensor | Tensor]:
         """Fill the representation; the stored tensors by name."""
-        ...
 
     def describe(
         self, representation: Representation, tensors: Mapping[str, QuantizedTensor | Tensor], sections: Mapping[str, bytes]
     ) -> list[dict[str, Any]]:
         """The rows of `Codec.describe` for what `unpack` gave."""
-        ...
 
     def operations_per_pixel(self, config: Any, height: int, width: int) -> float:
         """Multiply-adds of decoding, for each pixel."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -382,28 +373,37 @@ class Codec:
         sections = {"configuration": self.family.write_config(representation.config), **sections}
         return bitstream.write(Container(self.number, representation.height, representation.width, sections))
 
-    def open(self, data: bytes) -> Representation:
-        """The representation in a file of this codec, on the CPU.
+    def open(self, data: bytes, look: str = LOOKS[0]) -> Representation:
+        """The representation in a file of this codec, or another look of it, on the CPU.
 
         Raises:
             BitstreamError: damaged, truncated or foreign bytes, or another codec's.
+            CodecError: no such look, or none in this file.
         """
-        return self._open(data)[0]
+        representation, second_look = self._open(data)[0], getattr(self.family, "second_look", None)
+        if look == LOOKS[0]:
+            return representation
+        if look not in LOOKS or second_look is None:
+            raise CodecError(f"files of {self.name} have no look {look!r}, but {LOOKS[0] if second_look is None else LOOKS}")
+        return second_look(representation, bitstream.read(data).second_look)
 
-    def decode(self, data: bytes, size: tuple[int, int] | None = None, *, device: str | None = None) -> Tensor:
+    def decode(
+        self, data: bytes, size: tuple[int, int] | None = None, *, device: str | None = None, look: str = LOOKS[0]
+    ) -> Tensor:
         """The picture in a file of this codec, (3, height, width) in [0, 1], on the device it was rendered on.
 
         Args:
             data: the whole file.
             size: (height, width) in pixels to render at; default the picture's own.
+            look: one of `LOOKS`.
 
         Raises:
-            BitstreamError: damaged, truncated or foreign bytes, or another codec's.
+            BitstreamError, CodecError: as `open`.
             ValueError: a size that isn't one.
         """
         container = self._container(data)
         height, width = images.check_size(size) if size is not None else (container.height, container.width)
-        picture = self.open(data).to(choose_device(device)).render(height, width)
+        picture = self.open(data, look).to(choose_device(device)).render(height, width)
         if not torch.isfinite(picture).all():
             raise BitstreamError("the file's weights are so large that its colours are no numbers")
         return picture
@@ -436,6 +436,8 @@ class Codec:
         wanted = {"configuration", *self.family.sections}
         if missing := wanted ^ set(container.sections):
             raise BitstreamError(f"a file of {self.name} has no section {min(missing)!r}, or has one too many")
+        if container.second_look is not None and not hasattr(self.family, "second_look"):
+            raise BitstreamError(f"a file of {self.name} has no second look")
         reader = Reader(container.sections["configuration"], "configuration section")
         config = self.family.read_config(reader)
         reader.end()

@@ -29,6 +29,7 @@ from tutorial_lib.latents.packing import (
 )
 from tutorial_lib.latents.rounding import SAVING, FrozenLatents, affordable, quantize_networks
 from tutorial_lib.latents.shape import SMALL, V1, V2, GridsConfig, operations_per_pixel
+from tutorial_lib.latents.texture import Texture, unpack_texture
 from tutorial_lib.runtime import threads_for
 from tutorial_lib.training import GridRecipe, Report, grids
 from tutorial_lib.training.loop import median_seconds
@@ -191,6 +192,12 @@ class Grids:
         for group, (exponent, symbols) in zip(groups_of(representation), groups, strict=True):
             tensors[group.name] = QuantizedTensor(symbols, 2.0**-exponent)
         return tensors
+
+    def second_look(self, representation: LatentGrids, body: bytes | None) -> Texture:
+        """The texture that a file has behind its end."""
+        if body is None:
+            raise CodecError("this file has one look; inr retouch gives it a second one")
+        return unpack_texture(representation, body)
 
     def describe(
         self, representation: LatentGrids, tensors: Mapping[str, QuantizedTensor | Tensor], sections: Mapping[str, bytes]

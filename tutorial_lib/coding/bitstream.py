@@ -11,6 +11,15 @@ Layout (integers little-endian; *varint* = LEB128, seven bits a byte, low bits f
     bodies     the sections, in the same order, nothing between them
     checksum   4 bytes  CRC-32 of everything before it
 
+A file can be followed by a second look (a synthesis for texture: `tutorial_lib.latents.texture`), its own bytes unchanged::
+
+    magic      4 bytes  b"LOOK"
+    version    1 byte   1
+    body       up to the checksum
+    checksum   4 bytes  CRC-32 of everything before it, the file included
+
+Without it the file is what it was; programs from before second looks take it for damaged.
+
 Version 1 is frozen: its files stay readable (``tests/golden``), and whatever they can't say will be another version.
 Version 0 has the same layout, and fewer laws for the weights (`parameters.pack_parameters`). A container has one form alone, so
 that equal ones are equal bytes: sections in the order of their kinds, numbers as short as they can be.
@@ -23,7 +32,7 @@ section checks what it reads as well.
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tutorial_lib.images import MAX_PIXELS
 
@@ -42,6 +51,10 @@ VERSION = 1
 SECTION_NAMES = {1: "configuration", 2: "quantizer", 3: "networks", 4: "latents"}
 """Names of the sections by kind; the spelling is part of what `anatomy` and ``inr info`` report."""
 SECTION_KINDS = {name: kind for kind, name in SECTION_NAMES.items()}
+SECOND_LOOK = "second look"
+"""What stands behind a file's end, as `anatomy` names it."""
+
+_LOOK_MAGIC, _LOOK_VERSION = b"LOOK", 1
 _CHECKSUM_BYTES = 4
 _MAX_VARINT_BYTES = 5
 
@@ -52,12 +65,16 @@ class BitstreamError(ValueError):
 
 @dataclass(frozen=True)
 class Container:
-    """What an ``.inr`` file says: the codec's number, the picture's size in pixels, the sections by name, in any order."""
+    """What an ``.inr`` file says: the codec's number, the picture's size in pixels, the sections by name, in any order.
+
+    ``second_look`` is the body of what stands behind the file's end, if anything does.
+    """
 
     codec: int
     height: int
     width: int
     sections: dict[str, bytes]
+    second_look: bytes | None = None
 
 
 class Reader:
@@ -134,17 +151,67 @@ def write(container: Container) -> bytes:
     head += bytes([len(sections)])
     for kind, body in sections:
         head += bytes([kind]) + varint(len(body))
-    data = head + b"".join(body for _, body in sections)
+    data = _sealed(head + b"".join(body for _, body in sections))
+    return data if container.second_look is None else with_second_look(data, container.second_look)
+
+
+def with_second_look(data: bytes, body: bytes) -> bytes:
+    """A whole file with ``body`` behind its end, in place of what may stand there; errors as `read`."""
+    return _sealed(without_second_look(data) + _LOOK_MAGIC + bytes([_LOOK_VERSION]) + body)
+
+
+def without_second_look(data: bytes) -> bytes:
+    """The file as it was before a second look, which may be damaged; itself if there is none. Errors as `read`."""
+    data = bytes(data)
+    file = data[: _end_of_file(data)]
+    _read(file)
+    return file
+
+
+def _sealed(data: bytes) -> bytes:
     return data + zlib.crc32(data).to_bytes(_CHECKSUM_BYTES, "little")
 
 
+def _end_of_file(data: bytes) -> int:
+    """Where the second look begins if the section table is right and one does; else the end of ``data``."""
+    reader = Reader(data, "file")
+    try:
+        reader.take(len(MAGIC) + 2)
+        _, _, sections = reader.varint(), reader.varint(), reader.byte()
+        reader.take(sum((reader.byte(), reader.varint())[1] for _ in range(sections)) + _CHECKSUM_BYTES)
+    except BitstreamError:
+        return len(data)
+    return reader.position if data.startswith(_LOOK_MAGIC, reader.position) else len(data)
+
+
 def read(data: bytes) -> Container:
-    """The container in ``data``: the whole file, checked from magic to checksum.
+    """The container in ``data``: the whole file, checked from magic to checksum, and its second look, if there is one.
 
     Raises:
         BitstreamError: not an ``.inr`` file, of a newer version, truncated, damaged, or of an impossible size.
     """
     data = bytes(data)
+    if (end := _end_of_file(data)) < len(data):
+        return replace(_read(data[:end]), second_look=_read_second_look(data, end))
+    return _read(data)
+
+
+def _read_second_look(data: bytes, begin: int) -> bytes:
+    """The body of what follows a file; its version stands before its checksum, as the file's does."""
+    reader = Reader(data, SECOND_LOOK)
+    reader.take(begin + len(_LOOK_MAGIC))
+    version = reader.byte()
+    if version > _LOOK_VERSION:
+        newer = f"newer than the version {_LOOK_VERSION} that this program reads"
+        raise BitstreamError(f"the second look is in version {version}, {newer}; inr strip leaves the file without it")
+    body = reader.take(max(len(data) - reader.position - _CHECKSUM_BYTES, 0))
+    if version < 1 or _sealed(data[: reader.position]) != data:
+        raise BitstreamError("the checksum of the second look does not match: it is damaged, cut off, or another file's")
+    return body
+
+
+def _read(data: bytes) -> Container:
+    """The container in a file that nothing follows."""
     if not data:
         raise BitstreamError("the file is empty")
     if not data.startswith(MAGIC):
@@ -176,13 +243,15 @@ def read(data: bytes) -> Container:
 
 
 def anatomy(data: bytes) -> dict[str, int]:
-    """Bytes by part, in the file's order: "header" (with the section table), each section, "checksum".
+    """Bytes by part, in the file's order: "header" (with the section table), each section, "checksum", "second look" if any.
 
     The parts add up to ``len(data)``. Errors as `read`.
     """
     sizes = {name: len(body) for name, body in read(data).sections.items()}
-    header = len(data) - sum(sizes.values()) - _CHECKSUM_BYTES
-    return {"header": header, **sizes, "checksum": _CHECKSUM_BYTES}
+    end = _end_of_file(bytes(data))
+    header = end - sum(sizes.values()) - _CHECKSUM_BYTES
+    behind = {SECOND_LOOK: len(data) - end} if end < len(data) else {}
+    return {"header": header, **sizes, "checksum": _CHECKSUM_BYTES, **behind}
 
 
 def _check_size(height: int, width: int, error: type[ValueError]) -> None:

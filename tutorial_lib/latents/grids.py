@@ -37,6 +37,7 @@ class LatentGrids(nn.Module):
         self.context = ContextModel(config)
         self.upsampling = Upsampling(config)
         self.synthesis = Synthesis(config)
+        self.origins: dict[str, Tensor] = {}  # what a file holds parameters as differences from, if not from the usual
 
     def networks(self) -> dict[str, nn.Parameter]:
         """The networks' parameters by name: everything but the latents."""

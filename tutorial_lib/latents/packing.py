@@ -61,7 +61,9 @@ def groups_of(representation: LatentGrids) -> tuple[Group, ...]:
 
 
 def _origin(representation: LatentGrids, name: str) -> Tensor:
-    """What a parameter is stored as a difference from, broadcasting: the bicubic kernel for the upsampling, 0 for all else."""
+    """What a parameter is stored as a difference from, broadcasting: its own origin, the bicubic kernel for the upsampling, 0."""
+    if name in representation.origins:
+        return representation.origins[name]
     if name != "upsampling.kernel":
         return torch.zeros(1, 1).expand_as(representation.networks()[name])
     half = torch.tensor(HALF_KERNEL)

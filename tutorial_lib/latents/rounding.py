@@ -190,7 +190,8 @@ def quantize_networks(frozen: FrozenLatents, *, by_curvature: bool = True) -> li
 
 def affordable(representation: LatentGrids) -> bool:
     """Whether H is measured for these networks on a picture of this size."""
-    return representation.config.weights**2 * representation.height * representation.width <= CURVATURE_OPERATIONS
+    weights = sum(parameter.numel() for parameter in representation.networks().values())
+    return weights**2 * representation.height * representation.width <= CURVATURE_OPERATIONS
 
 
 def _weights(representation: LatentGrids, groups: Sequence[Group]) -> list[Tensor]:

@@ -1,0 +1,95 @@
+"""Two looks of one stream: a second synthesis, for the eye, behind a file that stays what it is."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from tutorial_lib.codecs.base import CodecError
+from tutorial_lib.coding import bitstream
+from tutorial_lib.latents.grids import LatentGrids
+from tutorial_lib.latents.packing import gather, groups_of, symbols_bits, to_group_symbols
+from tutorial_lib.latents.rounding import FrozenLatents, quantize_networks
+from tutorial_lib.latents.texture import Texture, pack_texture
+from tutorial_lib.perception import DEFAULT_LOOK, Look
+from tutorial_lib.runtime import choose_budget, choose_device, insist
+from tutorial_lib.training.looks import ITERATIONS, LookReport, train_look
+from tutorial_lib.training.tradeoff import EXPECTED_ERROR
+
+
+@dataclass(frozen=True)
+class Retouched:
+    """A file with two looks, and how the training went."""
+
+    data: bytes
+    report: LookReport
+
+
+def retouch(
+    data: bytes,
+    picture: Tensor,
+    look: Look = DEFAULT_LOOK,
+    *,
+    iterations: int | None = None,
+    budget: str | None = None,
+    seed: int = 0,
+    device: str | None = None,
+    progress: bool = True,
+    callback: Callable[[int, Tensor], None] | None = None,
+) -> Retouched:
+    """Give a file of latent grids a second look for texture; its own bytes stay as they are, and stand first.
+
+    Args:
+        data: the file; a second look that it has is replaced.
+        picture: the original, (3, H, W) in [0, 1].
+        look: what to train for.
+        iterations: steps; default by ``budget``.
+        seed: of the noise, 0 to 2³⁵ − 1, and of the training.
+        device, progress, callback: of the training, as `training.looks.train_look`.
+
+    Raises:
+        BitstreamError: damaged bytes.
+        CodecError: a file of another family, or an original of another size.
+        PerceptionError: the look asks for a network whose weights are not there.
+    """
+    from tutorial_lib.codecs import codec_of
+
+    data, place = bitstream.without_second_look(data), choose_device(device)
+    base = codec_of(data).open(data)
+    if not isinstance(base, LatentGrids):
+        raise CodecError(f"a second look shares a file's latents, and {codec_of(data).name} has none")
+    if picture.shape != (3, base.height, base.width):
+        sizes = f"{picture.shape[2]}×{picture.shape[1]} pixels, the file {base.width}×{base.height}"
+        raise CodecError(f"the original has {sizes}")
+    base, picture = base.to(place).requires_grad_(False), picture.to(place)
+    texture, painted = Texture(base, seed), base.render()
+    steps = iterations or ITERATIONS[choose_budget(budget, place)]
+    how = {"iterations": steps, "seed": seed, "progress": progress, "callback": callback}
+    report = train_look(texture, painted, picture, look, **how)
+    # what a bit of the file's own latents was worth, about, in units of this look's loss
+    lmbda = look.reconstruction_weight * float(F.mse_loss(painted, picture)) / EXPECTED_ERROR
+    body = insist(lambda: _smallest(texture, picture, look, max(lmbda, 1e-6), not report.interrupted))
+    return Retouched(bitstream.with_second_look(data, body), report)
+
+
+def _smallest(texture: Texture, picture: Tensor, look: Look, lmbda: float, by_curvature: bool) -> bytes:
+    """The synthesis rounded so that D + λR is least, and packed: as differences from the first one, or as it is."""
+    own = look.distance(picture)
+
+    def distance(prediction: Tensor, target: Tensor) -> Tensor:
+        return (own if target.shape == picture.shape else look.distance(target))(prediction)
+
+    plain = copy.deepcopy(texture)
+    plain.origins = {}
+    texture = min(texture, plain, key=_bits)
+    exponents = quantize_networks(FrozenLatents(texture, picture, lmbda, distance), by_curvature=by_curvature)
+    return pack_texture(texture, exponents)
+
+
+def _bits(texture: Texture) -> float:
+    """What the weights take in steps of 2⁻⁶, about those that they get."""
+    return sum(symbols_bits(to_group_symbols(gather(texture, group), 6, group)) for group in groups_of(texture))
