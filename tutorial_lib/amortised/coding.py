@@ -31,7 +31,7 @@ from tutorial_lib.latents.contexts import IntegerContextModel
 from tutorial_lib.latents.layers import ContextModel
 from tutorial_lib.latents.shape import MAX_LATENT
 
-_BLOCKS = 4096  # worked on at once
+_BLOCKS = 4096  # of a stage, that go through all slices together: part of the format
 _ENTRIES = 1 << 21  # of tables, looked up at once
 _MAX_BOUNDS = 1 << 13  # all slices' bounds together: tables of half a gigabyte at the most
 
@@ -61,7 +61,8 @@ class _Field:
         stage_of = stages(rows, columns).flatten()
         inner = (torch.arange(rows)[:, None] + MARGIN) * self.row + torch.arange(columns) + MARGIN
         for stage in range(STAGES):
-            for places in inner.flatten()[stage_of == stage].split(_BLOCKS):
+            own = inner.flatten()[stage_of == stage]
+            for places in own.split(_BLOCKS) if len(own) else ():
                 known = around(self.levels, self.sizes, places, torch.full_like(places, stage), self.row)
                 told = torch.full(places.shape, self.told, dtype=torch.float64)
                 for index, model in enumerate(self.models):

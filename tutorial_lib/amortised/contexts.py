@@ -9,6 +9,7 @@ are decoded at once.
 from __future__ import annotations
 
 import copy
+import functools
 from dataclasses import dataclass
 
 import torch
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 
 from tutorial_lib.amortised.transforms import CHANNELS, SLICES
 from tutorial_lib.latents.layers import Affine
+from tutorial_lib.latents.shape import MAX_LATENT
 
 LOCATED = 3
 """Slices whose laws have a location; the others' is 0."""
@@ -44,8 +46,12 @@ def stages(rows: int, columns: int) -> Tensor:
 
 def magnitudes(levels: Tensor) -> Tensor:
     """⌊16·log₂(1 + |q|)⌋/16 of integers, exact."""
-    table = torch.tensor([((n + 1) ** 16).bit_length() - 1 for n in range(1024)], dtype=levels.dtype) / 16
-    return table.to(levels.device)[levels.abs().long().clamp_(max=1023)]
+    return _table().to(levels)[levels.abs().long().clamp_(max=MAX_LATENT)]
+
+
+@functools.cache
+def _table() -> Tensor:
+    return torch.tensor([((n + 1) ** 16).bit_length() - 1 for n in range(MAX_LATENT + 1)]) / 16
 
 
 @dataclass(frozen=True)

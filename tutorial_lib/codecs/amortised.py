@@ -28,6 +28,9 @@ from tutorial_lib.training.tradeoff import DEFAULT_LAMBDA, MIDDLE_SIDE, middle
 HEADER_BYTES = 38
 """What a file holds beside its latents' stream, about."""
 
+RATE_SLOPE = 32 / 1.2
+"""Indices by which the step grows while the rate is halved: it goes with the step to the power of −1.2, about."""
+
 
 def lambda_of(step: int) -> float:
     """λ in D + λR, D the MSE of colours in [0, 1], that a step was trained for."""
@@ -87,10 +90,26 @@ class Amortised:
             low, high = (min(step + 1, high), high) if error > 0 else (low, max(step - 1, low))
             if abs(error) < 0.012 or step in (low, high):
                 break
-            step += round(32 * error / 1.2)  # the rate goes with the step to the power of −1.2, about
+            step += round(RATE_SLOPE * error)
         for step in (low, high):
             off(step)
         trial.config = replace(trial.config, step=min(found, key=lambda step: abs(found[step])))
+
+    @staticmethod
+    def _corrected(
+        trial: AmortisedPicture, coefficients: Tensor, levels: Tensor, bits: float, bpp: float
+    ) -> tuple[Tensor, float]:
+        """Levels of a step nearby where the search, whose bits are a little too many, came too far from a rate."""
+        wanted = bpp * trial.height * trial.width - 8 * HEADER_BYTES
+        for _ in range(2):
+            change = round(RATE_SLOPE * math.log2(bits / max(wanted, 1)))
+            step = min(max(trial.config.step + change, FINEST), STEPS - 1)
+            if step == trial.config.step:
+                break
+            trial.config = replace(trial.config, step=step)
+            levels, _ = trial.levels(coefficients)
+            bits = float(trial.bits(levels).sum())
+        return levels, bits
 
     def _within_reach(
         self, name: str, trial: AmortisedPicture, coefficients: Tensor, bpp: float, scale: float, pixels: int
@@ -127,9 +146,11 @@ class Amortised:
         with threads_for(self.operations_per_pixel(plan.config, plan.height, plan.width) * plan.height * plan.width):
             coefficients = representation.analyse(picture)
             if plan.target_bpp is not None and plan.steer and picture[0].numel() > MIDDLE_SIDE**2:
-                bits = plan.target_bpp * picture[0].numel() - 8 * HEADER_BYTES
-                self._search(representation, coefficients, bits)
-            levels, bits = representation.levels(coefficients)
+                self._search(representation, coefficients, plan.target_bpp * picture[0].numel() - 8 * HEADER_BYTES)
+            levels, _ = representation.levels(coefficients)
+            bits = float(representation.bits(levels).sum())
+            if plan.target_bpp is not None and plan.steer:
+                levels, bits = self._corrected(representation, coefficients, levels, bits, plan.target_bpp)
             representation.latents.data.copy_(levels)
         lmbda = lambda_of(representation.config.step)
         report = Report((), math.nan, {}, 0.0, False, 0, bits / picture[0].numel(), lmbda)

@@ -71,7 +71,7 @@ class _Refinement:
             part = levels[:, first:last].clone().requires_grad_()
             pixels = synthesis(part[None], step)[0, :, (top - first) * BLOCK : (bottom - first) * BLOCK, : representation.width]
             wanted = self.picture[:, top * BLOCK : bottom * BLOCK]
-            error = (pixels[:, : wanted.shape[1]] - wanted).mul(255).square().sum()
+            error = (pixels[:, : wanted.shape[1]].clamp(0, 1) - wanted).mul(255).square().sum()
             gradient[:, first:last] += torch.autograd.grad(error, part)[0]
             total += float(error.detach())
         return total, gradient
