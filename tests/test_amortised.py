@@ -193,7 +193,7 @@ def test_what_it_cannot_do_is_one_sentence(wishes: dict[str, Any], sentence: str
 
 
 def test_others_have_nothing_to_refine() -> None:
-    with pytest.raises(CodecError, match="nothing to refine"):
+    with pytest.raises(CodecError, match="only amortised codecs can be refined"):
         codecs.COIN.plan(picture(), refine=1.0)
 
 

@@ -262,10 +262,8 @@ class Codec:
             raise CodecError(f"{self.name} has no λ to choose or to steer: ask for a rate")
         if iterations is not None and iterations < MIN_ITERATIONS:
             raise CodecError(f"a fit takes {MIN_ITERATIONS} iterations or more, not {iterations}")
-        if refine is not None and not (math.isfinite(refine) and refine > 0):
-            raise CodecError(f"refining takes a positive number of seconds, not {refine}")
-        if refine is not None and not hasattr(self.family, "refines"):
-            raise CodecError(f"{self.name} fits every picture from the start: there is nothing to refine")
+        if refine is not None and not (hasattr(self.family, "refines") and 0 < refine < math.inf):
+            raise CodecError(f"only amortised codecs can be refined, for a positive number of seconds: not {self.name} for {refine}")
         wishes = Wishes(bpp, lmbda, loss, method, iterations, steer, config, refine)
         return self.family.plan(self.name, picture, wishes, BUDGETS[choose_budget(budget, device)])
 
