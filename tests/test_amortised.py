@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
 from dataclasses import replace
@@ -20,7 +21,7 @@ from tutorial_lib.amortised import picture as pictures
 from tutorial_lib.amortised.contexts import around, count_inputs, inputs_of, magnitudes, stages
 from tutorial_lib.amortised.picture import AmortisedConfig
 from tutorial_lib.amortised.transforms import CHANNELS, Analysis, Synthesis
-from tutorial_lib.codecs.amortised import lambda_of, step_for
+from tutorial_lib.codecs.amortised import lambda_of, refined, step_for
 from tutorial_lib.codecs.base import CodecError
 from tutorial_lib.coding import bitstream
 from tutorial_lib.coding.bitstream import BitstreamError, varint
@@ -183,7 +184,6 @@ def test_lambda_names_the_step() -> None:
         ({"bpp": 90.0}, "more than amortised can use"),
         ({"bpp": 1e-4}, "too little for this picture"),
         ({"method": "published"}, "no method"),
-        ({"refine": -1.0}, "positive number of seconds"),
     ],
 )
 def test_what_it_cannot_do_is_one_sentence(wishes: dict[str, Any], sentence: str) -> None:
@@ -193,8 +193,11 @@ def test_what_it_cannot_do_is_one_sentence(wishes: dict[str, Any], sentence: str
 
 
 def test_others_have_nothing_to_refine() -> None:
-    with pytest.raises(CodecError, match="only amortised codecs can be refined"):
-        codecs.COIN.plan(picture(), refine=1.0)
+    with pytest.raises(CodecError, match="nothing to refine"):
+        refined(codecs.COIN.plan(picture(), bpp=4.0), 1.0)
+    for seconds in (0.0, -1.0, math.inf, math.nan):
+        with pytest.raises(CodecError, match="positive number of seconds"):
+            refined(CODEC.plan(picture()), seconds)
 
 
 LARGE = """
@@ -242,7 +245,7 @@ def test_refining_gains() -> None:
 
 
 def test_refining_for_some_seconds() -> None:
-    encoding = CODEC.execute(CODEC.plan(picture(), refine=0.5), picture(), progress=False, device="cpu")
+    encoding = CODEC.execute(refined(CODEC.plan(picture()), 0.5), picture(), progress=False, device="cpu")
     assert 1 < len(encoding.report.history) and encoding.report.seconds < 60
 
 

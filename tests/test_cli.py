@@ -450,7 +450,7 @@ def test_compare(capsys: pytest.CaptureFixture[str]) -> None:
 
     assert run("compare", "in/cup.png", *names) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].split() == ["bpp", "PSNR/dB", "SSIM", "MS-SSIM", "SSIMULACRA2"]
+    assert lines[0].split() == ["bpp", "PSNR/dB", "SSIM", "MS-SSIM", "SSIMULACRA2", "NIQE"]
     assert lines[1].split() == [
         "in/siren.inr",
         f"{file['bpp']:.4f}",
@@ -656,3 +656,39 @@ def test_evaluate_asks_for_lpips_only_when_told(capsys: pytest.CaptureFixture[st
 def test_report_of_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     assert "inr evaluate writes it" in refused(capsys, "report", "nowhere")
     assert "nowhere" not in files()
+
+
+# ------------------------------------------------------------------------------------------ two looks
+
+
+def test_retouch_adds_a_look_and_strip_drops_it(capsys: pytest.CaptureFixture[str]) -> None:
+    before = Path("in/coolchic-small.inr").read_bytes()
+    assert run("retouch", "in/coolchic-small.inr", "in/cup.png", "-o", "both.inr", "--iterations", "3") == 0
+    out = capsys.readouterr().out
+    data = Path("both.inr").read_bytes()
+    assert (
+        data[: len(before)] == before and f"{len(data) - len(before):,} of them for the second look: two looks, one stream" in out
+    )
+    assert "structure" in out and "texture" in out
+    assert run("info", "both.inr") == 0 and "two looks, one stream" in capsys.readouterr().out
+    assert run("info", "both.inr", "--anatomy") == 0 and "Two looks, one stream" in capsys.readouterr().out
+    assert run("info", "both.inr", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["looks"] == ["structure", "texture"]
+    for look in codecs.LOOKS:
+        assert run("decode", "both.inr", "--look", look, "-o", f"{look}.png") == 0
+        decoded = images.quantize_8bit(codecs.decode(data, look=look, device="cpu"))
+        assert torch.equal(images.load(f"{look}.png"), decoded)
+    assert run("strip", "both.inr") == 0 and Path("both.inr").read_bytes() == before
+
+
+def test_what_has_no_second_look(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "one look; inr retouch" in refused(capsys, "decode", "in/coolchic-v1.inr", "--look", "texture")
+    assert "siren has none" in refused(capsys, "retouch", "in/siren.inr", "in/cup.png")
+    assert "one look" in refused(capsys, "encode", "in/cup.png", "--looks", "both")
+
+
+def test_encode_with_both_looks(capsys: pytest.CaptureFixture[str]) -> None:
+    what = ("encode", "in/cup.png", "--codec", "coolchic-small", "--iterations", "12", "--looks", "both", "--json")
+    assert run(*what) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["anatomy"]["second look"] > 9 and facts["bytes"] == Path("cup.inr").stat().st_size

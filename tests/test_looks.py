@@ -12,8 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
-from codec_files import NETWORKS, altered, encoded, one_thread, picture, refused_or_a_picture
+from codec_files import NETWORKS, altered, encoded, largest_difference, one_thread, picture, refused_or_a_picture
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -25,17 +24,17 @@ from tutorial_lib.coding import bitstream
 from tutorial_lib.coding.bitstream import BitstreamError, varint, with_second_look, without_second_look
 from tutorial_lib.latents.packing import gather, groups_of
 from tutorial_lib.latents.texture import Texture, dice, mixed, noise, pack_texture, unpack_texture
-from tutorial_lib.perception import DEFAULT_LOOK, Look
+from tutorial_lib.perception import Look
 from tutorial_lib.training.looks import train_look
 
 GRIDS = sorted(set(codecs.LEARNED) - set(NETWORKS))
-LOUD = Look("mse", "wavelets", 4.0, 1.0, 0.01)
+LOUD = Look("mse", "wavelets", 40.0, 4.0, 0.005)
 """A look that a few steps show."""
 
 
 @functools.cache
 def two_looks(name: str = "coolchic-small") -> bytes:
-    return retouch(encoded(name), picture(), LOUD, iterations=12, seed=5, device="cpu", progress=False).data
+    return retouch(encoded(name), picture(), LOUD, iterations=40, seed=5, device="cpu", progress=False).data
 
 
 # ------------------------------------------------------------------------------------------ dice
@@ -46,9 +45,9 @@ def test_the_dice_are_golden() -> None:
     whole = dice(7, 0, (0, 50), 75)
     assert whole[0, :6].tolist() == [-114, -173, 276, 127, 391, -2]
     digests = [hashlib.sha256(each.astype("<i4").tobytes()).hexdigest()[:16] for each in (whole, dice(2**34 + 1, 1, (0, 9), 11))]
-    assert digests == ["", ""]
+    assert digests == ["4362744631d18240", "798362c2981f7422"]
     planes = noise(7, 51, 37)
-    assert hashlib.sha256((planes * 4096).numpy().astype("<i4").tobytes()).hexdigest()[:16] == ""
+    assert hashlib.sha256((planes * 4096).numpy().astype("<i4").tobytes()).hexdigest()[:16] == "9bcd23bc810160a7"
 
 
 def test_dice_are_sums_of_twelve_bytes() -> None:
@@ -95,7 +94,7 @@ def test_the_half_sized_plane_is_smoother() -> None:
 
 @pytest.mark.slow
 def test_dice_are_the_same_with_other_threads() -> None:
-    code = "import hashlib; from tutorial_lib.latents.texture import noise; print(hashlib.sha256(noise(9, 40, 60).numpy()).hexdigest())"
+    code = "from tutorial_lib.latents.texture import noise; print(noise(9, 40, 60).numpy().tobytes().hex())"
     runs = {
         subprocess.run(
             [sys.executable, "-c", code], env=one_thread(OMP_NUM_THREADS=n), capture_output=True, text=True, check=True
@@ -194,7 +193,7 @@ def test_the_same_seed_gives_the_same_bytes() -> None:
     with torch.random.fork_rng():
         torch.manual_seed(99)
         state = torch.get_rng_state()
-        again = retouch(encoded("coolchic-small"), picture(), LOUD, iterations=12, seed=5, device="cpu", progress=False)
+        again = retouch(encoded("coolchic-small"), picture(), LOUD, iterations=40, seed=5, device="cpu", progress=False)
         assert torch.equal(torch.get_rng_state(), state)  # nobody's dice but its own
     assert again.data == two_looks() and not again.report.interrupted
 
@@ -291,8 +290,7 @@ def test_accidents_behind_the_end() -> None:
 
 def test_another_file_s_second_look_is_found_out() -> None:
     data, end = two_looks(), len(encoded("coolchic-small"))
-    other = altered(encoded("coolchic-small"), latents=bitstream.read(encoded("coolchic-small")).sections["latents"] + b"")
-    other = bitstream.write(replace(bitstream.read(other), codec=codecs.LEARNED["coolchic-v1"].number))
+    other = altered(encoded("coolchic-small"), latents=bytes(8))
     assert "another file's" in refused(other + data[end:])
 
 
@@ -333,20 +331,12 @@ def test_bodies_that_are_none(body: bytes) -> None:
     refused(with_second_look(encoded("coolchic-small"), body))
 
 
-def test_the_default_look_is_within_reach() -> None:
-    """Its terms, beside each other at a base of 28 dB: none drowns the others."""
-    blurred = F.avg_pool2d(picture()[None], 3, 1, 1)[0]
-    error = DEFAULT_LOOK.reconstruction_weight * float(F.mse_loss(blurred, picture()))
-    perceived = float(DEFAULT_LOOK.distance(picture())(blurred)) - error
-    assert 0.05 < perceived / error < 20
-
-
-GOLDEN = Path(__file__).parent / "golden" / "looks"
+GOLDEN = Path(__file__).parent / "golden"
 
 
 def test_the_golden_file() -> None:
-    """A file with two looks of this format decodes to the same two pictures for good."""
-    data = (GOLDEN / "coolchic-small.inr").read_bytes()
+    """What `two_looks` gave in November 2026 decodes to the same two pictures for good."""
+    data = (GOLDEN / "two_looks.inr").read_bytes()
     for look in codecs.LOOKS:
-        stored = images.open_picture(str(GOLDEN / f"{look}.png"))
-        assert float((codecs.decode(data, look=look, device="cpu") - stored).abs().max()) < 1.6 / 255
+        decoded = codecs.decode(data, look=look, device="cpu")
+        assert largest_difference(decoded, images.load(GOLDEN / f"two_looks.{look}.png")) <= 1

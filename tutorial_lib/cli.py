@@ -1,4 +1,4 @@
-"""The command ``inr``: encode, decode, info, compare, evaluate, report, challenge, doctor.
+"""The command ``inr``: encode, decode, retouch, strip, info, compare, evaluate, report, challenge, doctor.
 
 Exit status: 0 for success, 1 when ``doctor`` finds a fault or a run of ``evaluate`` failed, 2 for bad input, 130 when stopped.
 Errors are one line on stderr. What the commands do stands in `tutorial_lib.commands`.
@@ -19,6 +19,7 @@ from typing import Any, NoReturn, TextIO, cast
 
 # written out, since --help must not wait for torch
 BUDGET_NAMES = ("quick", "laptop", "gpu")
+LOOKS = ("structure", "texture")
 LPIPS_NETWORKS = ("alex", "squeeze")
 
 
@@ -179,6 +180,7 @@ def _add_file_commands(commands: Any) -> None:
     add("--codec", default="siren", metavar="NAME", help="siren (default), nif, coolchic-small, amortised, …")
     add("--bpp", type=float, metavar="X", help="target in bits per pixel; siren and coin stay within it")
     add("--loss", metavar="NAME", help="l1, mse (default), log-cosh, log-cosh+ssim, l1+ssim, mse+wasserstein, mse+lpips, …")
+    add("--looks", choices=("one", "both"), default="one", help="both: a second synthesis for texture, as retouch adds it")
     add("--budget", choices=BUDGET_NAMES, help="how long to compute (default: by device)")
     add("--iterations", type=int, metavar="N", help="steps of the fit (default: what the budget affords)")
     add("--refine", type=float, metavar="SECONDS", help="amortised: fit the latents to this picture for so long")
@@ -190,11 +192,25 @@ def _add_file_commands(commands: Any) -> None:
     add("-o", "--output", metavar="PICTURE", help="default: NAME.decoded.png, here")
     size.add_argument("--size", metavar="WxH", help="width and height in pixels, as 1536x1024")
     size.add_argument("--scale", type=float, metavar="S", help="times the picture's own size")
+    add("--look", choices=LOOKS, default=LOOKS[0], help="of a file with two looks (default: structure)")
     add("--device", metavar="D", help="cpu, cuda or mps (default: the fastest there is)")
+    add = _command(commands, "retouch", "give a file of latent grids a second look, for texture; its stream stays").add_argument
+    add("file", metavar="FILE")
+    add("original", metavar="ORIGINAL", help="the picture that the file was made of")
+    add("-o", "--output", metavar="FILE", help="default: the file itself")
+    add("--budget", choices=BUDGET_NAMES, help="how long to compute (default: by device)")
+    add("--iterations", type=int, metavar="N", help="steps of the training (default: by budget)")
+    add("--seed", type=_seed, default=0, metavar="N", help="of noise and training (default 0)")
+    add("--device", metavar="D", help="cpu, cuda or mps (default: the fastest there is)")
+    add = _command(commands, "strip", "drop a file's second look: the bytes that it was made of are left").add_argument
+    add("file", metavar="FILE")
+    add("-o", "--output", metavar="FILE", help="default: the file itself")
     add = _command(commands, "info", "what is in a file: bytes by section, the network, its tensors").add_argument
     add("file", metavar="FILE")
     add("--anatomy", action="store_true", help="only where its bytes are, down to each tensor; also of a JPEG file")
-    add = _command(commands, "compare", "PSNR, SSIM, MS-SSIM, SSIMULACRA 2 (and bpp) of decoded pictures or files").add_argument
+    add = _command(
+        commands, "compare", "PSNR, SSIM, MS-SSIM, SSIMULACRA 2, NIQE (and bpp) of decoded pictures or files"
+    ).add_argument
     add("original", metavar="ORIGINAL")
     add("decoded", nargs="+", metavar="DECODED", help="pictures, or compressed files: bpp as well")
     add("--lpips", choices=LPIPS_NETWORKS, help="add LPIPS by this network; its weights are downloaded")

@@ -15,6 +15,8 @@ from PIL import Image
 from torch import Tensor
 
 from tutorial_lib import codecs, images, metrics
+from tutorial_lib.codecs import looks
+from tutorial_lib.codecs.amortised import refined
 from tutorial_lib.codecs.anatomy import parts
 from tutorial_lib.codecs.classical import SUFFIXES
 from tutorial_lib.coding import bitstream
@@ -53,13 +55,15 @@ def encode(options: argparse.Namespace) -> Answer:
     codec = codecs.get(options.codec)
     if not isinstance(codec, codecs.Codec):
         raise UsageError(f"{options.codec} makes no .inr file; take {', '.join(codecs.LEARNED)}")
+    if options.looks == "both" and not hasattr(codec.family, "second_look"):
+        raise UsageError(f"files of {codec.name} have one look; those of latent grids can have both, as --codec coolchic-v2")
     picture = images.open_picture(options.picture)
     output = Path(options.output or _beside(options.picture, ".inr"))
     _check_output(output, options.picture)
     wishes = {"bpp": options.bpp, "budget": options.budget, "loss": options.loss, "iterations": options.iterations}
-    wishes["refine"] = options.refine
     device = choose_device(options.device)
     plan = codec.plan(picture, device=device, **wishes)
+    plan = plan if options.refine is None else refined(plan, options.refine)
     if not options.json:
         # the estimate takes a moment: say first what is being read
         print(f"{options.picture}: {_size_of(picture)} pixels", flush=True)
@@ -71,17 +75,23 @@ def encode(options: argparse.Namespace) -> Answer:
     encoding = codec.execute(plan, picture, seed=options.seed, device=options.device, progress=progress)
     seconds = time.perf_counter() - started
     images.write_atomically(output, encoding.data)
-    decoded = codec.decode(encoding.data, device=options.device).cpu()
+    data, interrupted = encoding.data, encoding.report.interrupted
+    if options.looks == "both" and not interrupted:
+        how = {"budget": options.budget, "seed": options.seed, "device": options.device, "progress": progress}
+        made = looks.retouch(data, picture, **how)
+        data, interrupted, seconds = made.data, made.report.interrupted, time.perf_counter() - started
+        images.write_atomically(output, data)
+    decoded = codec.decode(data, device=options.device).cpu()
     facts = {
         "file": str(output),
-        "bytes": len(encoding.data),
-        "bpp": metrics.bits_per_pixel(encoding.data, picture),
+        "bytes": len(data),
+        "bpp": metrics.bits_per_pixel(data, picture),
         "psnr": metrics.psnr(decoded, picture),
         "seconds": seconds,
-        "interrupted": encoding.report.interrupted,
-        "anatomy": bitstream.anatomy(encoding.data),
+        "interrupted": interrupted,
+        "anatomy": bitstream.anatomy(data),
     }
-    took = _duration(seconds) + (", stopped early" if encoding.report.interrupted else "")
+    took = _duration(seconds) + (", stopped early" if interrupted else "")
     rate = f"{facts['bpp']:.4g} bpp"
     if options.bpp and abs(off := facts["bpp"] / options.bpp - 1) > RATE_TOLERANCE:
         rate += f" ({abs(off):.0%} {'more' if off > 0 else 'less'} than asked for)"
@@ -94,10 +104,46 @@ def decode(options: argparse.Namespace) -> Answer:
     output = images.check_writable(options.output or _beside(options.file, ".decoded.png"))
     require_writable(output)
     container = bitstream.read(data)
-    picture = codecs.decode(data, _size(options, container.height, container.width), device=options.device).cpu()
+    size = _size(options, container.height, container.width)
+    picture = codecs.decode(data, size, device=options.device, look=options.look).cpu()
     images.save(picture, output)
     facts = {"file": str(output), "width": picture.shape[2], "height": picture.shape[1]}
     return Answer(facts, f"{output}: {_size_of(picture)} pixels")
+
+
+def retouch(options: argparse.Namespace) -> Answer:
+    """Give a file a second look for texture; what stands in it already stays as it is, and stands first."""
+    data, picture = _read(options.file), images.open_picture(options.original)
+    output = Path(options.output or options.file)
+    _check_output(output, options.original)
+    progress = not options.json and sys.stderr.isatty()
+    how = {"budget": options.budget, "iterations": options.iterations, "seed": options.seed, "device": options.device}
+    made = looks.retouch(data, picture, progress=progress, **how)
+    images.write_atomically(output, made.data)
+    rows = [_distances_of(codecs.decode(made.data, look=look).cpu(), picture) for look in codecs.LOOKS]
+    extra = bitstream.anatomy(made.data)[bitstream.SECOND_LOOK]
+    facts = {
+        "file": str(output),
+        "bytes": len(made.data),
+        "second_look": extra,
+        "looks": dict(zip(codecs.LOOKS, rows, strict=True)),
+    }
+    lines = [f"{output}: {len(made.data):,} bytes, {extra:,} of them for the second look: two looks, one stream"]
+    for look, row in facts["looks"].items():
+        niqe = "" if row["niqe"] is None else f", NIQE {row['niqe']:.2f}"
+        lines.append(f"  {look:<10} PSNR {row['psnr']:.2f} dB, SSIMULACRA2 {row['ssimulacra2']:.1f}{niqe}")
+    return Answer(facts, "\n".join(lines))
+
+
+def strip(options: argparse.Namespace) -> Answer:
+    """The file without its second look: byte for byte what it was."""
+    data = _read(options.file)
+    output = Path(options.output or options.file)
+    stripped = bitstream.without_second_look(data)
+    require_writable(output)
+    images.write_atomically(output, stripped)
+    facts = {"file": str(output), "bytes": len(stripped), "dropped": len(data) - len(stripped)}
+    return Answer(facts, f"{output}: {len(stripped):,} bytes; {facts['dropped']:,} dropped")
 
 
 def info(options: argparse.Namespace) -> Answer:
@@ -114,6 +160,7 @@ def info(options: argparse.Namespace) -> Answer:
         "bytes": len(data),
         "bpp": metrics.bits_per_pixel(data, (container.height, container.width)),
         "weights": codec.config_of(data).weights,
+        "looks": list(codecs.LOOKS[: 1 + (container.second_look is not None)]),
         "anatomy": bitstream.anatomy(data),
         "tensors": codec.describe(data),
     }
@@ -122,6 +169,8 @@ def info(options: argparse.Namespace) -> Answer:
     for part, count in facts["anatomy"].items():
         bar = "█" * round(BAR_WIDTH * count / len(data))
         lines.append(f"  {part:<14}{count:>9,} bytes  {100 * count / len(data):5.1f} %  {bar}".rstrip())
+    if container.second_look is not None:
+        lines.append(f"  two looks, one stream: inr decode --look {' or '.join(codecs.LOOKS)}")
     lines.append("  tensor                    shape        step      symbols    bits/weight  law")
     for row in facts["tensors"]:
         shape = "×".join(map(str, row["shape"]))
@@ -141,6 +190,8 @@ def _anatomy(file: str, data: bytes) -> Answer:
         label = part.section if part.name == part.section else f"{part.section}: {part.name}"
         share = f"{100 * part.bytes / len(data):5.1f} %"
         lines.append(f"  {label:<36}{part.bytes:>9,} bytes {share}  {' ' * min(left, BAR_WIDTH - len(bar))}{bar}")
+    if any(part.name == bitstream.SECOND_LOOK for part in found):
+        lines.append("  Two looks, one stream: the bytes before the second look are the file as it is without it.")
     lines.append("  Bytes of single tensors and grids are estimated from their bits, and add up to the section's.")
     return Answer({"file": file, "bytes": len(data), "parts": [asdict(part) for part in found]}, "\n".join(lines))
 
@@ -151,9 +202,9 @@ def compare(options: argparse.Namespace) -> Answer:
     original = images.open_picture(options.original)
     rows = [_distances(name, original, options) for name in options.decoded]
     wide = max(len(row["file"]) for row in rows)
-    columns = {"bpp": "9.4f", "psnr": "9.2f", "ssim": "8.4f", "ms_ssim": "9.4f", "ssimulacra2": "13.1f"}
+    columns = {"bpp": "9.4f", "psnr": "9.2f", "ssim": "8.4f", "ms_ssim": "9.4f", "ssimulacra2": "13.1f", "niqe": "8.2f"}
     columns |= {"lpips": "8.4f"} if options.lpips else {}
-    lines = [f"{'':<{wide}}      bpp  PSNR/dB    SSIM  MS-SSIM  SSIMULACRA2{'   LPIPS' if options.lpips else ''}"]
+    lines = [f"{'':<{wide}}      bpp  PSNR/dB    SSIM  MS-SSIM  SSIMULACRA2    NIQE{'   LPIPS' if options.lpips else ''}"]
     for row in rows:
         lines.append(f"{row['file']:<{wide}}" + "".join(_aligned(row[column], form) for column, form in columns.items()))
     lines += [f"n/a: {note}" for note in dict.fromkeys(note for row in rows for note in row.get("notes", []))]
@@ -170,10 +221,19 @@ def _distances(name: str, original: Tensor, options: argparse.Namespace) -> dict
     picture, data = _decoded(name)
     if picture.shape != original.shape:
         raise UsageError(f"{name} is {_size_of(picture)} pixels, {options.original} is {_size_of(original)}")
-    row: dict[str, Any] = {"file": name, "bpp": None if data is None else metrics.bits_per_pixel(data, original)}
+    rate = None if data is None else metrics.bits_per_pixel(data, original)
+    return {"file": name, "bpp": rate} | _distances_of(picture, original, options.lpips)
+
+
+def _distances_of(picture: Tensor, original: Tensor, lpips: str | None = None) -> dict[str, Any]:
+    """Of two pictures of one size, and NIQE, for which the original isn't needed."""
+    from tutorial_lib.niqe import niqe
+
+    row: dict[str, Any] = {}
     measures: dict[str, Any] = {name: getattr(metrics, name) for name in ("psnr", "ssim", "ms_ssim", "ssimulacra2")}
-    if options.lpips:
-        measures["lpips"] = functools.partial(metrics.lpips, network=options.lpips)
+    measures["niqe"] = lambda picture, _: niqe(picture)
+    if lpips:
+        measures["lpips"] = functools.partial(metrics.lpips, network=lpips)
     for label, metric in measures.items():
         try:
             row[label] = metric(picture, original)

@@ -11,6 +11,7 @@ from pathlib import Path
 from torch import Tensor
 
 from tutorial_lib import codecs, images, metrics
+from tutorial_lib.codecs.looks import retouch
 from tutorial_lib.codecs.recipes import modern, published_v1
 from tutorial_lib.training import GridRecipe
 
@@ -78,6 +79,11 @@ def ladder(steps: int) -> dict[str, GridRecipe]:
     }
 
 
+def table() -> Tensor:
+    """The cup on its table, 384×256."""
+    return images.crop(images.sample("coffee"), 72, 108, 256, 384)
+
+
 RUNGS = ladder(1000)
 GRIDS = {
     # notebook 04: the file that is opened, and the curve beside the reader's own point
@@ -93,12 +99,18 @@ GRIDS = {
     "chelsea-4-soap.inr": ("coolchic-v2", cat, {"lmbda": 1e-3}, RUNGS["soap"]),
     "chelsea-5-gain.inr": ("coolchic-v2", cat, {"lmbda": 1e-3}, RUNGS["gain"]),
     "chelsea-6-pyramid.inr": ("coolchic-v2", cat, {"lmbda": 1e-3}, RUNGS["pyramid"]),
+    # notebook 08: one look to train another for, and a file with both
+    "coffee-one-look.inr": ("coolchic-small", lambda: images.reduce(table(), factor=2), {"lmbda": 8e-3}, modern(900)),
+    "coffee-two-looks.inr": ("coolchic-small", table, {"lmbda": 8e-3}, modern(1200)),
 }
 """File to codec, picture, options of `plan` and the recipe that is carried out; seed 0, on the CPU."""
 
 
 def encode(name: str, picture: Tensor) -> bytes:
     """The bytes of a file of `FILES` or `GRIDS`."""
+    if name == "coffee-two-looks.inr":
+        base = codecs.get("coolchic-small").encode(picture, lmbda=8e-3, iterations=1200, device="cpu", progress=False)
+        return retouch(base, picture, iterations=120, seed=8, device="cpu", progress=False, thorough=False).data
     if name in FILES:
         codec, _, options = FILES[name]
         return codecs.get(codec).encode(picture, **options, budget="laptop", seed=0, device="cpu")

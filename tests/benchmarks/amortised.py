@@ -16,13 +16,14 @@ import time
 from collections.abc import Callable
 from datetime import date
 from statistics import fmean, median
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from tutorial_lib import codecs, images, metrics
-from tutorial_lib.codecs.amortised import lambda_of, step_for
+from tutorial_lib.codecs.amortised import lambda_of, refined, step_for
 from tutorial_lib.evaluation import bd_rate
 
 PICTURES = (1, 5, 8, 15, 18, 24)
@@ -56,11 +57,19 @@ def _shown(decoded: Tensor) -> Tensor:
     return images.quantize_8bit(decoded.cpu())
 
 
-def _point(picture: Tensor, name: str, **wishes: float) -> tuple[Point, float, float]:
+def _encoded(codec: Any, name: str, picture: Tensor, wishes: dict[str, float]) -> bytes:
+    return codec.encode(picture, **wishes, **({"progress": False} if name in codecs.LEARNED else {}))
+
+
+def _point(picture: Tensor, name: str, refine: float = 0.0, **wishes: float) -> tuple[Point, float, float]:
     """(bpp, PSNR) of a file, and the seconds of encoding and decoding."""
     codec = codecs.get(name)
     started = time.perf_counter()
-    data = codec.encode(picture, **wishes, **({"progress": False} if name in codecs.LEARNED else {}))  # type: ignore[arg-type]
+    if refine:
+        plan = refined(codecs.AMORTISED.plan(picture, **wishes), refine)  # type: ignore[arg-type]
+        data = codecs.AMORTISED.execute(plan, picture, progress=False).data
+    else:
+        data = _encoded(codec, name, picture, wishes)
     encoded = time.perf_counter()
     decoded = _shown(codec.decode(data))
     ended = time.perf_counter()

@@ -46,7 +46,7 @@ TEXTURE_INDICES = (140, 230)
 TEXTURE_KILOBYTES = 60.0
 """Of its differences from the first synthesis."""
 
-LOOK = Look(perceptual_weight=2.0)
+LOOK = Look(perceptual_weight=0.5)
 """What it is trained for."""
 
 
@@ -142,9 +142,9 @@ def train(folder: Path, output: Path, how: Training, *, start: Path | None = Non
     networks.analysis.requires_grad_(not how.finish)
     average = {name: value.detach().clone() for name, value in networks.state_dict().items()}
     optimizer = torch.optim.Adam(networks.parameters(), how.learning_rate, betas=(0.9, 0.99))
+    source, history = Patches(folder, how, generator), list[float]()
     began = saved = time.time()
-    history: list[float] = []
-    for step, patches in zip(range(how.steps), Patches(folder, how, generator), strict=False):
+    for step, patches in zip(range(how.steps), source, strict=False):
         done = max(step / how.steps, (time.time() - began) / 60 / minutes)
         if done >= 1:
             break
@@ -190,8 +190,9 @@ def train_texture(folder: Path, output: Path, how: Training, look: Look, minutes
                 texture.get_parameter(name).add_(change.to(device))
     average = copy.deepcopy(texture)
     optimizers = [torch.optim.Adam(module.parameters(), how.learning_rate, betas=(0.5, 0.99)) for module in (texture, judge)]
+    source = Patches(folder, how, generator)
     began = saved = time.time()
-    for step, patches in enumerate(Patches(folder, how, generator)):
+    for step, patches in enumerate(source):
         done = max(step / how.steps, (time.time() - began) / 60 / minutes)
         pictures, indices = patches.to(device), torch.randint(*TEXTURE_INDICES, (how.batch,), generator=generator).to(device)
         steps = 2.0 ** (indices / 32)

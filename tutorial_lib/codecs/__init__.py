@@ -18,7 +18,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from tutorial_lib.codecs.amortised import AMORTISED
-from tutorial_lib.codecs.base import BUDGETS, LOOKS, Budget, Codec, CodecError, Encoding, Plan
+from tutorial_lib.codecs.base import BUDGETS, Budget, Codec, CodecError, Encoding, Plan
 from tutorial_lib.codecs.classical import CODECS as CLASSICAL
 from tutorial_lib.codecs.classical import ClassicalCodec
 from tutorial_lib.codecs.coolchic import COOLCHIC_SMALL, COOLCHIC_V1, COOLCHIC_V2
@@ -26,7 +26,7 @@ from tutorial_lib.codecs.networks import MAX_FREQUENCIES, MAX_LAYERS, MAX_WEIGHT
 from tutorial_lib.codecs.nif import NIF
 from tutorial_lib.codecs.sirens import COIN, SIREN, STRUEMPLER
 from tutorial_lib.coding import bitstream
-from tutorial_lib.coding.bitstream import MAX_OPERATIONS, BitstreamError
+from tutorial_lib.coding.bitstream import LOOKS, MAX_OPERATIONS, BitstreamError
 
 __all__ = [
     "AMORTISED", "BUDGETS", "CLASSICAL", "COIN", "COOLCHIC_SMALL", "COOLCHIC_V1", "COOLCHIC_V2", "LEARNED", "LOOKS",

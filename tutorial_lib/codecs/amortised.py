@@ -43,6 +43,19 @@ def step_for(lmbda: float) -> int:
     return min(max(round(index), FINEST), STEPS - 1)
 
 
+def refined(plan: Plan, seconds: float) -> Plan:
+    """The plan, with so many seconds in which the latents are fitted to this one picture.
+
+    Raises:
+        CodecError: another codec's plan, or no time.
+    """
+    if not isinstance(plan.recipe, Refining):
+        raise CodecError(f"{plan.codec} fits every picture from the start: there is nothing to refine")
+    if not 0 < seconds < math.inf:
+        raise CodecError(f"refining takes a positive number of seconds, not {seconds}")
+    return replace(plan, recipe=Refining(seconds=seconds))
+
+
 @dataclass(frozen=True)
 class Amortised:
     """The family of the one codec whose representation is an `AmortisedPicture`; see `base.Family`."""
@@ -50,7 +63,6 @@ class Amortised:
     methods: Mapping[str, Any] = field(default_factory=lambda: {"fast": Refining})
     sections: ClassVar[tuple[str, ...]] = ("latents",)
     takes_lambda: ClassVar[bool] = True
-    refines: ClassVar[bool] = True
 
     def plan(self, name: str, picture: Tensor, wishes: Wishes, budget: Budget) -> Plan:
         height, width = picture.shape[1:]
@@ -68,7 +80,7 @@ class Amortised:
             self._search(trial, coefficients, (wishes.bpp * height * width / 8 - HEADER_BYTES) * 8 / scale)
             self._within_reach(name, trial, coefficients, wishes.bpp, scale, height * width)
         expected = math.ceil(trial.levels(coefficients)[1] * scale / 8) + HEADER_BYTES
-        recipe = Refining(wishes.iterations or 0, wishes.refine)
+        recipe = Refining(wishes.iterations or 0)
         aim: dict[str, Any] = {"target_bpp": wishes.bpp, "lmbda": lambda_of(trial.config.step), "steer": wishes.steer}
         return Plan(name, trial.config, height, width, recipe, None, expected, HEADER_BYTES, **aim)
 

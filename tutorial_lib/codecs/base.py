@@ -18,7 +18,7 @@ from torch import Tensor
 
 from tutorial_lib import images
 from tutorial_lib.coding import bitstream
-from tutorial_lib.coding.bitstream import BitstreamError, Container, Reader
+from tutorial_lib.coding.bitstream import LOOKS, BitstreamError, Container, Reader
 from tutorial_lib.coding.quantizers import Quantizer
 from tutorial_lib.coding.rounding import Rounding
 from tutorial_lib.coding.steps import QuantizedTensor, Step
@@ -51,10 +51,6 @@ BUDGETS = {
 Representation = Any
 """An nn.Module with ``config``, ``height``, ``width`` and ``render(height, width)``: Python's types know no "both"."""
 
-LOOKS = ("structure", "texture")
-"""Of a file, near its original point by point or to the eye. A family has the second by a method ``second_look``, which makes
-a representation of the first one and what stands behind the file's end (None: nothing does)."""
-
 Effort = Literal["thorough", "quick", "at once"]
 Storage = Literal["rate", "8 bits", "7 bits", "float16"]
 
@@ -70,7 +66,6 @@ class Wishes:
     iterations: int | None
     steer: bool
     config: Any
-    refine: float | None = None
 
 
 @dataclass(frozen=True)
@@ -140,20 +135,25 @@ class Family(Protocol):
 
     def plan(self, name: str, picture: Tensor, wishes: Wishes, budget: Budget) -> Plan:
         """Shape, recipe and aim for a codec of that name; a `CodecError` where the wishes can't be met."""
+        ...
 
     def problem(self, config: Any, height: int, width: int) -> str | None:
         """What keeps a decoder from this shape: a sentence, or None."""
+        ...
 
     def build(self, config: Any, height: int, width: int) -> Representation:
         """A new representation, its weights drawn from torch's random numbers."""
+        ...
 
     def quantizer(self, plan: Plan, wished: Quantizer | None) -> Quantizer | None:
         """What quantizes while the fit runs, ``wished`` if there is one; None where nothing does."""
+        ...
 
     def fit(
         self, representation: Representation, picture: Tensor, plan: Plan, quantizer: Quantizer | None, **options: Any
     ) -> Report:
         """Fit in place. Options: seed, progress, callback."""
+        ...
 
     def round(
         self,
@@ -166,29 +166,37 @@ class Family(Protocol):
         seed: int,
     ) -> Report:
         """Round what was fitted, in place; the report with its steps."""
+        ...
 
     def estimate_seconds(self, representation: Representation, picture: Tensor, plan: Plan) -> float:
         """About how long `fit` and `round` take here."""
+        ...
 
     def write_config(self, config: Any) -> bytes:
         """The section "configuration"."""
+        ...
 
     def read_config(self, reader: Reader) -> Any:
         """What `write_config` was given."""
+        ...
 
     def pack(self, representation: Representation, steps: Mapping[str, Step]) -> dict[str, bytes]:
         """The other sections."""
+        ...
 
     def unpack(self, representation: Representation, sections: Mapping[str, bytes]) -> dict[str, QuantizedTensor | Tensor]:
         """Fill the representation; the stored tensors by name."""
+        ...
 
     def describe(
         self, representation: Representation, tensors: Mapping[str, QuantizedTensor | Tensor], sections: Mapping[str, bytes]
     ) -> list[dict[str, Any]]:
         """The rows of `Codec.describe` for what `unpack` gave."""
+        ...
 
     def operations_per_pixel(self, config: Any, height: int, width: int) -> float:
         """Multiply-adds of decoding, for each pixel."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -226,7 +234,6 @@ class Codec:
         iterations: int | None = None,
         steer: bool = True,
         config: Any = None,
-        refine: float | None = None,
         device: torch.device | None = None,
     ) -> Plan:
         """Decide shape, recipe and aim.
@@ -242,7 +249,6 @@ class Codec:
             iterations: of the fit's main phases, at least 12; default what the budget affords.
             steer: with False, the λ of latent grids is chosen before the fit and kept; the rate is only near ``bpp``. Quicker.
             config: this shape instead of a chosen one.
-            refine: seconds to fit the latents of an amortised codec to this picture; default: none.
             device: that the fit will run on; decides the default budget.
 
         Raises:
@@ -262,9 +268,7 @@ class Codec:
             raise CodecError(f"{self.name} has no λ to choose or to steer: ask for a rate")
         if iterations is not None and iterations < MIN_ITERATIONS:
             raise CodecError(f"a fit takes {MIN_ITERATIONS} iterations or more, not {iterations}")
-        if refine is not None and not (hasattr(self.family, "refines") and 0 < refine < math.inf):
-            raise CodecError(f"only amortised codecs can be refined, for a positive number of seconds: not {self.name} for {refine}")
-        wishes = Wishes(bpp, lmbda, loss, method, iterations, steer, config, refine)
+        wishes = Wishes(bpp, lmbda, loss, method, iterations, steer, config)
         return self.family.plan(self.name, picture, wishes, BUDGETS[choose_budget(budget, device)])
 
     def encode(
@@ -376,14 +380,13 @@ class Codec:
 
         Raises:
             BitstreamError: damaged, truncated or foreign bytes, or another codec's.
-            CodecError: no such look, or none in this file.
+            CodecError: no such look.
         """
-        representation, second_look = self._open(data)[0], getattr(self.family, "second_look", None)
-        if look == LOOKS[0]:
-            return representation
-        if look not in LOOKS or second_look is None:
-            raise CodecError(f"files of {self.name} have no look {look!r}, but {LOOKS[0] if second_look is None else LOOKS}")
-        return second_look(representation, bitstream.read(data).second_look)
+        second_look = getattr(self.family, "second_look", None)  # a method that families may have
+        if look not in (LOOKS if second_look else LOOKS[:1]):
+            raise CodecError(f"files of {self.name} have no look {look!r}")
+        first = self._open(data)[0]
+        return second_look(first, bitstream.read(data).second_look) if second_look and look != LOOKS[0] else first
 
     def decode(
         self, data: bytes, size: tuple[int, int] | None = None, *, device: str | None = None, look: str = LOOKS[0]
@@ -392,12 +395,10 @@ class Codec:
 
         Args:
             data: the whole file.
-            size: (height, width) in pixels to render at; default the picture's own.
-            look: one of `LOOKS`.
+            size, look: (height, width) in pixels to render at; default the picture's own. One of `bitstream.LOOKS`.
 
         Raises:
-            BitstreamError, CodecError: as `open`.
-            ValueError: a size that isn't one.
+            BitstreamError, CodecError, ValueError: as `open`; a size that isn't one.
         """
         container = self._container(data)
         height, width = images.check_size(size) if size is not None else (container.height, container.width)

@@ -37,6 +37,7 @@ def retouch(
     iterations: int | None = None,
     budget: str | None = None,
     seed: int = 0,
+    thorough: bool = True,
     device: str | None = None,
     progress: bool = True,
     callback: Callable[[int, Tensor], None] | None = None,
@@ -49,6 +50,7 @@ def retouch(
         look: what to train for.
         iterations: steps; default by ``budget``.
         seed: of the noise, 0 to 2³⁵ − 1, and of the training.
+        thorough: round by curvature where that is affordable; it takes longer than the training and saves some bytes.
         device, progress, callback: of the training, as `training.looks.train_look`.
 
     Raises:
@@ -72,7 +74,7 @@ def retouch(
     report = train_look(texture, painted, picture, look, **how)
     # what a bit of the file's own latents was worth, about, in units of this look's loss
     lmbda = look.reconstruction_weight * float(F.mse_loss(painted, picture)) / EXPECTED_ERROR
-    body = insist(lambda: _smallest(texture, picture, look, max(lmbda, 1e-6), not report.interrupted))
+    body = insist(lambda: _smallest(texture, picture, look, max(lmbda, 1e-6), thorough and not report.interrupted))
     return Retouched(bitstream.with_second_look(data, body), report)
 
 

@@ -51,6 +51,9 @@ VERSION = 1
 SECTION_NAMES = {1: "configuration", 2: "quantizer", 3: "networks", 4: "latents"}
 """Names of the sections by kind; the spelling is part of what `anatomy` and ``inr info`` report."""
 SECTION_KINDS = {name: kind for kind, name in SECTION_NAMES.items()}
+LOOKS = ("structure", "texture")
+"""Of a file: near its original point by point, or to the eye."""
+
 SECOND_LOOK = "second look"
 """What stands behind a file's end, as `anatomy` names it."""
 

@@ -1,0 +1,148 @@
+"""Wrong answers to the exercises of notebook 08 that people really write."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+
+# ------------------------------------------------------------------------------------------------ 08.1
+
+
+def not_relativistic(judge, picture, painted, base):
+    real, fake = judge(picture, base), judge(painted.detach(), base)
+    return -F.logsigmoid(real).mean() - F.logsigmoid(-fake).mean()
+
+
+def own_mean(judge, picture, painted, base):
+    real, fake = judge(picture, base), judge(painted.detach(), base)
+    return F.softplus(real.mean() - real).mean() + F.softplus(fake - fake.mean()).mean()
+
+
+def exchanged(judge, picture, painted, base):
+    real, fake = judge(picture, base), judge(painted.detach(), base)
+    return F.softplus(real.mean() - fake).mean() + F.softplus(real - fake.mean()).mean()
+
+
+def mean_first(judge, picture, painted, base):
+    real, fake = judge(picture, base).mean(), judge(painted.detach(), base).mean()
+    return F.softplus(fake - real) + F.softplus(fake - real)
+
+
+def one_half(judge, picture, painted, base):
+    return F.softplus(judge(painted.detach(), base).mean() - judge(picture, base)).mean()
+
+
+def base_left_out(judge, picture, painted, base):
+    real, fake = judge(picture, picture), judge(painted.detach(), painted.detach())
+    return F.softplus(fake.mean() - real).mean() + F.softplus(fake - real.mean()).mean()
+
+
+def not_detached(judge, picture, painted, base):
+    real, fake = judge(picture, base), judge(painted, base)
+    return F.softplus(fake.mean() - real).mean() + F.softplus(fake - real.mean()).mean()
+
+
+# ------------------------------------------------------------------------------------------------ 08.2
+
+
+def _windows(planes):
+    return planes.unfold(1, 8, 8).unfold(2, 8, 8).flatten(3)
+
+
+def variances(prediction, target):
+    a, b = _windows(prediction), _windows(target)
+    return ((a.mean(-1) - b.mean(-1)) ** 2 + (a.var(-1, correction=0) - b.var(-1, correction=0)) ** 2).mean()
+
+
+def means_alone(prediction, target):
+    return ((_windows(prediction).mean(-1) - _windows(target).mean(-1)) ** 2).mean()
+
+
+def deviations_alone(prediction, target):
+    return ((_windows(prediction).std(-1, correction=0) - _windows(target).std(-1, correction=0)) ** 2).mean()
+
+
+def pixel_by_pixel(prediction, target):
+    return ((prediction - target) ** 2).mean()
+
+
+def mean_not_taken_away(prediction, target):
+    a, b = _windows(prediction), _windows(target)
+    roots = [(each**2).mean(-1).sqrt() for each in (a, b)]
+    return ((a.mean(-1) - b.mean(-1)) ** 2 + (roots[0] - roots[1]) ** 2).mean()
+
+
+def one_window(prediction, target):
+    a, b = prediction.flatten(1), target.flatten(1)
+    return ((a.mean(1) - b.mean(1)) ** 2 + (a.std(1, correction=0) - b.std(1, correction=0)) ** 2).mean()
+
+
+# ------------------------------------------------------------------------------------------------ 08.3
+
+
+def _sum(words):
+    return sum((words >> 8 * byte) & 255 for byte in range(4)).sum(-1)
+
+
+def lowest_bytes(words):
+    return (words & 255).sum(-1) - 1530
+
+
+# ------------------------------------------------------------------------------------------------ 08.4
+
+
+def nothing_frozen(representation):
+    representation.requires_grad_(True)
+    return list(representation.synthesis.parameters())
+
+
+def context_forgotten(representation):
+    representation.requires_grad_(True)
+    representation.latents.requires_grad_(False)
+    representation.upsampling.requires_grad_(False)
+    return list(representation.synthesis.parameters())
+
+
+def all_frozen(representation):
+    representation.requires_grad_(False)
+    return list(representation.synthesis.parameters())
+
+
+def everything_returned(representation):
+    representation.requires_grad_(False)
+    representation.synthesis.requires_grad_(True)
+    return list(representation.parameters())
+
+
+MUTANTS = {
+    "08.1": {
+        "not relativistic": (not_relativistic, "isn't relativistic"),
+        "its own mean": (own_mean, "its own mean"),
+        "exchanged": (exchanged, "exchanged"),
+        "means first": (mean_first, "the means come first"),
+        "one half": (one_half, "the fakes' half is missing"),
+        "base left out": (base_left_out, "doesn't get to see the base"),
+        "not detached": (not_detached, "a gradient reaches"),
+    },
+    "08.2": {
+        "variances": (variances, "these are variances"),
+        "means alone": (means_alone, "only the means"),
+        "deviations alone": (deviations_alone, "only the deviations"),
+        "pixel by pixel": (pixel_by_pixel, "every single value"),
+        "mean not taken away": (mean_not_taken_away, "no deviation yet"),
+        "one window": (one_window, "the whole plane"),
+    },
+    "08.3": {
+        "no mean": (lambda words: _sum(words), "the mean is missing"),
+        "128": (lambda words: _sum(words) - 12 * 128, "127.5, not 128"),
+        "lowest bytes": (lowest_bytes, "one byte of each number"),
+        "divided": (lambda words: (_sum(words) - 1530) / 256, "are divided"),
+        "one number": (lambda words: torch.as_tensor(_sum(words).sum() - 1530), "one number"),
+    },
+    "08.4": {
+        "nothing frozen": (nothing_frozen, "the latents may still move"),
+        "context forgotten": (context_forgotten, "the context model may still move"),
+        "all frozen": (all_frozen, "can't move"),
+        "everything returned": (everything_returned, "others were returned"),
+    },
+}
