@@ -65,7 +65,7 @@ def test_bands_make_no_difference(look: str, monkeypatch: pytest.MonkeyPatch) ->
     whole, analysed = codecs.decode(data, look=look, device="cpu"), CODEC.open(data).analyse(coffee(3))
     monkeypatch.setattr(pictures, "BAND_PIXELS", 2000)
     torch.testing.assert_close(codecs.decode(data, look=look, device="cpu"), whole, atol=2e-5, rtol=0)
-    torch.testing.assert_close(CODEC.open(data).analyse(coffee(3)), analysed, atol=1e-3, rtol=0)
+    torch.testing.assert_close(CODEC.open(data).analyse(coffee(3)), analysed, atol=1e-2, rtol=0)
 
 
 # ------------------------------------------------------------------------------------------ laws
