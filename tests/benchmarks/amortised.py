@@ -27,7 +27,7 @@ from tutorial_lib.codecs.amortised import lambda_of, refined, step_for
 from tutorial_lib.evaluation import bd_rate
 
 PICTURES = (1, 5, 8, 15, 18, 24)
-RATES = (0.2, 0.3, 0.45, 0.7, 1.0)
+RATES = (0.2, 0.3, 0.45, 0.7, 1.0, 1.5)
 REFINE_SECONDS = 10.0
 Point = tuple[float, float]
 
@@ -91,14 +91,15 @@ def rates(pictures: dict[int, Tensor]) -> None:
                 curve[number].append(point)
                 seconds[name].append((encoding, decoding))
     for bpp in RATES:
-        # interpolated in log rate: files of classical codecs only come near a rate
+        # of pictures that all three have at that rate; interpolated in log rate: files only come near one
+        shared = [n for n in pictures if all(min(curve[n])[0] < 1.05 * bpp for curve in curves.values())]
         means = {
-            name: fmean(
-                float(np.interp(np.log(bpp), np.log([r for r, _ in points]), [p for _, p in points])) for points in curve.values()
-            )
+            name: fmean(float(np.interp(np.log(bpp), *zip(*[(np.log(r), p) for r, p in curve[n]], strict=True))) for n in shared)
             for name, curve in curves.items()
+            if shared
         }
-        print(f"  {bpp:4} bpp: " + ", ".join(f"{name} {psnr:.2f} dB" for name, psnr in means.items()))
+        shown = ", ".join(f"{name} {psnr:.2f} dB" for name, psnr in means.items())
+        print(f"  {bpp:4} bpp, {len(shared)} pictures: {shown}")
     for anchor in ("jpeg", "webp"):
         each = {number: bd_rate(points, curves["amortised"][number]) for number, points in curves[anchor].items()}
         print(
