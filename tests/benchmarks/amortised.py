@@ -128,7 +128,9 @@ def refine(pictures: dict[int, Tensor]) -> None:
         print(f"  {number}: {shown}; BD-rate {saved[-1]:+.1f} %", flush=True)
     means = [fmean(part) for part in zip(*gains, strict=True)]
     print(
-        f"  {REFINE_STEPS} steps, {fmean(spent):.1f} s: mean {fmean(means):+.2f} dB (by λ: {', '.join(f'{m:+.2f}' for m in means)}), BD-rate {fmean(saved):+.1f} %\n"
+    by_lambda = ", ".join(f"{gain:+.2f}" for gain in means)
+    head = f"  {REFINE_STEPS} steps, {fmean(spent):.1f} s"
+    print(f"{head}: mean {fmean(means):+.2f} dB (by λ: {by_lambda}), BD-rate {fmean(saved):+.1f} %\n")
     )
 
 
