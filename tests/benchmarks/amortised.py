@@ -127,11 +127,9 @@ def refine(pictures: dict[int, Tensor]) -> None:
         shown = ", ".join(f"{g:+.2f} dB at {r:.2f} bpp" for g, (r, _) in zip(gain, better, strict=True))
         print(f"  {number}: {shown}; BD-rate {saved[-1]:+.1f} %", flush=True)
     means = [fmean(part) for part in zip(*gains, strict=True)]
-    print(
     by_lambda = ", ".join(f"{gain:+.2f}" for gain in means)
     head = f"  {REFINE_STEPS} steps, {fmean(spent):.1f} s"
     print(f"{head}: mean {fmean(means):+.2f} dB (by λ: {by_lambda}), BD-rate {fmean(saved):+.1f} %\n")
-    )
 
 
 def looks(pictures: dict[int, Tensor]) -> None:
