@@ -22,11 +22,12 @@ from tutorial_lib.amortised.contexts import magnitudes
 from tutorial_lib.amortised.picture import LAMBDA_PER_STEP, AmortisedPicture, energies
 from tutorial_lib.amortised.transforms import BLOCK, step_of
 from tutorial_lib.latents.kernels import laplace_bits
+from tutorial_lib.latents.shape import MAX_LOG2_SCALE, MIN_LOG2_SCALE
 from tutorial_lib.runtime import keep_freed_memory
 from tutorial_lib.training.loop import Moment, Progress, Report, psnr_of
 
 SHARE = 0.3
-"""Of the integers that would gain by moving, how many do at once: their windows overlap, and all at once overshoot."""
+"""Of the integers that would gain by moving, how many do at once, at the most: their windows overlap, and all would overshoot."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,9 @@ class _Refinement:
         error, steepness = self._error(levels)
         seen, sizes = levels.clone().requires_grad_(), magnitudes(levels).requires_grad_()
         told = torch.tensor([representation.told], device=levels.device)
-        law = representation.networks.contexts.laws(seen[None], told, sizes[None])[:, 0]
+        location, log2_scale = representation.networks.contexts.laws(seen[None], told, sizes[None])[:, 0]
+        # what the tables hold ends there; the estimate's own gradient goes on beyond
+        law = location, log2_scale.clamp(MIN_LOG2_SCALE, MAX_LOG2_SCALE)
         bits = laplace_bits(levels, *law)
         to_values, to_sizes = torch.autograd.grad(bits.sum(), (seen, sizes))
         with torch.no_grad():
@@ -114,7 +117,8 @@ def refine(
     work, pixels, started = _Refinement(representation, picture), picture[0].numel(), time.perf_counter()
     generator = torch.Generator(picture.device).manual_seed(seed)
     levels, history, interrupted = representation.symbols(), [], False
-    best = (math.inf, levels, report)
+    best, share = (math.inf, levels, report), SHARE
+    kept: _Slopes | None = None
     most = how.iterations if how.seconds is None else 10_000
     with tqdm(total=most if how.seconds is None else None, disable=not progress, unit="it", leave=False) as bar:
         try:
@@ -124,12 +128,15 @@ def refine(
                 history.append(_moment(work, found, index, most, report.lmbda, callback, started))
                 if cost < best[0]:
                     best = (cost, levels, replace(report, best_psnr=history[-1].psnr, bpp=found.bits / pixels))
+                    kept, share = found, min(1.2 * share, SHARE)
+                elif kept is not None:  # too many at once: fewer, from where it was best
+                    found, levels, share = kept, best[1], share / 3
                 bar.update()
                 if index == most or (how.seconds is not None and time.perf_counter() - started > how.seconds):
                     break
                 move = torch.where(found.up < found.down, 1.0, -1.0) * (torch.minimum(found.up, found.down) < 0)
-                move *= torch.rand(levels.shape, generator=generator, device=levels.device) < SHARE
-                if not move.any():
+                move *= torch.rand(levels.shape, generator=generator, device=levels.device) < share
+                if not move.any() and share == SHARE:
                     break
                 levels = levels + move
         except KeyboardInterrupt:
