@@ -17,6 +17,7 @@ from torch import Tensor
 
 from tutorial_lib import codecs, images
 from tutorial_lib.codecs.anatomy import parts
+from tutorial_lib.codecs.coolchic import Grids
 from tutorial_lib.codecs.recipes import modern
 from tutorial_lib.coding import bitstream
 from tutorial_lib.coding.bitstream import BitstreamError, Container
@@ -27,6 +28,8 @@ from tutorial_lib.coding.steps import QuantizedTensor, storable_row_steps, stora
 LEARNED = tuple(codecs.LEARNED)
 NETWORKS = tuple(name for name, codec in codecs.LEARNED.items() if not codec.takes_lambda)
 """The learned codecs whose file is one network on coordinates."""
+GRIDS = tuple(name for name, codec in codecs.LEARNED.items() if isinstance(codec.family, Grids))
+"""Those of latent grids."""
 
 
 @functools.cache
@@ -39,6 +42,8 @@ def picture() -> Tensor:
 def encoded(name: str) -> bytes:
     """A file of the learned codec ``name``, at about 2 bpp; of latent grids, one that was hardly fitted."""
     codec = codecs.LEARNED[name]
+    if name == "amortised":
+        return codec.encode(picture(), progress=False, device="cpu")
     if name in NETWORKS:
         return codec.encode(picture(), bpp=2.0, budget="quick", progress=False, device="cpu")
     plan = replace(codec.plan(picture(), budget="quick"), recipe=modern(40))

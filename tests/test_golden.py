@@ -47,7 +47,7 @@ def file(name: str) -> bytes:
 
 def test_every_learned_codec_has_a_golden_file_in_every_version() -> None:
     assert sorted(EXPECTED) == sorted(f"{path.parent.name}/{path.stem}" for path in GOLDEN.glob("*/*.inr"))
-    later = {"coolchic-large"}  # than version 0
+    later = {"coolchic-large", "amortised"}  # than version 0
     assert {name for name in EXPECTED if name.startswith("v0/")} == {f"v0/{name}" for name in {*LEARNED} - later}
     assert {name for name in EXPECTED if not name.startswith("v0/")} == {
         f"{make().folder_of(name).name}/{name}" for name in make().NAMES

@@ -13,7 +13,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from codec_files import LEARNED, NETWORKS, OTHER_FILES, altered, encoded, mixed_file, one_thread, refused_or_a_picture, seal
+from codec_files import (
+    GRIDS,
+    OTHER_FILES,
+    altered,
+    encoded,
+    mixed_file,
+    one_thread,
+    refused_or_a_picture,
+    seal,
+)
 
 from tutorial_lib import codecs, images
 from tutorial_lib.codecs.plans import CodecError
@@ -21,8 +30,6 @@ from tutorial_lib.coding import bitstream
 from tutorial_lib.coding.bitstream import BitstreamError, varint
 from tutorial_lib.latents import coding
 from tutorial_lib.latents.packing import gather, groups_of, scatter
-
-GRIDS = sorted(set(LEARNED) - set(NETWORKS))
 
 
 @pytest.mark.parametrize("name", GRIDS)

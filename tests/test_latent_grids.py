@@ -196,12 +196,11 @@ def test_a_value_far_out_still_has_a_gradient() -> None:
 def test_bands_are_the_whole(name: str, size: tuple[int, int]) -> None:
     representation = untrained(CONFIGS[name], *size)
     grids = representation.symbols()
-    coarse = representation.coarse(grids) if len(grids) > 1 else None
-    whole = representation.colours(grids[0], coarse)
+    whole = representation.colours(grids)
     assert whole.shape == (3, *size)
     bits = representation.bits(grids, [Band(level, 0, rows) for level, (rows, _) in enumerate(representation.sizes)])
     for pixels in (1, 5 * size[1], 1 << 20):
-        rows = [representation.colours(grids[0], coarse, *band) for band in representation.rows(pixels)]
+        rows = [representation.colours(grids, *band) for band in representation.rows(pixels)]
         torch.testing.assert_close(torch.cat(rows, 1), whole, atol=1e-5, rtol=0)
         parts = [representation.bits(grids, piece) for piece in representation.bands(pixels)]
         torch.testing.assert_close(torch.cat(parts), bits, atol=1e-3, rtol=1e-4)
@@ -236,11 +235,10 @@ def test_the_pyramid_start_is_the_grey_picture(name: str, coffee: Tensor) -> Non
     start_from_pyramid(representation, coffee, 0.02)
     with torch.no_grad():
         grids = representation.split(representation.latents * GAIN)
-        coarse = representation.coarse(grids) if len(grids) > 1 else None
-        features = representation.features(grids[0], coarse)
+        features = representation.features(grids)
         grey = coffee.mean(0) - coffee.mean()
         torch.testing.assert_close(features.sum(0) * 0.02, grey, atol=1e-4, rtol=0)
-        painted = representation.colours(grids[0], coarse)
+        painted = representation.colours(grids)
     expected = grey + coffee.mean((1, 2))[:, None, None]
     assert float((painted - expected).abs().mean()) < 0.06  # the other hidden units add a little
 
@@ -322,7 +320,7 @@ def test_scaled_latents_paint_and_predict_the_same(config: GridsConfig, factor: 
         grids = representation.split(representation.latents.detach())
         contexts = contexts_of(config, grids, [band for piece in representation.bands() for band in piece])
         location, log2_scale = representation.context(contexts)
-        return representation.colours(grids[0], representation.coarse(grids)).detach(), location.detach(), log2_scale.detach()
+        return representation.colours(grids).detach(), location.detach(), log2_scale.detach()
 
     colours, location, log2_scale = outputs()
     scale_latents(representation, factor)

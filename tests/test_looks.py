@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 
 from tutorial_lib import codecs, images
 from tutorial_lib.codecs.anatomy import parts
-from tutorial_lib.codecs.plans import CodecError
 from tutorial_lib.codecs.looks import retouch
+from tutorial_lib.codecs.plans import CodecError
 from tutorial_lib.coding import bitstream
 from tutorial_lib.coding.bitstream import BitstreamError, varint, with_second_look, without_second_look
 from tutorial_lib.latents.packing import gather, groups_of

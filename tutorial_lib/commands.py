@@ -17,6 +17,7 @@ from torch import Tensor
 
 from tutorial_lib import codecs, images, metrics
 from tutorial_lib.codecs import looks
+from tutorial_lib.codecs.amortised import refined
 from tutorial_lib.codecs.anatomy import parts
 from tutorial_lib.codecs.classical import SUFFIXES
 from tutorial_lib.coding import bitstream
@@ -55,15 +56,16 @@ def encode(options: argparse.Namespace) -> Answer:
     codec = None if options.codec is None else codecs.get(options.codec)
     if codec is not None and not isinstance(codec, codecs.Codec):
         raise UsageError(f"{options.codec} makes no .inr file; take {', '.join(codecs.LEARNED)}")
-    if options.looks == "both" and not hasattr(codec.family, "second_look"):
-        raise UsageError(f"files of {codec.name} have one look; those of latent grids can have both, as --codec coolchic-v2")
     picture = images.open_picture(options.picture)
     codec = codec or codecs.suitable(picture)
+    if options.looks == "both" and not looks.possible(codec):
+        raise UsageError(f"{codec.name} has no synthesis to train a second time; latent grids have, as --codec coolchic-v2")
     output = Path(options.output or _beside(options.picture, ".inr"))
     _check_output(output, options.picture)
     wishes = {"bpp": options.bpp, "budget": options.budget, "loss": options.loss, "iterations": options.iterations}
     device = choose_device(options.device)
     plan = codec.plan(picture, device=device, reduction=_reduction(options, picture), **wishes)
+    plan = plan if options.refine is None else refined(plan, options.refine)
     if not options.json:
         # the estimate takes a moment: say first what is being read
         print(f"{options.picture}: {_size_of(picture)} pixels", flush=True)

@@ -67,7 +67,7 @@ def zeros(representation: LatentGrids, bound: int) -> bytes:
     encoder, tables, count = stream.queue.RangeEncoder(), coding.LaplaceTables(bound), representation.latents.numel()
     for begin in range(0, count if bound else 0, 4096):
         none = np.zeros(min(4096, count - begin), dtype=np.int64)
-        encoder.encode((none + bound).astype(np.int32), coding._CATEGORICAL, tables.rows(none, none))
+        encoder.encode((none + bound).astype(np.int32), coding.CATEGORICAL, tables.rows(none, none))
     return varint(1 + bound) * len(representation.sizes) + encoder.get_compressed().astype("<u4").tobytes()
 
 

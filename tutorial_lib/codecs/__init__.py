@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from tutorial_lib.codecs.amortised import AMORTISED
 from tutorial_lib.codecs.base import Codec
 from tutorial_lib.codecs.classical import CODECS as CLASSICAL
 from tutorial_lib.codecs.classical import ClassicalCodec
@@ -29,9 +30,10 @@ from tutorial_lib.coding import bitstream
 from tutorial_lib.coding.bitstream import LOOKS, MAX_OPERATIONS, BitstreamError
 
 __all__ = [
-    "BUDGETS", "CLASSICAL", "COIN", "COOLCHIC_LARGE", "COOLCHIC_SMALL", "COOLCHIC_V1", "COOLCHIC_V2", "LEARNED", "LOOKS",
-    "MAX_FREQUENCIES", "MAX_LAYERS", "MAX_OPERATIONS", "MAX_WEIGHTS", "NIF", "SIREN", "STRUEMPLER", "Budget", "ClassicalCodec",
-    "Codec", "CodecError", "Encoding", "Method", "Plan", "codec_of", "decode", "get", "names", "register", "suitable",
+    "AMORTISED", "BUDGETS", "CLASSICAL", "COIN", "COOLCHIC_LARGE", "COOLCHIC_SMALL", "COOLCHIC_V1", "COOLCHIC_V2", "LEARNED",
+    "LOOKS", "MAX_FREQUENCIES", "MAX_LAYERS", "MAX_OPERATIONS", "MAX_WEIGHTS", "NIF", "SIREN", "STRUEMPLER", "Budget",
+    "ClassicalCodec", "Codec", "CodecError", "Encoding", "Method", "Plan", "codec_of", "decode", "get", "names", "register",
+    "suitable",
 ]  # fmt: skip
 
 LEARNED: dict[str, Codec] = {}
@@ -56,7 +58,7 @@ def register(codec: Codec) -> None:
     LEARNED[codec.name] = codec
 
 
-for _codec in (COIN, SIREN, STRUEMPLER, NIF, COOLCHIC_LARGE, COOLCHIC_SMALL, COOLCHIC_V1, COOLCHIC_V2):
+for _codec in (COIN, SIREN, STRUEMPLER, NIF, COOLCHIC_LARGE, COOLCHIC_SMALL, COOLCHIC_V1, COOLCHIC_V2, AMORTISED):
     register(_codec)
 
 

@@ -60,7 +60,7 @@ def _inr(data: bytes) -> tuple[Part, ...]:
 
     rows: dict[str, list[tuple[str, float]]] = {"networks": [], "latents": []}
     for row in codec_of(data).describe(data):
-        section = "latents" if row["name"].startswith("grid ") else "networks"
+        section = "latents" if row["name"].startswith(("grid ", "slice ")) else "networks"
         rows[section].append((row["name"], math.prod(row["shape"]) * row["bits_per_weight"]))
     found = []
     for section, count in bitstream.anatomy(data).items():

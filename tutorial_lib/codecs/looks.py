@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import torch.nn.functional as F
 from torch import Tensor
 
+from tutorial_lib import images
+from tutorial_lib.codecs.base import Codec
 from tutorial_lib.codecs.plans import CodecError
 from tutorial_lib.coding import bitstream
 from tutorial_lib.latents.grids import LatentGrids
@@ -64,9 +66,12 @@ def retouch(
     base = codec_of(data).open(data)
     if not isinstance(base, LatentGrids):
         raise CodecError(f"a second look shares a file's latents, and {codec_of(data).name} has none")
-    if picture.shape != (3, base.height, base.width):
-        sizes = f"{picture.shape[2]}×{picture.shape[1]} pixels, the file {base.width}×{base.height}"
+    container = bitstream.read(data)
+    if picture.shape != (3, container.height, container.width):
+        sizes = f"{picture.shape[2]}×{picture.shape[1]} pixels, the file {container.width}×{container.height}"
         raise CodecError(f"the original has {sizes}")
+    if picture.shape[1:] != (base.height, base.width):  # it was fitted at a part of its size
+        picture = images.reduce(picture, size=(base.height, base.width))
     base, picture = base.to(place).requires_grad_(False), picture.to(place)
     texture, painted = Texture(base, seed), base.render()
     steps = iterations or ITERATIONS[choose_budget(budget, place)]
@@ -76,6 +81,11 @@ def retouch(
     lmbda = look.reconstruction_weight * float(F.mse_loss(painted, picture)) / EXPECTED_ERROR
     body = insist(lambda: _smallest(texture, picture, look, max(lmbda, 1e-6), thorough and not report.interrupted))
     return Retouched(bitstream.with_second_look(data, body), report)
+
+
+def possible(codec: Codec) -> bool:
+    """Whether a codec's files can have a second look added: those of latent grids."""
+    return {"networks", "latents"} <= {*codec.family.sections}
 
 
 def _smallest(texture: Texture, picture: Tensor, look: Look, lmbda: float, by_curvature: bool) -> bytes:

@@ -34,7 +34,7 @@ the safe side. So the slowest grids that a file may hold take it 2 minutes (one 
 
 MAX_RESIDUAL = 2 * MAX_LATENT + 1
 _CHUNK = 1 << 14
-_CATEGORICAL = stream.model.Categorical(perfect=False, lazy=False)
+CATEGORICAL = stream.model.Categorical(perfect=False, lazy=False)
 
 
 class LaplaceTables:
@@ -106,7 +106,7 @@ def operations(config: GridsConfig, height: int, width: int, bounds: Sequence[in
     return total
 
 
-def _split(locations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def split(locations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Whole steps m and the fraction −16 … 15 of a location in 1/32."""
     whole = (locations + FRACTIONS // 2) >> int(math.log2(FRACTIONS))
     return whole, locations - FRACTIONS * whole
@@ -133,7 +133,7 @@ def encode_latents(representation: LatentGrids) -> bytes:
         laws = [model(contexts_of(config, grids, [band]).numpy()) for band in bands if band.level == level]
         places = np.concatenate([row * columns + column for row, column in waves(rows, columns, slope)])
         locations, spreads = (np.concatenate(part)[places] for part in zip(*laws, strict=True))
-        whole, fractions = _split(locations)
+        whole, fractions = split(locations)
         residuals = grids[level].flatten().numpy().astype(np.int64)[places] - whole
         bound = int(np.abs(residuals).max())
         head = varint(1 + bound) + head
@@ -141,7 +141,7 @@ def encode_latents(representation: LatentGrids) -> bytes:
         for begin in range(0, residuals.size if bound else 0, _CHUNK):
             part = slice(begin, begin + _CHUNK)
             shifted = np.ascontiguousarray(residuals[part] + bound, dtype=np.int32)
-            encoder.encode(shifted, _CATEGORICAL, tables.rows(spreads[part], fractions[part]))
+            encoder.encode(shifted, CATEGORICAL, tables.rows(spreads[part], fractions[part]))
     return head + encoder.get_compressed().astype("<u4").tobytes()
 
 
@@ -163,7 +163,7 @@ def decode_latents(representation: LatentGrids, data: bytes) -> None:
     if operations(config, height, width, [max(bound - 1, 0) for bound in bounds]) > MAX_OPERATIONS:
         what = f"{width}×{height} pixels in {config.grids} grids with residuals of up to {max(bounds) - 1}"
         raise BitstreamError(f"{what} are more than this program decodes")
-    decoder, model = _Decoder(reader.take(len(data) - reader.position)), IntegerContextModel(representation.context)
+    decoder, model = Decoder(reader.take(len(data) - reader.position)), IntegerContextModel(representation.context)
     grids = []  # coarsest first
     for size, bound in zip(reversed(sizes), reversed(bounds), strict=True):
         if bound:
@@ -175,7 +175,7 @@ def decode_latents(representation: LatentGrids, data: bytes) -> None:
         representation.latents.copy_(torch.cat([grid.flatten() for grid in reversed(grids)]).div_(GAIN))
 
 
-def _decode_grid(neighbours: Offsets, model: IntegerContextModel, decoder: _Decoder, size: tuple[int, int], bound: int) -> Tensor:
+def _decode_grid(neighbours: Offsets, model: IntegerContextModel, decoder: Decoder, size: tuple[int, int], bound: int) -> Tensor:
     """The next grid of the stream, (rows, columns), float64."""
     (rows, columns), (above, beside), tables = size, reach(neighbours), LaplaceTables(bound)
     stride = columns + 2 * beside
@@ -184,7 +184,7 @@ def _decode_grid(neighbours: Offsets, model: IntegerContextModel, decoder: _Deco
     for row, column in waves(rows, columns, wave_slope(neighbours)):
         places = (row + above) * stride + column + beside
         locations, spreads = model(padded[places + offsets])
-        whole, fractions = _split(locations)
+        whole, fractions = split(locations)
         if bound:
             whole = whole + decoder.take(tables.rows(spreads, fractions)) - bound
         padded[places] = whole
@@ -198,7 +198,7 @@ _SLACK_BITS = 96  # the coder's last two words, and a little
 _WASTE = 0.006  # bits a symbol may lose: a range of 2³² or more is divided by 2²⁴ and rounded down, log₂(1 + 2⁻⁸) at worst
 
 
-class _Decoder:
+class Decoder:
     """A range decoder that counts the bits its symbols use up; constriction's own reads on beyond the end, for ever."""
 
     def __init__(self, data: bytes) -> None:
@@ -210,7 +210,7 @@ class _Decoder:
     def take(self, frequencies: np.ndarray) -> np.ndarray:
         """The next symbols, counted from 0, one for each row of frequencies (units of 2⁻²⁴, less the one that each is given)."""
         try:
-            symbols = self.stream.decode(_CATEGORICAL, frequencies)
+            symbols = self.stream.decode(CATEGORICAL, frequencies)
         except AssertionError as error:
             raise BitstreamError("the latents' stream holds an impossible code word") from error
         self.left -= float(np.sum(PRECISION - np.log2(frequencies[np.arange(symbols.size), symbols] + 1)))

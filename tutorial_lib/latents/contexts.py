@@ -73,7 +73,8 @@ class IntegerContextModel:
     def __call__(self, contexts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Contexts (neighbours, n), integers as float64, to int64 (n,): locations in 1/`FRACTIONS` steps, and spreads.
 
-        A spread is the index of a scale, 0 … `LATENT_SPREADS` − 1.
+        A spread is the index of a scale, 0 … `LATENT_SPREADS` − 1. Where a model gives several laws for a position, all
+        locations above all scales, there are so many times n, the first law's first; its contexts may be multiples of 2⁻¹².
         """
         inputs = columns = _held(contexts, -MAX_LATENT, MAX_LATENT) * _UNIT
         for weights, biases in self.layers[:-1]:
@@ -85,7 +86,7 @@ class IntegerContextModel:
             columns = _held(np.floor(total, out=total), 0, _MAX_ACTIVATION)
         weights, biases = self.layers[-1]
         total = weights @ (np.concatenate([columns, inputs]) if self.skip else columns) + biases
-        location, log2_scale = np.floor(total / _UNIT)
+        location, log2_scale = np.floor(total / _UNIT).reshape(2, -1)
         limit = MAX_LATENT * FRACTIONS
         location = _held(np.floor(location * (FRACTIONS / _UNIT) + 0.5), -limit, limit)
         spread = _held(np.floor((log2_scale - MIN_LOG2_SCALE * _UNIT) * (8 / _UNIT) + 0.5), 0, LATENT_SPREADS - 1)

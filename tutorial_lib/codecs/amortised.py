@@ -1,0 +1,256 @@
+"""The codec that was trained once, for all pictures: encoding is a pass through its networks, refining it a choice."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tutorial_lib.amortised import coding, weights
+from tutorial_lib.amortised.contexts import STARTS
+from tutorial_lib.amortised.picture import FINEST, LAMBDA_PER_STEP, AmortisedConfig, AmortisedPicture
+from tutorial_lib.amortised.transforms import BLOCK, SLICES, STEPS, Synthesis, step_of
+from tutorial_lib.codecs.base import Codec
+from tutorial_lib.codecs.plans import Budget, CodecError, Effort, Plan, Wishes
+from tutorial_lib.coding.bitstream import MAX_OPERATIONS, BitstreamError, Reader
+from tutorial_lib.coding.quantizers import Quantizer
+from tutorial_lib.coding.steps import QuantizedTensor, Step
+from tutorial_lib.runtime import threads_for
+from tutorial_lib.training import Report
+from tutorial_lib.training.refining import Refining, refine
+from tutorial_lib.training.tradeoff import DEFAULT_LAMBDA, MIDDLE_SIDE, middle
+
+HEADER_BYTES = 38
+"""What a file holds beside its latents' stream, about."""
+
+RATE_SLOPE = 32 / 1.2
+"""Indices by which the step grows while the rate is halved: it goes with the step to the power of −1.2, about."""
+
+
+def lambda_of(step: int) -> float:
+    """λ in D + λR, D the MSE of colours in [0, 1], that a step was trained for."""
+    return LAMBDA_PER_STEP * step_of(step) ** 2 / (3 * 255**2)
+
+
+def step_for(lmbda: float) -> int:
+    """The index of the step whose λ is nearest."""
+    index = 32 * math.log2(math.sqrt(lmbda / LAMBDA_PER_STEP * 3 * 255**2))
+    return min(max(round(index), FINEST), STEPS - 1)
+
+
+def refined(plan: Plan, seconds: float) -> Plan:
+    """The plan, with so many seconds in which the latents are fitted to this one picture.
+
+    Raises:
+        CodecError: another codec's plan, or no time.
+    """
+    if not isinstance(plan.recipe, Refining):
+        raise CodecError(f"{plan.codec} fits every picture from the start: there is nothing to refine")
+    if not 0 < seconds < math.inf:
+        raise CodecError(f"refining takes a positive number of seconds, not {seconds}")
+    return replace(plan, recipe=Refining(seconds=seconds))
+
+
+@dataclass(frozen=True)
+class Amortised:
+    """The family of the one codec whose representation is an `AmortisedPicture`; see `base.Family`."""
+
+    methods: Mapping[str, Any] = field(default_factory=lambda: {"fast": Refining})
+    sections: ClassVar[tuple[str, ...]] = ("latents",)
+    takes_lambda: ClassVar[bool] = True
+
+    def plan(self, name: str, picture: Tensor, wishes: Wishes, budget: Budget) -> Plan:
+        height, width = picture.shape[1:]
+        if wishes.loss not in (None, "mse"):
+            raise CodecError(f"{name}'s networks were trained for the mean squared error and take no loss {wishes.loss!r}")
+        if not isinstance(wishes.config, AmortisedConfig | None):
+            raise CodecError(f"{name} has a step and the number of its networks for a shape, not {wishes.config}")
+        config = wishes.config or AmortisedConfig(step_for(wishes.lmbda or DEFAULT_LAMBDA))
+        if problem := self.problem(config, height, width):
+            raise CodecError(problem)
+        part = middle(picture)
+        trial = self.build(config, *part.shape[1:])
+        coefficients, scale = trial.analyse(part), height * width / part[0].numel()
+        if wishes.bpp is not None:
+            self._search(trial, coefficients, (wishes.bpp * height * width / 8 - HEADER_BYTES) * 8 / scale)
+            self._within_reach(name, trial, coefficients, wishes.bpp, scale, height * width)
+        expected = math.ceil(trial.levels(coefficients)[1] * scale / 8) + HEADER_BYTES
+        recipe = Refining(wishes.iterations or 0)
+        aim: dict[str, Any] = {"target_bpp": wishes.bpp, "lmbda": lambda_of(trial.config.step), "steer": wishes.steer}
+        return Plan(name, trial.config, height, width, recipe, None, expected, HEADER_BYTES, **aim)
+
+    @staticmethod
+    def _search(trial: AmortisedPicture, coefficients: Tensor, bits: float) -> None:
+        """Give ``trial`` the step whose latents come nearest to ``bits``."""
+        found: dict[int, float] = {}
+
+        def off(step: int) -> float:
+            if step not in found:
+                trial.config = replace(trial.config, step=step)
+                found[step] = math.log2((trial.levels(coefficients)[1] + 1) / max(bits, 1))
+            return found[step]
+
+        low, high, step = FINEST, STEPS - 1, trial.config.step
+        while low < high:
+            step = min(max(step, low), high)
+            error = off(step)
+            low, high = (min(step + 1, high), high) if error > 0 else (low, max(step - 1, low))
+            if abs(error) < 0.012 or step in (low, high):
+                break
+            step += round(RATE_SLOPE * error)
+        for step in (low, high):
+            off(step)
+        trial.config = replace(trial.config, step=min(found, key=lambda step: abs(found[step])))
+
+    @staticmethod
+    def _corrected(
+        trial: AmortisedPicture, coefficients: Tensor, levels: Tensor, bits: float, bpp: float
+    ) -> tuple[Tensor, float]:
+        """Levels of a step nearby where the search, whose bits are a little too many, came too far from a rate."""
+        wanted = bpp * trial.height * trial.width - 8 * HEADER_BYTES
+        for _ in range(2):
+            change = round(RATE_SLOPE * math.log2(bits / max(wanted, 1)))
+            step = min(max(trial.config.step + change, FINEST), STEPS - 1)
+            if step == trial.config.step:
+                break
+            trial.config = replace(trial.config, step=step)
+            levels, _ = trial.levels(coefficients)
+            bits = float(trial.bits(levels).sum())
+        return levels, bits
+
+    def _within_reach(
+        self, name: str, trial: AmortisedPicture, coefficients: Tensor, bpp: float, scale: float, pixels: int
+    ) -> None:
+        """A `CodecError` where neither the finest nor the coarsest step gives the rate."""
+        if trial.config.step in (FINEST, STEPS - 1):
+            least = 8 * HEADER_BYTES / pixels
+            bound = trial.levels(coefficients)[1] * scale / pixels + least
+            if trial.config.step == FINEST and bound < 0.9 * bpp:
+                raise CodecError(
+                    f"{bpp:g} bpp is more than {name} can use for this picture: its finest step takes {bound:.2g} bpp"
+                )
+            if trial.config.step > FINEST and bound > 1.1 * bpp:
+                raise CodecError(f"{bpp:g} bpp is too little for this picture: {name}'s coarsest step takes {bound:.2g} bpp")
+
+    def reduction(self, config: AmortisedConfig | None, height: int, width: int, budget: Budget) -> int:
+        """1: a pass takes a second a megapixel."""
+        return 1
+
+    def problem(self, config: AmortisedConfig, height: int, width: int) -> str | None:
+        rows, columns = -(-height // BLOCK), -(-width // BLOCK)
+        if coding.operations(rows, columns, [0] * len(SLICES)) > MAX_OPERATIONS:
+            return f"{width}×{height} pixels are more than this program decodes"
+        return None
+
+    def build(self, config: AmortisedConfig, height: int, width: int) -> AmortisedPicture:
+        return AmortisedPicture(config, height, width)
+
+    def quantizer(self, plan: Plan, wished: Quantizer | None) -> Quantizer | None:
+        if wished is not None:
+            raise CodecError(f"{plan.codec} stores no weights and takes no quantizer")
+        return None
+
+    def fit(
+        self, representation: AmortisedPicture, picture: Tensor, plan: Plan, quantizer: Quantizer | None, **options: Any
+    ) -> Report:
+        picture = picture.to(representation.latents.device)
+        with threads_for(self.operations_per_pixel(plan.config, plan.height, plan.width) * plan.height * plan.width):
+            coefficients = representation.analyse(picture)
+            if plan.target_bpp is not None and plan.steer and picture[0].numel() > MIDDLE_SIDE**2:
+                self._search(representation, coefficients, plan.target_bpp * picture[0].numel() - 8 * HEADER_BYTES)
+            levels, _ = representation.levels(coefficients)
+            bits = float(representation.bits(levels).sum())
+            if plan.target_bpp is not None and plan.steer:
+                levels, bits = self._corrected(representation, coefficients, levels, bits, plan.target_bpp)
+            representation.latents.data.copy_(levels)
+        lmbda = lambda_of(representation.config.step)
+        report = Report((), math.nan, {}, 0.0, False, 0, bits / picture[0].numel(), lmbda)
+        if plan.recipe.iterations or plan.recipe.seconds:
+            report = refine(representation, picture, plan.recipe, report, **options)
+        return report
+
+    def round(
+        self,
+        representation: AmortisedPicture,
+        picture: Tensor,
+        plan: Plan,
+        report: Report,
+        effort: Effort,
+        quantizer: Quantizer | None,
+        seed: int,
+    ) -> Report:
+        """The latents are whole already; what they are worth, unless refining has found it out."""
+        if math.isfinite(report.best_psnr):
+            return report
+        error = float((representation.render() - picture.to(representation.latents.device)).square().mean())
+        return replace(report, best_psnr=-10 * math.log10(error) if error else math.inf)
+
+    def estimate_seconds(self, representation: AmortisedPicture, picture: Tensor, plan: Plan) -> float:
+        megapixels = plan.height * plan.width / 1e6
+        return 0.2 + 2.5 * megapixels + (plan.recipe.seconds or 2.0 * megapixels * plan.recipe.iterations)
+
+    def write_config(self, config: AmortisedConfig) -> bytes:
+        """The step, the networks' number and their checksum."""
+        return bytes([config.step, config.networks]) + weights.checksum(config.networks).to_bytes(4, "little")
+
+    def read_config(self, reader: Reader) -> AmortisedConfig:
+        config, wanted = AmortisedConfig(reader.byte(), reader.byte()), int.from_bytes(reader.take(4), "little")
+        if config.step < FINEST:
+            raise BitstreamError(f"a step of {step_of(config.step):.3g} grey levels is impossible")
+        try:
+            found = weights.checksum(config.networks)
+        except weights.WeightsError as error:
+            raise BitstreamError(f"the file can't be decoded here: {error}") from error
+        if found != wanted:
+            raise BitstreamError(f"the file was made by other networks of number {config.networks} than this installation has")
+        return config
+
+    def pack(self, representation: AmortisedPicture, steps: Mapping[str, Step]) -> dict[str, bytes]:
+        networks = representation.networks.contexts
+        return {"latents": coding.encode_latents(networks, representation.told, representation.symbols())}
+
+    def unpack(self, representation: AmortisedPicture, sections: Mapping[str, bytes]) -> dict[str, QuantizedTensor | Tensor]:
+        """ "slice 0" …, from low frequencies to high ones."""
+        rows, columns = representation.latents.shape[1:]
+        found = coding.decode_latents(representation.networks.contexts, representation.told, rows, columns, sections["latents"])
+        representation.latents.data.copy_(found)
+        parts = found.numpy().astype(np.int32)
+        step, slices = step_of(representation.config.step), (parts[begin:end] for begin, end in pairwise(STARTS))
+        return {f"slice {index}": QuantizedTensor(part, step) for index, part in enumerate(slices)}
+
+    @torch.no_grad()
+    def describe(
+        self, representation: AmortisedPicture, tensors: Mapping[str, QuantizedTensor | Tensor], sections: Mapping[str, bytes]
+    ) -> list[dict[str, Any]]:
+        """Bits are the context networks' estimate."""
+        bits, rows = representation.bits(representation.symbols()), []
+        slices = (bits[begin:end] for begin, end in pairwise(STARTS))
+        for (name, tensor), own in zip(tensors.items(), slices, strict=True):
+            assert isinstance(tensor, QuantizedTensor)
+            row = {"name": name, "shape": list(tensor.symbols.shape), "law": None, "step": tensor.step}
+            rows.append(row | {"bound": int(np.abs(tensor.symbols).max()), "bits_per_weight": float(own.mean())})
+        return rows
+
+    def operations_per_pixel(self, config: AmortisedConfig, height: int, width: int) -> float:
+        networks = weights.load(config.networks)
+        blocks = sum(parameter.numel() for name, parameter in networks.named_parameters() if not name.startswith("analysis"))
+        fine = sum(
+            parameter.numel() for name, parameter in networks.synthesis.named_parameters() if name.startswith(Synthesis.FINE)
+        )
+        return (blocks - fine) / BLOCK**2 + fine / 4
+
+    def second_look(self, representation: AmortisedPicture, body: bytes | None) -> AmortisedPicture:
+        """The same latents through the synthesis for texture."""
+        if body is not None:
+            raise BitstreamError("a file of this codec has nothing behind its end: both looks come with the networks")
+        return representation.use(weights.load_texture(representation.config.networks))
+
+
+AMORTISED = Codec("amortised", weights.NUMBER, Amortised())
+"""Ours: trained once, a pass through its networks for each picture."""
