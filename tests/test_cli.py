@@ -62,7 +62,7 @@ def files() -> set[str]:
 
 
 def test_encode_says_before_and_after(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("encode", "in/cup.png", "--bpp", "2") == 0
+    assert run("encode", "in/cup.png", "--codec", "siren", "--bpp", "2") == 0
     out = capsys.readouterr().out
     data = Path("cup.inr").read_bytes()
     plan = codecs.SIREN.plan(picture(), bpp=2.0, budget="quick")
@@ -154,6 +154,24 @@ def test_encode_without_options_has_an_answer_for_any_picture(capsys: pytest.Cap
         assert images.load("again.png").shape == (3, *size)
 
 
+def test_the_codec_follows_the_picture_and_the_rate() -> None:
+    small, large = torch.rand(3, 50, 75), torch.rand(3, 400, 400)
+    assert [codecs.suitable(each).name for each in (small, large)] == ["coolchic-small", "coolchic-large"]
+    assert codecs.suitable(small, bpp=1.0).name == codecs.suitable(large, bpp=0.01).name == "siren"
+
+
+def test_a_reduced_picture_is_shown_at_its_own_size(capsys: pytest.CaptureFixture[str]) -> None:
+    what = ("encode", "in/cup.png", "--codec", "coolchic-large", "--iterations", "12")
+    assert run(*what, "--reduce", "3") == 0
+    assert "0.00375 megapixels: fitted at 25×17, shown at 75×50; --full-size takes about" in capsys.readouterr().out
+    reduced = Path("cup.inr").read_bytes()
+    assert codecs.decode(reduced).shape == (3, 50, 75) and codecs.COOLCHIC_LARGE.open(reduced).width == 25
+    assert run(*what, "--size", "24x16", "--json") == 0 and Path("cup.inr").read_bytes() == reduced
+    assert run(*what, "--full-size", "--json") == 0 and codecs.COOLCHIC_LARGE.open(Path("cup.inr").read_bytes()).width == 75
+    assert "1/0" in refused(capsys, *what, "--reduce", "0") and "1/65" in refused(capsys, *what, "--reduce", "65")
+    assert "a size is WxH" in refused(capsys, *what, "--size", "0x4")
+
+
 def test_encode_refuses(capsys: pytest.CaptureFixture[str]) -> None:
     Path("text.png").write_text("no picture")
     Path("folder.inr").mkdir()
@@ -170,7 +188,8 @@ def test_encode_refuses(capsys: pytest.CaptureFixture[str]) -> None:
         (["in/cup.png", "--bpp", "-1"], "positive number"),
         (["in/cup.png", "--bpp", "nan"], "positive number"),
         (["in/cup.png", "--bpp", "inf"], "positive number"),
-        (["in/cup.png", "--bpp", "1e308"], "more than the largest"),
+        (["in/cup.png", "--bpp", "1e308"], "more than coolchic-small can use"),
+        (["in/cup.png", "--bpp", "1e308", "--codec", "siren"], "more than the largest"),
         (["in/cup.png", "--bpp", "1e-9"], "the smallest siren network takes"),
         (["in/cup.png", "--bpp", "much"], "--bpp: invalid float value: 'much'"),
         (["in/cup.png", "--loss", "hinge"], "no loss 'hinge'; there are l1, mse, "),
@@ -239,7 +258,7 @@ def test_a_failed_fit_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(training, "fit", fail)
     with pytest.raises(RuntimeError):
-        run("encode", "in/cup.png", "--json")
+        run("encode", "in/cup.png", "--codec", "siren", "--json")
     assert files() == set()
 
 
@@ -516,7 +535,7 @@ def test_in_a_process_of_its_own(place: Path) -> None:
 def test_a_code_page_without_arrows(place: Path) -> None:
     """Windows' one, wherever output goes to a pipe; and the smallest."""
     for command, encoding, says in (
-        (("encode", "in/cup.png", "--bpp", "2"), "cp1252", ("75×50 pixels", "-> cup.inr: siren")),
+        (("encode", "in/cup.png", "--bpp", "2"), "cp1252", ("75×50 pixels", "-> cup.inr: coolchic-small")),
         (("info", "in/siren.inr"), "ascii", ("75x50 pixels", "####")),
         (("encode", "--help"), "ascii", ("kodak:1 ... kodak:24",)),
     ):
@@ -685,7 +704,7 @@ def test_retouch_adds_a_look_and_strip_drops_it(capsys: pytest.CaptureFixture[st
 def test_what_has_no_second_look(capsys: pytest.CaptureFixture[str]) -> None:
     assert "one look; inr retouch" in refused(capsys, "decode", "in/coolchic-v1.inr", "--look", "texture")
     assert "siren has none" in refused(capsys, "retouch", "in/siren.inr", "in/cup.png")
-    assert "one look" in refused(capsys, "encode", "in/cup.png", "--looks", "both")
+    assert "siren has no synthesis" in refused(capsys, "encode", "in/cup.png", "--codec", "siren", "--looks", "both")
 
 
 def test_encode_with_both_looks(capsys: pytest.CaptureFixture[str]) -> None:

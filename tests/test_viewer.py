@@ -23,7 +23,11 @@ from tutorial_lib.coding import bitstream
 from tutorial_lib.coding.bitstream import BitstreamError
 from tutorial_lib.viewer import page
 
-FILES = {path.stem: path for path in sorted((Path(__file__).parent / "golden" / "v1").glob("*.inr"))}
+FILES = {
+    path.stem: path
+    for path in sorted((Path(__file__).parent / "golden").glob("v[12]/*.inr"))
+    if path.stem not in ("amortised", "reduced")
+}
 NETWORKS = [name for name in FILES if not name.startswith("coolchic")]
 GRIDS = [name for name in FILES if name.startswith("coolchic")]
 SMALL = {"viewport": {"width": 224, "height": 300}}

@@ -57,7 +57,7 @@ def encode(options: argparse.Namespace) -> Answer:
     if codec is not None and not isinstance(codec, codecs.Codec):
         raise UsageError(f"{options.codec} makes no .inr file; take {', '.join(codecs.LEARNED)}")
     picture = images.open_picture(options.picture)
-    codec = codec or codecs.suitable(picture)
+    codec = codec or codecs.suitable(picture, options.bpp)
     if options.looks == "both" and not looks.possible(codec):
         raise UsageError(f"{codec.name} has no synthesis to train a second time; latent grids have, as --codec coolchic-v2")
     output = Path(options.output or _beside(options.picture, ".inr"))

@@ -42,6 +42,9 @@ LEARNED: dict[str, Codec] = {}
 LARGE_FROM = 150_000
 """Pixels from which `suitable` prefers `COOLCHIC_LARGE`."""
 
+FEW_BYTES = 700
+"""Of a file, below which `suitable` takes networks on coordinates: those of latent grids take 440 bytes."""
+
 
 def register(codec: Codec) -> None:
     """Add a codec: `get`, `decode`, ``inr`` and sweeps then know it.
@@ -80,8 +83,13 @@ def get(name: str) -> Codec | ClassicalCodec:
     raise CodecError(f"no codec {name!r}; there are {', '.join(names())}")
 
 
-def suitable(picture: Tensor) -> Codec:
-    """What encodes a picture (3, H, W) best here unless told otherwise: latent grids, on a large one with larger networks."""
+def suitable(picture: Tensor, bpp: float | None = None) -> Codec:
+    """What encodes a picture (3, H, W) best here unless told otherwise: latent grids, on a large one with larger networks.
+
+    Where ``bpp`` bits per pixel are so few bytes that the grids' networks would take most of them, it is `SIREN`.
+    """
+    if bpp is not None and bpp * picture[0].numel() < 8 * FEW_BYTES:
+        return SIREN
     return COOLCHIC_LARGE if picture[0].numel() >= LARGE_FROM else COOLCHIC_SMALL
 
 

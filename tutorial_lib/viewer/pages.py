@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tutorial_lib import codecs, metrics
+from tutorial_lib import codecs
 from tutorial_lib.codecs import CodecError
 from tutorial_lib.latents.grids import LatentGrids
 from tutorial_lib.networks.nif import Nif
@@ -29,15 +29,15 @@ def page(data: bytes, title: str = "") -> str:
     """
     codec = codecs.codec_of(data)
     # decoded first, as a viewer would: what is refused there never reaches a page
-    picture = codec.decode(data, device="cpu")
     representation = codec.open(data)
     height, width = representation.height, representation.width
+    picture = codec.decode(data, (height, width), device="cpu")  # at the size of its fit
     if max(height, width) ** 2 > MAX_PIXELS:
         raise CodecError(f"{width}×{height} pixels are more than a page shows: 4,096 a side at most")
     shown: dict[str, Any] = {
         "codec": codec.name,
         "bytes": len(data),
-        "bpp": metrics.bits_per_pixel(data, (height, width)),
+        "bpp": 8 * len(data) / (height * width),
         "width": width,
         "height": height,
         "weights": codec.config_of(data).weights,
