@@ -73,8 +73,8 @@ def modern(iterations: int) -> GridRecipe:
     latents' Adam with ε = 2·16·λ/pixels instead of 10⁻⁸, 1,000 iterations 1.066 → 1.053
     =====================================================================  =======================
 
-    Large pictures, where a minute is a hundred looks at every latent: Kodak 3 at 768×512, `coolchic-small`, one seed, 900 steps of six
-    bands each unless said otherwise:
+    Large pictures, where a minute is a hundred looks at every latent: Kodak 3 at 768×512, `coolchic-small`, one seed, 900 steps,
+    each on one of six bands, unless said otherwise:
 
     =====================================================================  =======================
     a band a step instead of the whole picture, 60 CPU seconds             0.843 → 0.705
