@@ -713,3 +713,18 @@ def test_deep_and_wide_networks_learn_at_lower_rates() -> None:
 
     assert rate(10, 29) <= rate(5, 29) / 2
     assert rate(5, 40) < rate(5, 20)
+
+
+@pytest.mark.parametrize("name", codecs.LEARNED)
+def test_every_codec_fits_a_picture_at_a_part_of_its_size(name: str) -> None:
+    """The file's rate and size are the picture's own, its representation has a third of the sides."""
+    codec, shown = codecs.LEARNED[name], picture()
+    plan = codec.plan(shown, budget="quick", iterations=12, reduction=3)
+    assert (plan.height, plan.width, plan.fitted.height, plan.fitted.width) == (*shown.shape[1:], 17, 25)
+    data = codec.execute(plan, shown, progress=False).data
+    opened = codec.open(data)
+    assert (opened.height, opened.width) == (17, 25) and codec.decode(data).shape == shown.shape
+    assert data[3] == 2 and bitstream.read(data).height == 50
+    for wrong in (0, 65):
+        with pytest.raises(CodecError, match=f"not at 1/{wrong}"):
+            codec.plan(shown, reduction=wrong)

@@ -25,6 +25,7 @@ from codec_files import (
 )
 
 from tutorial_lib import codecs, images
+from tutorial_lib.codecs import networks
 from tutorial_lib.codecs.plans import CodecError
 from tutorial_lib.coding import bitstream
 from tutorial_lib.coding.bitstream import BitstreamError, varint
@@ -44,6 +45,26 @@ def test_thin_latent_grids_take_a_step_for_each_column(name: str, size: tuple[in
     monkeypatch.setattr(images, "picture_problem", lambda _: None)  # it would look at every pixel
     with pytest.raises(CodecError, match=f"{size[1]}×{size[0]} pixels are more than this program decodes"):
         codec.plan(torch.zeros(3, 1, 1).expand(3, *size))
+
+
+@pytest.mark.parametrize("reduction", [varint(0), varint(1), varint(65), b"", b"\x02\x00", b"\x82\x00"])
+def test_impossible_reductions(reduction: bytes) -> None:
+    data = altered(encoded("coolchic-small"), reduction=reduction)
+    for read in (codecs.COOLCHIC_SMALL.config_of, codecs.decode):
+        with pytest.raises(BitstreamError, match="impossible here|reduction section"):
+            read(data)
+
+
+def test_a_small_fit_is_no_way_around_the_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Networks on coordinates are evaluated at the picture's own size."""
+    monkeypatch.setattr(networks, "MAX_OPERATIONS", 1 << 34)
+    container = bitstream.read(encoded("siren"))
+    data = bitstream.write(replace(container, height=1 << 13, width=1 << 14))
+    with pytest.raises(BitstreamError) as whole:
+        codecs.SIREN.config_of(data)
+    with pytest.raises(BitstreamError) as reduced:
+        codecs.SIREN.config_of(altered(data, reduction=varint(64)))
+    assert str(reduced.value) == str(whole.value)
 
 
 @pytest.mark.parametrize("name", GRIDS)

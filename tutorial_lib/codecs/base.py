@@ -122,6 +122,8 @@ class Codec:
             bpp *= picture.numel() / small.numel()
         wishes = Wishes(bpp, lmbda, loss, method, iterations, steer, config)
         plan = self.family.plan(self.name, small, wishes, granted)
+        if problem := self.family.problem(plan.config, height, width):
+            raise CodecError(problem)
         return replace(plan, height=height, width=width, reduction=reduction)
 
     def encode(
@@ -309,8 +311,10 @@ class Codec:
         reader = Reader(container.sections["configuration"], "configuration section")
         config = self.family.read_config(reader)
         reader.end()
-        if problem := self.family.problem(config, *_fitted_size(container)):
-            raise BitstreamError(problem)
+        # a network on coordinates is evaluated at the picture's own size, whatever the size of its fit
+        for size in {_fitted_size(container), (container.height, container.width)}:
+            if problem := self.family.problem(config, *size):
+                raise BitstreamError(problem)
         return config
 
     def _open(self, data: bytes) -> tuple[Representation, dict[str, QuantizedTensor | Tensor]]:
