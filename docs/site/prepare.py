@@ -199,7 +199,9 @@ def library() -> dict[str, str]:
     package, pages = ROOT / "tutorial_lib", {}
     alone = [path for path in sorted(package.glob("*.py")) if path.stem != "__init__"]
     for room in sorted(path.name for path in package.iterdir() if (path / "__init__.py").is_file() and path.name != "lessons"):
-        modules = sorted((package / room).rglob("*.py"), key=lambda path: (path.stem != "__init__", path.stem))
+        modules = sorted(
+            (package / room).rglob("*.py"), key=lambda path: (path.stem != "__init__", path.stem != "base", path.stem)
+        )
         pages[room] = (f"{room}: {ROOMS.get(room, '')}".rstrip(": "), modules)
     pages["modules"] = ("modules that stand alone", alone)
     made = {}

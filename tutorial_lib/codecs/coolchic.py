@@ -54,7 +54,7 @@ ITERATIONS = 2
 """Steps of a fit, at most, for each that a budget grants networks on coordinates: 6,000 on a laptop."""
 
 SHARE = 0.4
-"""Of a budget's multiply-adds: those of latent grids are in skinnier products, and take longer."""
+"""Of a budget's multiply-adds for pictures of several bands: those of latent grids are in skinny products, and take longer."""
 
 ENOUGH_PASSES = 150
 """How often a fit should see all of a picture; with fewer looks at more pixels the latents don't settle."""
@@ -243,8 +243,10 @@ class Grids:
 
 def _affordable(config: GridsConfig, height: int, width: int, budget: Budget) -> int:
     """Steps that a budget buys; each sees one band of the picture."""
-    step = config.weights * height * width / Passes(height, width, 0).count + STEP_OVERHEAD
-    return int(min(max(SHARE * budget.operations / step, 20), ITERATIONS * budget.iterations))
+    bands = Passes(height, width, 0).count
+    step = config.weights * height * width / bands + STEP_OVERHEAD
+    granted = budget.operations * (1.0 if bands == 1 else SHARE)
+    return int(min(max(granted / step, 20), ITERATIONS * budget.iterations))
 
 
 def _round_finely(representation: LatentGrids) -> list[int]:

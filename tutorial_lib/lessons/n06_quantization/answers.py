@@ -13,7 +13,7 @@ from tutorial_lib.coding import bitstream, steps
 from tutorial_lib.coding.bitstream import Container
 from tutorial_lib.course.drawing import histogram_bits
 
-KINDS = bitstream.SECTION_NAMES
+KINDS = {kind: name for kind, name in bitstream.SECTION_NAMES.items() if name != "reduction"}  # of version 1
 CHECKSUM_BYTES = 4
 
 

@@ -309,7 +309,7 @@ FREEZE = Exercise(
         ),
     ),
     hints=(
-        "`representation.named_parameters()` gives names such as `latents`, `upsampling.kernel`, `synthesis.layers.0.matrix`.",
+        "`representation.named_parameters()` gives names such as `latents` and `synthesis.layers.0.matrix`.",
         "`parameter.requires_grad_(False)` freezes, `requires_grad_(True)` frees.",
         "Those to free are `representation.synthesis.parameters()`; return them as a list.",
     ),
