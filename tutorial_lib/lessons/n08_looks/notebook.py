@@ -197,7 +197,7 @@ drawing.reveal("Throws that differ", my_guess, 100 * float(differ), " %")
 # nearly normal (Irwin and Hall), with a standard deviation of almost exactly 256. **Why is that convenient?** Dividing by 256
 # is exact.
 #
-# ### 08.3 Dice of integers (6 min)
+# ### 08.3 Dice of integers (6 min, may be skipped)
 #
 # `words` holds three whole numbers of 32 bits for each throw.
 
