@@ -16,7 +16,7 @@ LEAST, MOST = 1 << 15, 1 << 17
 """Pixels of a band: a quarter of the picture's, but within these, about.
 
 More bands are more steps of the networks for a look at all latents, fewer cost less: a pass over 768×512 takes `coolchic-small`
-0.22 s in six bands, 0.21 in four, 0.19 in two (``tests/benchmarks/full_size.py --only cost``).
+0.22 s in six bands, 0.21 in four, 0.19 in two (one thread, a busy machine, November 2026).
 """
 
 
