@@ -32,6 +32,7 @@ from tutorial_lib.networks import differences
 from tutorial_lib.networks.nif import NifConfig
 from tutorial_lib.networks.siren import SirenConfig
 from tutorial_lib.training import Constant, Cosine, Phase
+from tutorial_lib.training.bands import count_of
 
 
 def untrained(name: str, config: NetworkConfig, height: int, width: int) -> bytes:
@@ -728,3 +729,22 @@ def test_every_codec_fits_a_picture_at_a_part_of_its_size(name: str) -> None:
     for wrong in (0, 65):
         with pytest.raises(CodecError, match=f"not at 1/{wrong}"):
             codec.plan(shown, reduction=wrong)
+
+
+def test_steps_follow_what_a_step_sees() -> None:
+    """A step of our recipe sees a band of a large picture, one of a published recipe all of it; patience lasts for 150 passes."""
+    large, codec = torch.rand(3, 1, 1).expand(3, 600, 800), codecs.COOLCHIC_V2
+    ours, published = (codec.plan(large, budget="laptop", method=method).recipe.iterations for method in ("fast", "published"))
+    assert 0.2 < ours / count_of(600, 800) / published < 0.4  # passes: a share of the budget, and more overhead
+    assert codec.plan(large, budget="quick", patient=True).recipe.iterations == 150 * count_of(600, 800)
+    assert codec.plan(large, budget="quick").recipe.iterations < 150 < ours
+    assert codec.plan(large, budget="laptop", patient=True).recipe.iterations == ours
+
+
+def test_a_large_picture_is_fitted_at_a_part_of_its_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(images, "picture_problem", lambda _: None)  # it would look at every pixel
+    phone = torch.rand(3, 1, 1).expand(3, 3000, 4000)
+    plan = codecs.COOLCHIC_LARGE.plan(phone, budget="laptop", reduction=None)
+    assert plan.reduction == 3 and plan.recipe.iterations > 150 * count_of(1000, 1334)
+    assert codecs.COOLCHIC_LARGE.plan(phone[:, :500, :700], budget="laptop", reduction=None).reduction == 1
+    assert codecs.SIREN.plan(phone, budget="laptop", reduction=None).reduction == 1

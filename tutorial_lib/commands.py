@@ -22,6 +22,7 @@ from tutorial_lib.codecs.anatomy import parts
 from tutorial_lib.codecs.classical import SUFFIXES
 from tutorial_lib.coding import bitstream
 from tutorial_lib.runtime import choose_device, data_path, keep_freed_memory, require_writable
+from tutorial_lib.training.bands import count_of
 
 BAR_WIDTH = 40
 
@@ -58,13 +59,14 @@ def encode(options: argparse.Namespace) -> Answer:
         raise UsageError(f"{options.codec} makes no .inr file; take {', '.join(codecs.LEARNED)}")
     picture = images.open_picture(options.picture)
     codec = codec or codecs.suitable(picture, options.bpp)
-    if options.looks == "both" and not looks.possible(codec):
+    if options.looks == "both" and not codec.can_be_retouched:
         raise UsageError(f"{codec.name} has no synthesis to train a second time; latent grids have, as --codec coolchic-v2")
     output = Path(options.output or _beside(options.picture, ".inr"))
     _check_output(output, options.picture)
     wishes = {"bpp": options.bpp, "budget": options.budget, "loss": options.loss, "iterations": options.iterations}
     device = choose_device(options.device)
-    plan = codec.plan(picture, device=device, reduction=_reduction(options, picture), **wishes)
+    reduction = _reduction(options, picture)
+    plan = codec.plan(picture, device=device, reduction=reduction, patient=options.full_size, **wishes)
     plan = plan if options.refine is None else refined(plan, options.refine)
     if not options.json:
         # the estimate takes a moment: say first what is being read
@@ -73,7 +75,8 @@ def encode(options: argparse.Namespace) -> Answer:
         rate = f"about {plan.expected_bytes:,} bytes ({plan.bpp:.3g} bpp), about {_duration(seconds)} on {device}"
         print(f"→ {output}: {plan.codec}, {plan.config}, {plan.config.weights:,} weights; {rate}", flush=True)
         if plan.reduction > 1:
-            print(_reduction_sentence(plan, seconds), flush=True)
+            whole = None if reduction else codec.plan(picture, device=device, patient=True, **wishes)
+            print(_reduction_sentence(plan, whole, seconds), flush=True)
     started = time.perf_counter()
     progress = not options.json and sys.stderr.isatty()
     encoding = codec.execute(plan, picture, seed=options.seed, device=options.device, progress=progress)
@@ -114,13 +117,16 @@ def _reduction(options: argparse.Namespace, picture: Tensor) -> int | None:
     return max(round((picture[0].numel() / (height * width)) ** 0.5), 1)
 
 
-def _reduction_sentence(plan: codecs.Plan, seconds: float) -> str:
-    fitted = plan.fitted
-    whole = _duration(seconds * plan.reduction**2)
-    return (
-        f"{plan.height * plan.width / 1e6:.3g} megapixels: fitted at {fitted.width:,}×{fitted.height:,}, shown at "
-        f"{plan.width:,}×{plan.height:,}; --full-size takes about {whole}"
-    )
+def _reduction_sentence(plan: codecs.Plan, whole: codecs.Plan | None, seconds: float) -> str:
+    """What is fitted, and how long it would take to fit the ``whole`` picture, as nobody has asked for less."""
+    fitted, megapixels = plan.fitted, f"{plan.height * plan.width / 1e6:.3g} megapixels"
+    more = f"; --full-size takes about {_duration(seconds * _pixels_seen(whole) / _pixels_seen(fitted))}" if whole else ""
+    return f"{megapixels}: fitted at {fitted.width:,}×{fitted.height:,}, shown at {plan.width:,}×{plan.height:,}{more}"
+
+
+def _pixels_seen(plan: codecs.Plan) -> float:
+    """By all steps of a fit of latent grids."""
+    return plan.recipe.iterations * plan.height * plan.width / count_of(plan.height, plan.width)
 
 
 def decode(options: argparse.Namespace) -> Answer:

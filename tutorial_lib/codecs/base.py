@@ -29,7 +29,7 @@ from tutorial_lib.codecs.plans import (
     Representation,
     Wishes,
     reduced_size,
-)  # fmt: skip
+)
 from tutorial_lib.coding import bitstream
 from tutorial_lib.coding.bitstream import LOOKS, BitstreamError, Container, Reader, varint
 from tutorial_lib.coding.quantizers import Quantizer
@@ -62,6 +62,11 @@ class Codec:
         """Whether λ in D + λR can be asked for instead of a rate."""
         return self.family.takes_lambda
 
+    @property
+    def can_be_retouched(self) -> bool:
+        """Whether a second synthesis can be trained for a file's latents."""
+        return {"networks", "latents"} <= {*self.family.sections}
+
     def plan(
         self,
         picture: Tensor,
@@ -75,6 +80,7 @@ class Codec:
         steer: bool = True,
         config: Any = None,
         reduction: int | None = 1,
+        patient: bool = False,
         device: torch.device | None = None,
     ) -> Plan:
         """Decide shape, recipe and aim.
@@ -92,6 +98,7 @@ class Codec:
             config: this shape instead of a chosen one.
             reduction: fit the picture at 1/this of its sides; it is shown at its own size, and rates are of its own pixels. None:
                 as the budget needs it (`Family.reduction`).
+            patient: take the steps that latent grids of this size need, also where the budget has fewer.
             device: that the fit will run on; decides the default budget.
 
         Raises:
@@ -120,7 +127,7 @@ class Codec:
         small = _reduced(picture, reduction)
         if bpp is not None:
             bpp *= picture.numel() / small.numel()
-        wishes = Wishes(bpp, lmbda, loss, method, iterations, steer, config)
+        wishes = Wishes(bpp, lmbda, loss, method, iterations, steer, config, patient)
         plan = self.family.plan(self.name, small, wishes, granted)
         if problem := self.family.problem(plan.config, height, width):
             raise CodecError(problem)
@@ -306,7 +313,7 @@ class Codec:
         wanted = {"configuration", *self.family.sections}
         if missing := wanted ^ (set(container.sections) - {"reduction"}):
             raise BitstreamError(f"a file of {self.name} has no section {min(missing)!r}, or has one too many")
-        if container.second_look is not None and not hasattr(self.family, "second_look"):
+        if container.second_look is not None and not self.can_be_retouched:
             raise BitstreamError(f"a file of {self.name} has no second look")
         reader = Reader(container.sections["configuration"], "configuration section")
         config = self.family.read_config(reader)

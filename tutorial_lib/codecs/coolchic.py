@@ -33,7 +33,7 @@ from tutorial_lib.latents.shape import LARGE, SMALL, V1, V2, GridsConfig, operat
 from tutorial_lib.latents.texture import Texture, unpack_texture
 from tutorial_lib.runtime import threads_for
 from tutorial_lib.training import GridRecipe, Report, grids
-from tutorial_lib.training.bands import Passes
+from tutorial_lib.training.bands import count_of
 from tutorial_lib.training.loop import median_seconds
 from tutorial_lib.training.tradeoff import DEFAULT_LAMBDA, RateTarget, expected_bpp, largest_bpp, mse_lambda
 
@@ -87,8 +87,12 @@ class Grids:
             raise CodecError(problem)
         iterations = wishes.iterations
         if iterations is None:
-            iterations = _affordable(config, height, width, budget)
-            if wishes.method != "fast":
+            banded = wishes.method == "fast"
+            bands = count_of(height, width) if banded else 1
+            iterations = _affordable(config, height * width, bands, budget)
+            if wishes.patient:
+                iterations = max(iterations, ENOUGH_PASSES * bands)
+            if not banded:
                 iterations = min(iterations, self.published_iterations)
         recipe = self.methods[wishes.method](iterations)
         expected = self._expected_bytes(name, config, picture, recipe, wishes)
@@ -115,9 +119,9 @@ class Grids:
     def reduction(self, config: GridsConfig | None, height: int, width: int, budget: Budget) -> int:
         """The least with which a fit sees the picture `ENOUGH_PASSES` times, or all of it in each step."""
         for reduction in range(1, MAX_REDUCTION):
-            size = reduced_size(height, width, reduction)
-            bands = Passes(*size, 0).count
-            if bands == 1 or _affordable(config or self.template, *size, budget) >= ENOUGH_PASSES * bands:
+            rows, columns = reduced_size(height, width, reduction)
+            bands = count_of(rows, columns)
+            if bands == 1 or _affordable(config or self.template, rows * columns, bands, budget) >= ENOUGH_PASSES * bands:
                 return reduction
         return MAX_REDUCTION
 
@@ -241,10 +245,9 @@ class Grids:
         return operations_per_pixel(config, height, width)
 
 
-def _affordable(config: GridsConfig, height: int, width: int, budget: Budget) -> int:
-    """Steps that a budget buys; each sees one band of the picture."""
-    bands = Passes(height, width, 0).count
-    step = config.weights * height * width / bands + STEP_OVERHEAD
+def _affordable(config: GridsConfig, pixels: int, bands: int, budget: Budget) -> int:
+    """Steps that a budget buys, each of which sees one of so many bands."""
+    step = config.weights * pixels / bands + STEP_OVERHEAD
     granted = budget.operations * (1.0 if bands == 1 else SHARE)
     return int(min(max(granted / step, 20), ITERATIONS * budget.iterations))
 

@@ -10,10 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from tutorial_lib import images
-from tutorial_lib.codecs.base import Codec
 from tutorial_lib.codecs.plans import CodecError
 from tutorial_lib.coding import bitstream
-from tutorial_lib.latents.grids import LatentGrids
 from tutorial_lib.latents.packing import gather, groups_of, symbols_bits, to_group_symbols
 from tutorial_lib.latents.rounding import FrozenLatents, quantize_networks
 from tutorial_lib.latents.texture import Texture, pack_texture
@@ -63,9 +61,10 @@ def retouch(
     from tutorial_lib.codecs import codec_of
 
     data, place = bitstream.without_second_look(data), choose_device(device)
-    base = codec_of(data).open(data)
-    if not isinstance(base, LatentGrids):
-        raise CodecError(f"a second look shares a file's latents, and {codec_of(data).name} has none")
+    codec = codec_of(data)
+    base = codec.open(data)
+    if not codec.can_be_retouched:
+        raise CodecError(f"{codec.name} has no synthesis to train a second time; latent grids have")
     container = bitstream.read(data)
     if picture.shape != (3, container.height, container.width):
         sizes = f"{picture.shape[2]}×{picture.shape[1]} pixels, the file {container.width}×{container.height}"
@@ -81,11 +80,6 @@ def retouch(
     lmbda = look.reconstruction_weight * float(F.mse_loss(painted, picture)) / EXPECTED_ERROR
     body = insist(lambda: _smallest(texture, picture, look, max(lmbda, 1e-6), thorough and not report.interrupted))
     return Retouched(bitstream.with_second_look(data, body), report)
-
-
-def possible(codec: Codec) -> bool:
-    """Whether a codec's files can have a second look added: those of latent grids."""
-    return {"networks", "latents"} <= {*codec.family.sections}
 
 
 def _smallest(texture: Texture, picture: Tensor, look: Look, lmbda: float, by_curvature: bool) -> bytes:

@@ -55,6 +55,7 @@ class Wishes:
     iterations: int | None
     steer: bool
     config: Any
+    patient: bool
 
 
 @dataclass(frozen=True)

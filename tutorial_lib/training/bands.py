@@ -20,6 +20,12 @@ More bands are more steps of the networks for a look at all latents, fewer cost 
 """
 
 
+def count_of(height: int, width: int) -> int:
+    """Bands of a picture of so many pixels a side."""
+    pixels = min(max(height * width // 4, LEAST), MOST)
+    return max(round(height / max(pixels / width, MIN_ROWS)), 1)
+
+
 class Passes:
     """The rows of a picture in bands: every row once a pass, in random order, cut at other places in each pass.
 
@@ -30,8 +36,7 @@ class Passes:
 
     def __init__(self, height: int, width: int, seed: int) -> None:
         self.height = height
-        points = min(max(height * width // 4, LEAST), MOST)
-        self.count = max(round(height / max(points / width, MIN_ROWS)), 1)
+        self.count = count_of(height, width)
         self._random, self._left = random.Random(seed), list[tuple[int, int]]()
 
     def cut(self, shift: float = 0.0) -> list[tuple[int, int]]:

@@ -104,7 +104,7 @@ def estimate_seconds(representation: LatentGrids, picture: Tensor, recipe: GridR
     for phase in phases:
         with threads_for(run.begin(phase)):
             seconds += phase.iterations * median_seconds(lambda: run.step(0), 3)
-    return seconds + recipe.iterations / EVALUATE_EVERY * median_seconds(lambda: run.measure(run.integers()), 1)
+    return seconds + recipe.iterations / run.evaluate_every * median_seconds(lambda: run.measure(run.integers()), 1)
 
 
 class GridFit(Fit):
@@ -338,6 +338,11 @@ class GridFit(Fit):
         """Bits per pixel of the stand-ins, as the last pass saw them."""
         return sum(bits for bits, _ in self.recent) / max(sum(rows for _, rows in self.recent) * self.picture.shape[2], 1)
 
+    @property
+    def evaluate_every(self) -> int:
+        """Steps after which the state is looked at: of a large picture two passes, or looking would take longer than fitting."""
+        return max(EVALUATE_EVERY, 2 * self.passes.count)
+
     def over(self, index: int) -> bool:
         """Steer λ; from time to time look at the state, and end the phase after plateaus."""
         phase, share = self.phase, index / self.phase.iterations
@@ -345,7 +350,7 @@ class GridFit(Fit):
             if index in self.priced_at:
                 self.price_networks()
             self.steer(self.target.latents(self.pixels))
-        if (index + 1) % max(EVALUATE_EVERY, 2 * self.passes.count) and index + 1 < phase.iterations:
+        if (index + 1) % self.evaluate_every and index + 1 < phase.iterations:
             return False
         cost = self.evaluate()
         if not cost <= 10 * self.best.cost(self.lmbda):
