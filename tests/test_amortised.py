@@ -271,12 +271,6 @@ def test_two_looks_of_the_same_bytes() -> None:
     assert abs(metrics.psnr(structure, coffee()) - metrics.psnr(texture, coffee())) < 1.0
 
 
-def test_something_behind_a_file_is_no_look_of_it() -> None:
-    data = bitstream.with_second_look(encoded("amortised"), b"grain")
-    with pytest.raises(BitstreamError, match="nothing behind its end"):
-        codecs.decode(data, look="texture")
-
-
 # ------------------------------------------------------------------------------------------ weights
 
 

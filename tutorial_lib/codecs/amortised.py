@@ -246,9 +246,7 @@ class Amortised:
         return (blocks - fine) / BLOCK**2 + fine / 4
 
     def second_look(self, representation: AmortisedPicture, body: bytes | None) -> AmortisedPicture:
-        """The same latents through the synthesis for texture."""
-        if body is not None:
-            raise BitstreamError("a file of this codec has nothing behind its end: both looks come with the networks")
+        """The same latents through the synthesis for texture, which comes with the networks: a file has no ``body`` for it."""
         return representation.use(weights.load_texture(representation.config.networks))
 
 
