@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import functools
 import math
+import os
 from collections.abc import Sequence
+from types import ModuleType
 
 import torch
 import torch.nn.functional as F
@@ -20,6 +22,25 @@ from tutorial_lib.latents.shape import MAX_LOG2_SCALE, MIN_LOG2_SCALE
 Offsets = tuple[tuple[int, int], ...]
 
 _MAX_EXPONENT = 60.0  # e^−60 and its square root's inverse are normal float32 numbers
+
+
+def compiled(tensor: Tensor) -> ModuleType | None:
+    """The loops of `tutorial_lib.latents.compiled`, if they are for such a tensor (of a fit, on a CPU) and numba is installed."""
+    fits = torch.is_grad_enabled() and tensor.device.type == "cpu" and tensor.dtype == torch.float32
+    return loops() if fits else None
+
+
+@functools.cache
+def loops() -> ModuleType | None:
+    """`tutorial_lib.latents.compiled`; None where numba is missing, or isn't wanted (``INR_COMPILED=0``)."""
+    if os.environ.get("INR_COMPILED") == "0":
+        return None
+    try:
+        from tutorial_lib.latents import compiled
+    except ImportError:
+        return None
+    return compiled
+
 
 # ------------------------------------------------------------------------------------------ a window's places
 
