@@ -1,20 +1,21 @@
 """The three parts of a step that take most of its time as loops that numba compiles: layers on columns, 3×3, doubling.
 
 PyTorch's operations are made for many channels. Here a layer has 2 to 40, and each operation (a bias, a ReLU, its gradient, a
-copy of shifted planes) goes through memory once more; a loop does them all while a few hundred values are at hand. With them a
-pass over 768×512 takes `coolchic-small` {small}, `coolchic-large` {large} and `coolchic-v2` {v2} of PyTorch's time
-(``tests/benchmarks/full_size.py --only cost``; one thread of a Xeon, November 2026). The plain lines stand in `layers` and
-`kernels`; tests hold both together. Only fits use them: files are decoded by the plain lines.
+copy of shifted planes) goes through memory once more; a loop does them all while a few hundred values are at hand. A pass over
+768×512 takes `coolchic-small` 0.55, `-large` 0.54, `-v1` 0.67 and `-v2` 0.77 of the time of PyTorch's operations (one thread of a
+busy Xeon, November 2026; ``tests/benchmarks/full_size.py --only cost``). The plain lines stand in `layers` and `kernels`; tests
+hold both together. Only fits use them: files are decoded by the plain lines.
 
-numba (BSD) is optional. The loops are compiled when a fit first wants them, in some ten seconds, and kept on disk.
+numba is optional. The loops are compiled when a fit first wants them, in some ten seconds, and kept on disk.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import numba
 import numpy as np
@@ -22,13 +23,13 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-_loop = functools.partial(numba.njit, fastmath=True, nogil=True, cache=True, error_model="numpy")
 
-_BLOCK = 256
-"""Columns that go through all layers together: what lies between stays in the nearest cache."""
+def _loop(function: Callable[..., Any]) -> Callable[..., Any]:
+    return numba.njit(function, fastmath=True, nogil=True, cache=True, error_model="numpy")
 
-_PART = 1 << 14
-"""Columns that are worth a thread of their own."""
+
+_BLOCK = 256  # columns that go through all layers together: what lies between stays in the nearest cache
+_PART = 1 << 14  # columns that are worth a thread of their own
 
 _ZERO = np.float32(0)
 
@@ -97,9 +98,7 @@ def _in_parts(count: int, work):
     return list(_pool(parts).map(work, borders[:-1], borders[1:])) if parts > 1 else [work(0, count)]
 
 
-@functools.cache
-def _pool(threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads)
+_pool = functools.cache(ThreadPoolExecutor)
 
 
 @_loop
@@ -269,7 +268,7 @@ def _pad(padded, row, margin):
 def _three_rows(planes, row, padded):
     for d in range(3):
         for i in range(planes.shape[0]):
-            _pad(padded[d, i], planes[i, min(max(row + d - 1, 0), planes.shape[1] - 1)], 1)
+            _pad(padded[d, i], planes[i, _held(row + d - 1, planes.shape[1])], 1)
 
 
 @_loop
@@ -317,7 +316,7 @@ def _convolve_back(planes, matrix, residual, relu, outputs, slopes, by_plane, by
                     _convolve_row_back(padded[d, i], matrix[o], 3 * d * inputs + i, inputs, slope, back[d, i], by_weight[o])
         for d in range(3):
             for i in range(inputs):
-                result, found = by_plane[i, min(max(row + d - 1, 0), height - 1)], back[d, i]
+                result, found = by_plane[i, _held(row + d - 1, height)], back[d, i]
                 result += found[1 : width + 1]
                 result[0] += found[0]
                 result[width - 1] += found[width + 1]
@@ -369,15 +368,15 @@ class _Stacked(torch.autograd.Function):
 
 
 @_loop
-def _rows_of(planes, i, fine, at_top):
-    """The five coarse rows around the fine one: the nearest, then those at the distances ¾, 1¼, 1¾ … as `half` wants them."""
-    height = planes.shape[1]
-    near = fine // 2 + (0 if at_top else 2)
-    side = 1 if fine % 2 else -1
-    second, third, fourth = near + side, near - side, near + 2 * side
-    return (
-        min(near, height - 1), min(max(second, 0), height - 1), min(max(third, 0), height - 1), min(max(fourth, 0), height - 1)
-    )  # fmt: skip
+def _rows_of(height, fine, at_top):
+    """Of the coarse rows around a fine one: the nearest, then those at the distances ¾, 1¼ and 1¾, as `half` wants them."""
+    near, side = fine // 2 + (0 if at_top else 2), 1 if fine % 2 else -1
+    return _held(near, height), _held(near + side, height), _held(near - side, height), _held(near + 2 * side, height)
+
+
+@_loop
+def _held(row, height):
+    return min(max(row, 0), height - 1)
 
 
 @_loop
@@ -395,7 +394,7 @@ def _double(planes, half, at_top, skipped, outputs):
     a, b, c, d = half[0], half[1], half[2], half[3]
     for i in range(planes.shape[0]):
         for r in range(outputs.shape[1]):
-            _between(planes, i, _rows_of(planes, i, r + skipped, at_top), half, row)
+            _between(planes, i, _rows_of(planes.shape[1], r + skipped, at_top), half, row)
             _pad(padded, row, 2)
             for t in range(width):
                 fine[2 * t] = a * padded[t + 2] + b * padded[t + 1] + c * padded[t + 3] + d * padded[t]
@@ -410,7 +409,7 @@ def _double_back(planes, half, at_top, skipped, slopes, by_plane, by_weight):
     slope, total = np.empty(width, np.float32), np.zeros(4)
     for i in range(planes.shape[0]):
         for r in range(slopes.shape[1]):
-            places = _rows_of(planes, i, r + skipped, at_top)
+            places = _rows_of(planes.shape[1], r + skipped, at_top)
             _between(planes, i, places, half, row)
             _pad(padded, row, 2)
             both[: slopes.shape[2]] = slopes[i + 1, r]
@@ -429,20 +428,15 @@ def _double_back(planes, half, at_top, skipped, slopes, by_plane, by_weight):
 def _columns_of_double_back(both, padded, half, slope, total):
     """From the gradients ``both`` of a fine row to those of the coarse one's columns, and of the four weights."""
     width = len(slope)
-    even, odd, back = np.empty(width, np.float32), np.empty(width, np.float32), np.zeros(width + 4, np.float32)
-    for t in range(width):
-        even[t] = both[2 * t]
-        odd[t] = both[2 * t + 1]
+    even, odd, back = both[::2].copy(), both[1::2].copy(), np.zeros(width + 4, np.float32)
     p = q = r = s = _ZERO
     for t in range(width):
         p += padded[t + 2] * (even[t] + odd[t])
         q += padded[t + 1] * even[t] + padded[t + 3] * odd[t]
         r += padded[t + 3] * even[t] + padded[t + 1] * odd[t]
         s += padded[t] * even[t] + padded[t + 4] * odd[t]
-    total[0] += p
-    total[1] += q
-    total[2] += r
-    total[3] += s
+    for k, part in enumerate((p, q, r, s)):
+        total[k] += part
     a, b, c, d = half[0], half[1], half[2], half[3]
     for t in range(width):
         back[t + 2] += a * (even[t] + odd[t])

@@ -172,13 +172,12 @@ class ContextModel(nn.Module):
         self.skip = config.context_skip
 
     def forward(self, contexts: Tensor) -> Tensor:
-        loops = compiled(contexts)
-        if loops:
-            widths = (contexts.shape[0], *(layer.matrix.shape[0] for layer in self.layers))
-            hidden = range(len(widths) - 2)
-            residual = (*(widths[layer] == widths[layer + 1] for layer in hidden), False)
-            chain = loops.Chain(widths, residual, (*(True for _ in hidden), False), self.skip)
-            return loops.columns(contexts, chain, [layer.matrix for layer in self.layers])
+        if loops := compiled(contexts):
+            matrices = [layer.get_parameter("matrix") for layer in self.layers]
+            widths = (contexts.shape[0], *(len(matrix) for matrix in matrices))
+            residual = tuple(before == after for before, after in pairwise(widths[:-1]))
+            chain = loops.Chain(widths, (*residual, False), (*(True for _ in residual), False), self.skip)
+            return loops.columns(contexts, chain, matrices)
         columns = contexts
         for layer in self.layers[:-1]:
             output = layer(columns)
