@@ -145,12 +145,6 @@ def _multiply_weights(slopes, by_weight, first, stride, outputs, inputs, columns
 
 
 @_loop
-def _add(row, other, n):
-    for t in range(n):
-        row[t] += other[t]
-
-
-@_loop
 def _stop(slope, output, n):
     """The gradient before a ReLU from the one after it."""
     for t in range(n):
@@ -172,7 +166,7 @@ def _activate(inputs, begin, n, weights, widths, residual, relu, skip, held):
             for t in range(n):
                 row[t] = bias
             if residual[layer]:
-                _add(row, held[layer, o], n)
+                row[:n] += held[layer, o, :n]
         _multiply(held[layer + 1], weights, first, 1, stride, given, seen, held[layer], n)
         _multiply(held[layer + 1], weights, first + seen, 1, stride, given, again, held[0], n)
         if relu[layer]:
@@ -216,7 +210,7 @@ def _columns_backward(inputs, weights, widths, residual, relu, skip, first, last
                 for t in range(n):
                     total += slope[t]
                 if residual[layer]:
-                    _add(back[layer, o], slope, n)
+                    back[layer, o, :n] += slope[:n]
                 by_weight[place + o * stride + stride - 1] += total
             _multiply_weights(back[layer + 1], by_weight, place, stride, given, seen, held[layer], n)
             _multiply_weights(back[layer + 1], by_weight, place + seen, stride, given, again, held[0], n)
