@@ -152,7 +152,7 @@
         else if (seconds > 2 * FRAME) band = Math.max(band >> 1, Math.ceil(panel.height / MOST_BANDS));
         Object.assign(waiting[0], { top: bottom, seconds: waiting[0].seconds + seconds });
         if (bottom === panel.height) {
-          if (panel.slow) learn(waiting[0].seconds, panel.width * panel.height, 0);
+          if (panel.slow) cost = waiting[0].seconds / (panel.width * panel.height);  // bands beside the picture cost nothing: all together
           waiting.shift();
         }
       }
