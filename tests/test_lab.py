@@ -96,7 +96,9 @@ def test_a_notebook_works_in_jupyterlab(kind: str, name: str, lab: str) -> None:
         left = "edge => edge.previousElementSibling.getBoundingClientRect().width"
         before, box = edge.evaluate(left), edge.bounding_box()
         page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+        page.mouse.down()
         page.mouse.move(box["x"] + 0.8 * box["width"], box["y"] + box["height"] / 2, steps=5)
+        page.mouse.up()
         assert edge.evaluate(left) > before
         if name == "02_siren":
             slider = page.locator(".widget-slider .noUi-handle, .jupyter-widgets.widget-slider .noUi-handle").first

@@ -82,7 +82,17 @@ def test_a_notebooks_page_opens_it_and_folds_its_answers(name: str, site: Path) 
     assert text.count("hide above-input") + text.count("hide below-input") == len(exercises) == text.count(">The answer<")
     assert "<summary>Hint 1 of" in text if exercises else True
     index = (site / "index.html").read_text(encoding="utf-8")
-    assert re.search(rf"{name[:2]} [^<]* · \d+ min \(\d+\)</a>", index)
+    assert re.search(rf"{name[:2]} [^<]* · \d+ min \((\d+|bonus)\)</a>", index)
+
+
+@pytest.mark.slow
+def test_the_list_at_the_left_counts_what_the_instructors_timetable_counts(site: Path) -> None:
+    """A bonus is in the whole time, and not on the three-hour path."""
+    timetable = (ROOT / "solutions" / "README.md").read_text(encoding="utf-8").partition("## Timetables")[2]
+    path = sum(int(minutes) for minutes in re.findall(r"^\| \d\d [^|]*\| (\d+) \|", timetable, re.MULTILINE))
+    index = (site / "index.html").read_text(encoding="utf-8")
+    whole = sum(int(minutes) for minutes in re.findall(r" · (\d+) min \((?:\d+|bonus)\)</a>", index))
+    assert f"Notebooks: {whole} min (three-hour path: {path})" in index
 
 
 FINE = '<html id="top"><a href="b.html#there">b</a><a href="#top">up</a><img src="data:," alt="a cup"><a href="https://a.example">x</a></html>'

@@ -69,6 +69,17 @@ def test_a_page_needs_nothing_but_itself(name: str) -> None:
     assert np.array_equal(picture, images.to_uint8(codecs.decode(data_of(name))))
 
 
+def test_a_reduced_picture_counts_its_own_pixels() -> None:
+    """A rate is of the picture's pixels, also where fewer were fitted and are painted."""
+    data = (Path(__file__).parent / "golden" / "v2" / "reduced.inr").read_bytes()
+    text = page(data, "a cup")
+    found, header = facts_of(text), bitstream.read(data)
+    assert (found["width"], found["height"]) == (75, 50) and (header.width, header.height) == (150, 100)
+    assert found["bpp"] == 8 * len(data) / (150 * 100)
+    assert "The picture has 150×100 pixels and was fitted at 75×50" in text
+    assert "and was fitted at" not in page(data_of("coolchic-large"), "a cup")
+
+
 def test_the_texture_holds_every_weight_once() -> None:
     found = facts_of(page(data_of("nif")))["network"]
     values = np.frombuffer(base64.b64decode(found["texture"]["data"]), "<f4")
@@ -198,6 +209,44 @@ def test_a_thousandth_of_the_picture_is_as_exact(name: str, browser: Any, tmp_pa
     with torch.no_grad():
         expected = network(torch.stack(torch.meshgrid(x.double(), y.double(), indexing="xy"), dim=-1)).clamp(0, 1)
     assert np.abs(pixels - 255 * expected.numpy()).max() <= 1.5
+
+
+def zoom_of(corner: str) -> float:
+    (found,) = re.findall(r"zoom ([\d.,]+)×", corner)
+    return float(found.replace(",", ""))
+
+
+def test_wheel_drag_and_two_fingers_move_the_window(browser: Any, tmp_path: Path) -> None:
+    """The wheel keeps what is under the pointer where it is; a drag takes it along; fingers that part zoom."""
+    with opened(browser, shown(tmp_path, "coin"), **SMALL) as window:
+        settle(window, "n")  # beside it, where nearest pixels are exact
+        box = window.locator("#screen").bounding_box()
+        x, y = int(box["x"] + 3 * box["width"] / 4 + 12), int(box["y"] + box["height"] / 2 - 9)
+        at = int(y - box["y"]), int(x - box["x"])
+        before = seen(window)
+        window.mouse.move(x, y)
+        window.mouse.wheel(0, -1000)
+        corner = settle(window)
+        assert zoom_of(corner) == pytest.approx(np.exp(2), rel=0.02)
+        wheeled = seen(window)
+        assert np.array_equal(wheeled[at], before[at]) and not np.array_equal(wheeled, before)
+        window.mouse.down()
+        window.mouse.move(x - 20, y + 6, steps=2)
+        window.mouse.up()
+        settle(window)
+        dragged, half = seen(window)[:, wheeled.shape[1] // 2 :], wheeled[:, wheeled.shape[1] // 2 :]
+        assert np.mean(dragged[6:, :-20] == half[:-6, 20:]) > 0.98 > np.mean(dragged == half)
+        fingers = window.context.new_cdp_session(window)
+
+        def touch(kind: str, apart: int) -> None:
+            points = [{"x": x - 40 + side * apart, "y": y, "id": side} for side in (0, 1)]
+            fingers.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points if kind != "touchEnd" else []})
+
+        touch("touchStart", 20)
+        for apart in (25, 30, 40):
+            touch("touchMove", apart)
+        touch("touchEnd", 0)
+        assert zoom_of(settle(window)) == pytest.approx(2 * zoom_of(corner), rel=0.1)
 
 
 def test_nearest_and_bicubic_stand_beside_it(browser: Any, tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import functools
 import hashlib
 import json
 import re
@@ -23,6 +25,7 @@ ROOMS = {
     "images": "files, data sets, canvas coordinates",
     "networks": "SIREN, NIF, a hash grid, differences to shared weights",
     "latents": "pyramids of integers, context model, synthesis",
+    "amortised": "one codec, trained once for all pictures",
     "coding": "the container, quantizers, laws, rates, streams",
     "training": "phases, schedules, the loop",
     "codecs": "a picture in, bytes out, and back",
@@ -44,7 +47,7 @@ is 8 · bytes / (H · W), of the bytes that decoding reads.
 
 @dataclass(frozen=True)
 class Head:
-    """What the first cell of a notebook says of it: title, minutes, and those of the three-hour path."""
+    """What the first cell of a notebook says of it: title, minutes, and those of the three-hour path, 0 for a bonus."""
 
     title: str
     minutes: int
@@ -54,7 +57,7 @@ class Head:
 def head_of(text: str) -> Head:
     title = re.search(r"^# (.+)$", text, re.MULTILINE)
     minutes = re.search(r"\*\*Time\*\* \| (\d+) minutes", text)
-    short = re.search(r"\*\*In a three-hour workshop\*\* \| (\d+) minutes", text)
+    short = re.search(r"\*\*In a three-hour workshop\*\* \| (\d+) minutes(?!.*\bbonus\b)", text)
     if not (title and minutes):
         raise ValueError(f"a notebook begins with its title and its minutes, not with {text[:80]!r}")
     return Head(title[1].replace(" · ", " "), int(minutes[1]), int(short[1]) if short else 0)
@@ -179,7 +182,9 @@ def index(heads: dict[str, Head]) -> str:
     """README, with the list at the left behind it: notebooks with their minutes, and what else there is."""
     text = relinked((ROOT / "README.md").read_text(encoding="utf-8"), Path())
     whole, short = sum(each.minutes for each in heads.values()), sum(each.short for each in heads.values())
-    notebooks = [f"{each.title} · {each.minutes} min ({each.short}) <notebooks/{name}>" for name, each in heads.items()]
+    notebooks = [
+        f"{each.title} · {each.minutes} min ({each.short or 'bonus'}) <notebooks/{name}>" for name, each in heads.items()
+    ]
     pages = [f"docs/{path.stem}" for path in sorted((ROOT / "docs").glob("*.md")) if path.stem != "where_to_run"]
     lists = {
         f"Notebooks: {whole} min (three-hour path: {short})": notebooks,
@@ -202,7 +207,7 @@ def library() -> dict[str, str]:
         modules = sorted(
             (package / room).rglob("*.py"), key=lambda path: (path.stem != "__init__", path.stem != "base", path.stem)
         )
-        pages[room] = (f"{room}: {ROOMS.get(room, '')}".rstrip(": "), modules)
+        pages[room] = (f"{room}: {ROOMS.get(room) or _first_words(modules[0])}", modules)
     pages["modules"] = ("modules that stand alone", alone)
     made = {}
     for name, (title, modules) in pages.items():
@@ -214,6 +219,12 @@ def library() -> dict[str, str]:
     rows = "\n".join(pages)
     made["library/index.md"] = LIBRARY + f"```{{toctree}}\n:maxdepth: 1\n\n{rows}\n```\n"
     return made
+
+
+def _first_words(module: Path) -> str:
+    """How a module's docstring begins."""
+    lines = (ast.get_docstring(ast.parse(module.read_text(encoding="utf-8"))) or "").partition("\n")
+    return re.split(r"[.:](?:\s|$)", lines[0])[0]
 
 
 def add_pages(extra: Layout) -> None:
@@ -236,14 +247,15 @@ def add_pages(extra: Layout) -> None:
             lambda path=path, title=title: viewer.page(path.read_bytes(), title).encode(),
         )
 
-    def report(name: str) -> bytes:
+    @functools.cache
+    def report() -> Path:
         copy = extra.folder.parent / "report"
         shutil.copytree(results, copy, dirs_exist_ok=True)
-        return write_page(Results(copy), title="Results of the course's codecs").with_name(name).read_bytes()
+        return write_page(Results(copy), title="Results of the course's codecs")
 
     evaluation = sorted((ROOT / "tutorial_lib" / "evaluation").rglob("*.*"))
     for name in ("report.html", "runs.csv"):
-        keep(extra, name, [results / "runs.jsonl", *evaluation], lambda name=name: report(name))
+        keep(extra, name, [results / "runs.jsonl", *evaluation], lambda name=name: report().with_name(name).read_bytes())
 
 
 def keep(extra: Layout, name: str, inputs: list[Path], make: Any) -> None:

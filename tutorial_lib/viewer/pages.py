@@ -6,6 +6,7 @@ from typing import Any
 
 from tutorial_lib import codecs
 from tutorial_lib.codecs import CodecError
+from tutorial_lib.coding import bitstream
 from tutorial_lib.latents.grids import LatentGrids
 from tutorial_lib.networks.nif import Nif
 from tutorial_lib.networks.siren import Siren
@@ -31,17 +32,20 @@ def page(data: bytes, title: str = "") -> str:
     # decoded first, as a viewer would: what is refused there never reaches a page
     representation = codec.open(data)
     height, width = representation.height, representation.width
+    header = bitstream.read(data)
+    pixels = header.height * header.width  # more than are painted here, if the picture was fitted at 1/2, 1/3 … of its size
     picture = codec.decode(data, (height, width), device="cpu")  # at the size of its fit
     if max(height, width) ** 2 > MAX_PIXELS:
         raise CodecError(f"{width}×{height} pixels are more than a page shows: 4,096 a side at most")
     shown: dict[str, Any] = {
         "codec": codec.name,
         "bytes": len(data),
-        "bpp": 8 * len(data) / (height * width),
+        "bpp": 8 * len(data) / pixels,
         "width": width,
         "height": height,
         "weights": codec.config_of(data).weights,
-        "operations": codec.operations_per_pixel(data),
+        "operations": codec.operations_per_pixel(data) * pixels / (height * width),
+        "shown_at": [header.width, header.height],
         "decoded": exact_source(picture),
     }
     match representation:

@@ -7,10 +7,12 @@
   const decoded = document.getElementById('decoded'), corner = document.getElementById('corner');
   const gl = screen.getContext('webgl2', { antialias: false, preserveDrawingBuffer: true });
   const FRAME = 0.04;  // seconds that a frame may take while something moves
+  const MOST_BANDS = 48;  // that a panel is painted in: more would take longer than what they paint
   const DEEPEST = 1000;
   const view = { x: (file.width - 1) / 2, y: (file.height - 1) / 2, zoom: 1 };  // in pixels of the picture, 0 the middle of the first
   const beside = { nearest: false, bicubic: false, map: false };
-  let cost = file.operations * 1e-9;  // seconds a pixel: a slow guess, until the first rows are measured
+  let cost = file.operations * 1e-9;  // seconds a pixel: a slow guess, until the first are measured
+  let band = 8;  // rows that are painted at once where the whole takes longer than a frame may
   let moved = true, waiting = [];  // whether to begin anew; rows that are still to be painted
 
   // ---------------------------------------------------------------------------------------- what WebGL needs
@@ -119,8 +121,13 @@
     gl.scissor(panel.left, 0, panel.width, high);
     gl.blitFramebuffer(0, top, columns, bottom, panel.left, high - top * coarse, panel.left + columns * coarse, high - bottom * coarse,
       gl.COLOR_BUFFER_BIT, gl.NEAREST);
-    if (panel.slow && columns * (bottom - top) > 500) cost = 0.5 * cost + 0.5 * seconds / (columns * (bottom - top));
+    if (panel.slow) learn(seconds, columns * (bottom - top), panel.width * panel.height / 4);
     return seconds;
+  }
+
+  // Every paint has costs of its own, so a small one says only that a pixel takes no longer than this.
+  function learn(seconds, pixels, many) {
+    if (pixels > 500 && (pixels > many || seconds / pixels < cost)) cost = 0.5 * cost + 0.5 * seconds / pixels;
   }
 
   // ---------------------------------------------------------------------------------------- frames
@@ -134,16 +141,20 @@
         const pixels = panel.width * panel.height * Math.max(slow, 1);
         const coarse = panel.slow ? Math.max(1, Math.ceil(Math.sqrt(cost * pixels / FRAME))) : 1;
         paint(panel, coarse, 0, Math.ceil(panel.height / coarse));
-        if (coarse > 1) waiting.push({ panel, top: 0 });
+        if (coarse > 1) waiting.push({ panel, top: 0, seconds: 0 });
       });
     } else if (waiting.length) {
       let left = FRAME;
       while (waiting.length && left > 0) {
-        const { panel, top } = waiting[0], rows = Math.max(1, Math.floor(left / (cost * panel.width)));
-        const bottom = Math.min(panel.height, top + rows);
-        left -= Math.max(paint(panel, 1, top, bottom), 1e-3);
-        waiting[0].top = bottom;
-        if (bottom === panel.height) waiting.shift();
+        const { panel, top } = waiting[0], bottom = Math.min(panel.height, top + band), seconds = paint(panel, 1, top, bottom);
+        left -= Math.max(seconds, 1e-3);
+        if (seconds < FRAME / 2) band *= 2;
+        else if (seconds > 2 * FRAME) band = Math.max(band >> 1, Math.ceil(panel.height / MOST_BANDS));
+        Object.assign(waiting[0], { top: bottom, seconds: waiting[0].seconds + seconds });
+        if (bottom === panel.height) {
+          if (panel.slow) cost = waiting[0].seconds / (panel.width * panel.height);  // bands beside the picture cost nothing: all together
+          waiting.shift();
+        }
       }
     }
     tell();
