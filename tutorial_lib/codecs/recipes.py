@@ -11,7 +11,7 @@ from tutorial_lib.training import Constant, Cosine, GridPhase, GridRecipe, OneCy
 from tutorial_lib.training.phases import EVERYTHING, NETWORKS, Part, Stand
 
 
-def suitable_frequencies(frequencies: int, height: int, width: int, *, unit: bool) -> int:
+def suitable_frequencies(frequencies: int, *size: int, unit: bool) -> int:
     """The largest L up to ``frequencies`` with no frequency above half of what the shorter side's pixels can carry.
 
     π·1.4^i makes 1.4^i / 2 oscillations across [0, 1] (``unit``) and twice as many across [−1, 1]; a side of n pixels
@@ -19,7 +19,7 @@ def suitable_frequencies(frequencies: int, height: int, width: int, *, unit: boo
     frequencies in place of 16 gain `siren` 0.3 dB and `struempler` 0.4 dB (means over Kodak 3, 15, 23), and zooms lose
     their ripples. From 512 pixels on, `siren` keeps the paper's 16.
     """
-    carried = min(height, width) / (2 if unit else 4)
+    carried = min(size) / (2 if unit else 4)
     return min(frequencies, 1 + math.floor(math.log(max(carried, 1)) / math.log(1.4)))
 
 

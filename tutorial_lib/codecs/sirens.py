@@ -37,10 +37,10 @@ class SirenNetworks(CoordinateNetworks):
     paper_layers: int
     meta: bool = False
 
-    def widest(self, fits: Callable[[SirenConfig], bool], picture: tuple[int, int] | None) -> SirenConfig | None:
+    def widest(self, fits: Callable[[SirenConfig], bool], size: tuple[int, ...] | None) -> SirenConfig | None:
         template = self.template
-        if picture:
-            frequencies = suitable_frequencies(template.frequencies, *picture, unit=template.domain == "unit")
+        if size:
+            frequencies = suitable_frequencies(template.frequencies, *size[-2:], unit=template.domain == "unit")
             template = replace(template, frequencies=frequencies)
         for largest, layers in self.depths:
             fitting = None
@@ -59,10 +59,10 @@ class SirenNetworks(CoordinateNetworks):
     def paper(self) -> SirenConfig:
         return replace(self.template, width=self.paper_width, sine_layers=self.paper_layers)
 
-    def build(self, config: SirenConfig, height: int, width: int) -> Siren:
+    def build(self, config: SirenConfig, *size: int) -> Siren:
         if isinstance(config, MetaConfig):
-            return SirenFrom(config, height, width)
-        return Siren(config, height, width)
+            return SirenFrom(config, *size)
+        return Siren(config, *size)
 
     def write_config(self, config: SirenConfig) -> bytes:
         shape = varint(config.width) + varint(config.sine_layers) + varint(config.frequencies)

@@ -129,7 +129,9 @@ def render_axes(network: nn.Module, axes: Sequence[Tensor], features: int) -> Te
     rendered = None
     for corner in itertools.product(*map(range, [0] * len(size), size, sides)):
         part = tuple(slice(start, start + side) for start, side in zip(corner, sides, strict=True))
-        tile = network(canvas_from_axes(*(axis[piece] for axis, piece in zip(axes, part, strict=True)))).clamp_(0, 1).movedim(-1, 0)
+        tile = (
+            network(canvas_from_axes(*(axis[piece] for axis, piece in zip(axes, part, strict=True)))).clamp_(0, 1).movedim(-1, 0)
+        )
         if rendered is None:
             rendered = torch.empty(len(tile), *size, device=tile.device)
         rendered[(slice(None), *part)] = tile

@@ -158,7 +158,12 @@ def canvas(size: Sequence[int]) -> Tensor:
 
 
 def instants(
-    own: int, own_rate: float, *, rate: float | None = None, count: int | None = None, times: Sequence[float] | Tensor | None = None
+    own: int,
+    own_rate: float,
+    *,
+    rate: float | None = None,
+    count: int | None = None,
+    times: Sequence[float] | Tensor | None = None,
 ) -> tuple[Tensor, float]:
     """Where on the canvas a rendering at other times lies, and at which rate it plays.
 

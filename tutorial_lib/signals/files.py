@@ -165,7 +165,7 @@ def write_animated(clip: Clip, format_: str, options: dict[str, Any]) -> bytes:
 def write_film(clip: Clip, container: str, codec: str, options: dict[str, str], pixels: str | None = None) -> bytes:
     """The bytes of a film by PyAV, one thread; colour at half the resolution where both sides are even, unless ``pixels`` says."""
     av, buffer = pyav("a film"), io.BytesIO()
-    count, height, width = clip.size
+    _, height, width = clip.size
     with av.open(buffer, "w", format=container) as file:
         stream = file.add_stream(codec, rate=Fraction(clip.fps).limit_denominator(1001), options=options)
         stream.width, stream.height = width, height
@@ -270,14 +270,14 @@ def read_sound(file: IO[bytes], name: str, rate: int | None = None) -> Sound:
             channels = stream.codec_context.channels
             if channels not in (1, 2):
                 raise SignalError(f"{name} has {channels} channels: one or two are read")
-            rate = rate or stream.codec_context.sample_rate
-            resampler = av.AudioResampler("fltp", "mono" if channels == 1 else "stereo", rate)
+            played = rate or stream.codec_context.sample_rate
+            resampler = av.AudioResampler("fltp", "mono" if channels == 1 else "stereo", played)
             for frame in [*container.decode(stream), None]:
                 for piece in resampler.resample(frame):
                     count += piece.samples
                     _check_size(name, count, 1, 1)
                     pieces.append(piece.to_ndarray())
-            return Sound(torch.from_numpy(np.concatenate(pieces, axis=1)), rate)
+            return Sound(torch.from_numpy(np.concatenate(pieces, axis=1)), played)
     except SignalError:
         raise
     except Exception as error:  # FFmpeg's, and those of a file without sound
@@ -296,7 +296,9 @@ def check_writable(path: str | os.PathLike[str], kind: str) -> Path:
     path = Path(path)
     suffixes = FILM_SUFFIXES if kind == "film" else (".wav", ".flac")
     if path.is_dir() or not path.parent.is_dir():
-        raise SignalError(f"{path} can't be written: {'it is a folder' if path.is_dir() else f'there is no folder {path.parent}'}")
+        raise SignalError(
+            f"{path} can't be written: {'it is a folder' if path.is_dir() else f'there is no folder {path.parent}'}"
+        )
     if path.suffix.lower() not in suffixes:
         raise SignalError(f"{path}: a {kind} is written as one of {', '.join(suffixes)}")
     if path.suffix.lower() in (*FILMS, ".flac"):

@@ -61,7 +61,9 @@ def _scene(t: float, height: int, width: int) -> Tensor:
     y, x = torch.meshgrid(*((torch.arange(n) + 0.5) / height for n in (height, width)), indexing="ij")
     wide = width / height
     disc_x, disc_y, radius = wide * (0.1 + 0.8 * t), 0.45 + 0.15 * math.sin(2 * math.pi * t), 0.28
-    face = _seen(images.sample("astronaut"), (225 - (disc_x - wide / 2) * 440, 110 - (disc_y - 0.5) * 440), 440 * wide, height, width)
+    face = _seen(
+        images.sample("astronaut"), (225 - (disc_x - wide / 2) * 440, 110 - (disc_y - 0.5) * 440), 440 * wide, height, width
+    )
     scene = _over(table, face, radius - torch.hypot(x - disc_x, y - disc_y), height)
     ball_x, ball_y, radius = wide * (0.85 - 0.7 * t), 0.8 - 1.2 * t * (1 - t), 0.16
     inside = ((x - ball_x) ** 2 + (y - ball_y) ** 2) / radius**2
