@@ -40,9 +40,12 @@ def affordable_iterations(config: NetworkConfig, pixels: int, budget: Budget) ->
 
 
 def rate_aware(config: NetworkConfig, pixels: int, budget: Budget, learning_rate: float) -> Recipe:
+    """`full_cycle` on the points and in the steps that suit a network and a budget."""
+    return full_cycle(affordable_iterations(config, pixels, budget), points_per_step(config, pixels), learning_rate)
+
+
+def full_cycle(total: int, points: int, learning_rate: float) -> Recipe:
     """Full precision, noise with adapting steps and the rate in the loss, straight-through rounding; one cycle."""
-    total = affordable_iterations(config, pixels, budget)
-    points = points_per_step(config, pixels)
     first = Phase("full precision", total // 6, learning_rate=learning_rate, points=points, schedule=OneCycle())
     noise = replace(first, name="noise", iterations=total - 2 * (total // 6), restart=False)
     return (

@@ -28,11 +28,13 @@ class NervConfig:
     """The shape of a NeRV; together with the film's size, all a decoder must know before the weights.
 
     Args:
-        widths: channels of the coarse grid, then behind each block; a block doubles height and width.
+        grid: (rows, columns) of the coarse grid; twice as many behind each block, and what is beyond a frame is cut off.
+        widths: channels of the coarse grid, then behind each block.
         hidden: width of the perceptron's hidden layer.
         frequencies: L of the positional encoding of t.
     """
 
+    grid: tuple[int, int]
     widths: tuple[int, ...]
     hidden: int
     frequencies: int
@@ -52,23 +54,22 @@ class NervConfig:
         """Number of parameter tensors: a weight and a bias for each layer and block, and the last convolution's."""
         return 2 * (3 + self.blocks)
 
-    def grid(self, height: int, width: int) -> tuple[int, int]:
-        """Height and width of the coarse grid of frames of that size."""
-        return -(-height >> self.blocks), -(-width >> self.blocks)
-
-    def parameters(self, height: int, width: int) -> int:
+    @property
+    def weights(self) -> int:
         """Number of parameters, biases included."""
-        rows, columns = self.grid(height, width)
-        perceptron = (self.inputs + 1) * self.hidden + (self.hidden + 1) * self.widths[0] * rows * columns
-        return perceptron + sum(4 * after * (9 * before + 1) for before, after in pairwise(self.widths)) + 3 * (9 * self.widths[-1] + 1)
+        perceptron = (self.inputs + 1) * self.hidden + (self.hidden + 1) * self.widths[0] * math.prod(self.grid)
+        blocks = sum(4 * after * (9 * before + 1) for before, after in pairwise(self.widths))
+        return perceptron + blocks + 3 * (9 * self.widths[-1] + 1)
 
-    def multiply_adds(self, height: int, width: int) -> int:
+    @property
+    def multiply_adds(self) -> int:
         """Of one frame."""
-        rows, columns = self.grid(height, width)
-        total = self.inputs * self.hidden + self.hidden * self.widths[0] * rows * columns
-        for index, (before, after) in enumerate(pairwise(self.widths)):
-            total += 36 * before * after * (rows * columns << 2 * index)
-        return total + 27 * self.widths[-1] * (rows * columns << 2 * self.blocks)
+        positions = math.prod(self.grid)
+        total = self.inputs * self.hidden + self.hidden * self.widths[0] * positions
+        for before, after in pairwise(self.widths):
+            total += 36 * before * after * positions
+            positions *= 4
+        return total + 27 * self.widths[-1] * positions
 
     def __str__(self) -> str:
         return f"a frame generator of {self.blocks} blocks, channels {', '.join(map(str, self.widths))}"
@@ -98,12 +99,11 @@ class Nerv(nn.Module):
         super().__init__()
         self.config, self.size = config, size
         _, self.height, self.width = size
-        self.grid = config.grid(self.height, self.width)
         self.encoding = PositionalEncoding(config.frequencies)
         self.perceptron = nn.Sequential(
             nn.Linear(config.inputs, config.hidden),
             nn.SiLU(),
-            nn.Linear(config.hidden, config.widths[0] * math.prod(self.grid)),
+            nn.Linear(config.hidden, config.widths[0] * math.prod(config.grid)),
             nn.SiLU(),
         )
         self.blocks = nn.Sequential(*(Block(*pair) for pair in pairwise(config.widths)))
@@ -116,7 +116,7 @@ class Nerv(nn.Module):
 
     def colours(self, features: Tensor) -> Tensor:
         """Features (T, inputs) to whole frames (T, height, width, 3); not clamped."""
-        coarse = self.perceptron(features).view(len(features), -1, *self.grid)
+        coarse = self.perceptron(features).view(len(features), -1, *self.config.grid)
         frames = self.head(self.blocks(coarse)) + 0.5
         return frames[..., : self.height, : self.width].movedim(1, -1)
 
