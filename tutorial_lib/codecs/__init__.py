@@ -25,6 +25,7 @@ from tutorial_lib.codecs.coolchic import COOLCHIC_LARGE, COOLCHIC_SMALL, COOLCHI
 from tutorial_lib.codecs.networks import MAX_FREQUENCIES, MAX_LAYERS, MAX_WEIGHTS, Method
 from tutorial_lib.codecs.nif import NIF
 from tutorial_lib.codecs.plans import BUDGETS, Budget, CodecError, Encoding, Plan
+from tutorial_lib.codecs.rivals import RIVALS, Rival
 from tutorial_lib.codecs.signals import NERV, SIGNALS, SIREN_AUDIO, SIREN_VIDEO, SignalCodec, decode_signal, signal_codec_of
 from tutorial_lib.codecs.sirens import COIN, SIREN, STRUEMPLER
 from tutorial_lib.coding import bitstream
@@ -32,9 +33,10 @@ from tutorial_lib.coding.bitstream import LOOKS, MAX_OPERATIONS, BitstreamError
 
 __all__ = [
     "AMORTISED", "BUDGETS", "CLASSICAL", "COIN", "COOLCHIC_LARGE", "COOLCHIC_SMALL", "COOLCHIC_V1", "COOLCHIC_V2", "LEARNED",
-    "LOOKS", "MAX_FREQUENCIES", "MAX_LAYERS", "MAX_OPERATIONS", "MAX_WEIGHTS", "NERV", "NIF", "SIGNALS", "SIREN", "SIREN_AUDIO", "SIREN_VIDEO", "STRUEMPLER", "Budget",
-    "ClassicalCodec", "Codec", "CodecError", "Encoding", "Method", "Plan", "SignalCodec", "codec_of", "decode", "decode_signal",
-    "get", "names", "register", "signal_codec_of", "suitable",
+    "LOOKS", "MAX_FREQUENCIES", "MAX_LAYERS", "MAX_OPERATIONS", "MAX_WEIGHTS", "NERV", "NIF", "RIVALS", "SIGNALS", "SIREN",
+    "SIREN_AUDIO", "SIREN_VIDEO", "STRUEMPLER", "Budget", "ClassicalCodec", "Codec", "CodecError", "Encoding", "Method",
+    "Plan", "Rival", "SignalCodec", "codec_of", "decode", "decode_signal", "get", "names", "register", "signal_codec_of",
+    "suitable",
 ]  # fmt: skip
 
 LEARNED: dict[str, Codec] = {}

@@ -18,7 +18,7 @@ The file of a film or a sound is of version 3, with another header between codec
     rate       varints  numerator and denominator, without a common divisor, of frames or samples a second
     peak       varint   of a sound only: its largest amplitude, 1 to 32768
 
-A picture's file can be followed by a second look (a synthesis for texture: `tutorial_lib.latents.texture`), its own bytes unchanged::
+A picture's file can be followed by a second look (a synthesis for texture: `tutorial_lib.latents.texture`), its bytes unchanged::
 
     magic      4 bytes  b"LOOK"
     version    1 byte   1
@@ -294,7 +294,7 @@ def read_signal(data: bytes) -> SignalContainer:
     """
     version, reader = _checked(bytes(data))
     if version != SIGNAL_VERSION:
-        raise BitstreamError("this file holds a picture, not a film or a sound: it is decoded as one")
+        raise BitstreamError("this file holds a picture, not a film and not a sound")
     codec, kind = reader.byte(), reader.byte()
     if kind not in SIGNAL_AXES:
         raise BitstreamError(f"the file holds a signal of kind {kind}, which this version doesn't know")
@@ -330,7 +330,7 @@ def _read(data: bytes) -> Container:
     """The container in a picture's file that nothing follows."""
     version, reader = _checked(data)
     if version == SIGNAL_VERSION:
-        raise BitstreamError(f"this file holds a {read_signal(data).kind}, not a picture: codecs.decode_signal decodes it")
+        raise BitstreamError(f"this file holds a {read_signal(data).kind}, not a picture")
     codec, height, width = reader.byte(), reader.varint(), reader.varint()
     _check_size(height, width, BitstreamError)
     return Container(codec, height, width, _read_sections(reader, version))

@@ -175,7 +175,7 @@ class Siren(nn.Module):
 
         Args:
             size: in the order of `Siren`'s own; what is None or not given is the signal's own.
-            times: t of a film's frames or a sound's samples on the canvas, [−1, 1] from the first to the last, in place of size[0].
+            times: t of a film's frames or a sound's samples in place of size[0], [−1, 1] from the first to the last.
         """
         wanted = [own if new is None else new for new, own in itertools.zip_longest(size, self.size)]
         axes = [canvas_axis(*pair) for pair in zip(wanted, self.size, strict=True)]

@@ -137,7 +137,7 @@ def read_film(file: IO[bytes], name: str, frames: int | None = None) -> Clip:
 
 
 def save_clip(clip: Clip, path: str | os.PathLike[str]) -> None:
-    """Write a film, rounded to 8 bits: lossless .png and .apng, lossy .webp, .avif, .gif (256 colours), or with PyAV .mp4 and others.
+    """Write a film, rounded to 8 bits: lossless .png, .apng; lossy .webp, .avif, .gif (256 colours); with PyAV .mp4 and others.
 
     Raises:
         SignalError: an unknown suffix, a missing folder, PyAV missing, or a file that can't be written.
@@ -163,7 +163,7 @@ def write_animated(clip: Clip, format_: str, options: dict[str, Any]) -> bytes:
 
 
 def write_film(clip: Clip, container: str, codec: str, options: dict[str, str], pixels: str | None = None) -> bytes:
-    """The bytes of a film by PyAV, one thread; colour at half the resolution where both sides are even, unless ``pixels`` says."""
+    """The bytes of a film by PyAV, one thread; colour at half the resolution if both sides are even, unless ``pixels`` says."""
     av, buffer = pyav("a film"), io.BytesIO()
     _, height, width = clip.size
     with av.open(buffer, "w", format=container) as file:
