@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from torch import Tensor
 
 from tutorial_lib.codecs.networks import MAX_FREQUENCIES, MAX_WEIGHTS, CoordinateNetworks
-from tutorial_lib.codecs.plans import Budget
+from tutorial_lib.codecs.plans import Budget, CodecError, Plan, Wishes
 from tutorial_lib.codecs.recipes import full_cycle
 from tutorial_lib.coding.bitstream import MAX_OPERATIONS, Reader, varint
 from tutorial_lib.networks.nerv import Nerv, NervConfig
@@ -36,22 +38,33 @@ def _grid(height: int, width: int, blocks: int) -> tuple[int, int]:
 
 @dataclass(frozen=True, kw_only=True)
 class NervNetworks(CoordinateNetworks):
-    """NeRVs. A rate chooses the channels."""
+    """NeRVs. A rate chooses the channels.
+
+    Args:
+        frame: (height, width) that they are for.
+    """
+
+    frame: tuple[int, int] = (64, 64)
+
+    def plan(self, name: str, picture: Tensor, wishes: Wishes, budget: Budget) -> Plan:
+        _, _, height, width = picture.shape
+        return super(NervNetworks, replace(self, frame=(height, width))).plan(name, picture, wishes, budget)
 
     def widest(self, fits: Callable[[NervConfig], bool], size: tuple[int, ...] | None) -> NervConfig | None:
-        fitting, frame = None, size[-2:] if size else (64, 64)
+        fitting = None
         for channels in range(MIN_CHANNELS, MAX_CHANNELS + 1):
-            config = suited(channels, *frame)
+            config = suited(channels, *self.frame)
             if not fits(config):
                 return fitting
             fitting = config
         return None
 
     def smallest(self) -> NervConfig:
-        return suited(MIN_CHANNELS, COARSE, COARSE)
+        return suited(MIN_CHANNELS, *self.frame)
 
     def paper(self) -> NervConfig:
-        return suited(MIN_CHANNELS, COARSE, COARSE)
+        """Nobody asks for it: the authors' smallest network has 3 million weights."""
+        raise CodecError("there is no published method of NeRV here")
 
     def build(self, config: NervConfig, *size: int) -> Nerv:
         return Nerv(config, *size)
