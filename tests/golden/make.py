@@ -66,7 +66,7 @@ def make(name: str) -> bytes:
     if name in codecs.SIGNALS:
         codec = codecs.SIGNALS[name]
         signal = codec_files.clip() if codec.kind == "film" else codec_files.sound()
-        return codec.encode(signal, bpp=4, budget="quick", device="cpu", progress=False)
+        return codec.encode(signal, bpp=8, budget="quick", device="cpu", progress=False)
     picture = images.reduce(images.sample("coffee"), factor=4)
     if name == "reduced":
         return codecs.COOLCHIC_LARGE.encode(picture, budget="quick", reduction=2, device="cpu", progress=False)
