@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from tutorial_lib import images
-from tutorial_lib.networks.siren import PositionalEncoding, SineLayer, Siren, SirenConfig, initialize, render_tiles
+from tutorial_lib.images import render_tiles
+from tutorial_lib.networks.siren import PositionalEncoding, SineLayer, Siren, SirenConfig, initialize
 
 COIN = SirenConfig(width=20, sine_layers=5, frequencies=0, domain="aspect", narrow_biases=True)
 

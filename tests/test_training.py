@@ -512,7 +512,7 @@ def test_the_canvas_of_a_rounding_is_the_picture(coffee: Tensor, monkeypatch: py
     monkeypatch.setattr(networks, "ROUNDING_POINTS", 1000)
     net = siren(coffee)
     canvas = networks.NetworkFit(net, coffee, ()).residuals()
-    count = canvas.canvases.rows * canvas.canvases.columns
+    count = math.prod(canvas.canvases.corners)
     residuals = [canvas.residual() for _ in range(count)]
     assert count == 4 and all(residual.requires_grad and residual[0].numel() <= 1000 for residual in residuals)
     squares = torch.cat([residual.detach().square().flatten() for residual in residuals])

@@ -121,9 +121,10 @@ def _run(options: argparse.Namespace) -> int:
                 options
             )
         else:
-            from tutorial_lib import commands
+            from tutorial_lib import commands, signal_commands
 
-            answer = getattr(commands, options.command)(options)
+            about = signal_commands if signal_commands.concerns(options) else commands
+            answer = getattr(about, options.command)(options)
     print(json.dumps(finite(answer.facts), allow_nan=False) if options.json else answer.text)
     return answer.status
 
@@ -176,12 +177,14 @@ def _command(commands: Any, name: str, does: str) -> argparse.ArgumentParser:
 
 
 def _add_file_commands(commands: Any) -> None:
-    encode = _command(commands, "encode", "fit a network to a picture and write it as a file")
+    encode = _command(commands, "encode", "fit a network to a picture, film or sound and write it as a file")
     add = encode.add_argument
-    add("picture", help="a picture file, a sample's name (coffee), or kodak:1 … kodak:24")
+    add("picture", help="a picture, a film (animated, .mp4) or a sound (.wav, .flac); coffee, kodak:1 … kodak:24, sample:scene")
     add("-o", "--output", metavar="FILE", help="default: the picture's name with .inr, here")
     add("--codec", metavar="NAME", help="siren, amortised, … (default: coolchic-small or -large, by the picture's size)")
     add("--bpp", type=float, metavar="X", help="target in bits per pixel; siren and coin stay within it")
+    add("--kbps", type=float, metavar="X", help="of a film or a sound: target in kbit/s")
+    add("--frames", type=int, metavar="N", help="of a film: only the first N frames")
     add("--loss", metavar="NAME", help="l1, mse (default), log-cosh, log-cosh+ssim, l1+ssim, mse+wasserstein, mse+lpips, …")
     add("--looks", choices=("one", "both"), default="one", help="both: a second synthesis for texture, as retouch adds it")
     add("--budget", choices=BUDGET_NAMES, help="how long to compute (default: by device)")
@@ -193,14 +196,7 @@ def _add_file_commands(commands: Any) -> None:
     fitted.add_argument("--full-size", action="store_true", help="fit every pixel, however long it takes")
     fitted.add_argument("--reduce", type=int, metavar="N", help="fit at 1/N of width and height (default: by budget)")
     fitted.add_argument("--size", metavar="WxH", help="fit at the 1/N that comes nearest to this size")
-    decode = _command(commands, "decode", "render a file, at any size")
-    add, size = decode.add_argument, decode.add_mutually_exclusive_group()
-    add("file", metavar="FILE")
-    add("-o", "--output", metavar="PICTURE", help="default: NAME.decoded.png, here")
-    size.add_argument("--size", metavar="WxH", help="width and height in pixels, as 1536x1024")
-    size.add_argument("--scale", type=float, metavar="S", help="times the picture's own size")
-    add("--look", choices=LOOKS, default=LOOKS[0], help="of a file with two looks (default: structure)")
-    add("--device", metavar="D", help="cpu, cuda or mps (default: the fastest there is)")
+    _add_decode(commands)
     add = _command(commands, "retouch", "give a file of latent grids a second look, for texture; its stream stays").add_argument
     add("file", metavar="FILE")
     add("original", metavar="ORIGINAL", help="the picture that the file was made of")
@@ -224,6 +220,20 @@ def _add_file_commands(commands: Any) -> None:
     add("original", metavar="ORIGINAL")
     add("decoded", nargs="+", metavar="DECODED", help="pictures, or compressed files: bpp as well")
     add("--lpips", choices=LPIPS_NETWORKS, help="add LPIPS by this network; its weights are downloaded")
+
+
+def _add_decode(commands: Any) -> None:
+    decode = _command(commands, "decode", "render a file, at any size; a film at any frames a second")
+    add, size = decode.add_argument, decode.add_mutually_exclusive_group()
+    add("file", metavar="FILE")
+    add("-o", "--output", metavar="PICTURE", help="default: NAME.decoded.png, here; of a film .webp, of a sound .wav")
+    add("--fps", type=float, metavar="F", help="of a film: F frames a second")
+    add("--frames", type=int, metavar="N", help="of a film: N frames from the first to the last, for slow motion")
+    add("--rate", type=float, metavar="HZ", help="of a sound: HZ samples a second")
+    size.add_argument("--size", metavar="WxH", help="width and height in pixels, as 1536x1024")
+    size.add_argument("--scale", type=float, metavar="S", help="times the picture's own size")
+    add("--look", choices=LOOKS, default=LOOKS[0], help="of a file with two looks (default: structure)")
+    add("--device", metavar="D", help="cpu, cuda or mps (default: the fastest there is)")
 
 
 def _add_sweep_commands(commands: Any) -> None:

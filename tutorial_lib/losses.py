@@ -73,16 +73,18 @@ def log_cosh(prediction: Tensor, target: Tensor) -> Tensor:
 
 
 def ssim_loss(prediction: Tensor, target: Tensor) -> Tensor:
-    """1 − SSIM of two pictures (3, h, w): 0 for equal ones, 2 at the most.
+    """1 − SSIM of two pictures (3, h, w), or the mean of a film's frames (3, t, h, w): 0 for equal ones, 2 at the most.
 
     A side shorter than the window of 11 pixels is filled up by repeating the border, so that thin pictures have
     a structure too.
     """
     # contiguous, since channels-last planes make the window's convolutions several times slower
-    pair = _filled_up(torch.stack([prediction, target]).contiguous(), SSIM_WINDOW)
+    frames = [each.movedim(0, -3).reshape(-1, len(each), *each.shape[-2:]) for each in (prediction, target)]
+    pair = _filled_up(torch.cat(frames).contiguous(), SSIM_WINDOW)
     import pytorch_msssim
 
-    return 1 - pytorch_msssim.ssim(pair[:1], pair[1:], data_range=1.0, win_size=SSIM_WINDOW)
+    half = len(pair) // 2
+    return 1 - pytorch_msssim.ssim(pair[:half], pair[half:], data_range=1.0, win_size=SSIM_WINDOW)
 
 
 def log_cosh_ssim(prediction: Tensor, target: Tensor) -> Tensor:

@@ -10,7 +10,7 @@
 
 Learned and classical codecs have the same two methods. The learned ones offer two ways of encoding: "fast", ours, and
 "published", the recipe of the paper, kept for comparison; struempler also "meta", from a meta-learned initialization. What
-they share is `codecs.base.Codec`; `register` adds one.
+they share is `codecs.base.Codec`; `register` adds one. Codecs of films and sounds stand in `SIGNALS` (`codecs.signals`).
 """
 
 from __future__ import annotations
@@ -25,14 +25,17 @@ from tutorial_lib.codecs.coolchic import COOLCHIC_LARGE, COOLCHIC_SMALL, COOLCHI
 from tutorial_lib.codecs.networks import MAX_FREQUENCIES, MAX_LAYERS, MAX_WEIGHTS, Method
 from tutorial_lib.codecs.nif import NIF
 from tutorial_lib.codecs.plans import BUDGETS, Budget, CodecError, Encoding, Plan
+from tutorial_lib.codecs.rivals import RIVALS, Rival
+from tutorial_lib.codecs.signals import NERV, SIGNALS, SIREN_AUDIO, SIREN_VIDEO, SignalCodec, decode_signal, signal_codec_of
 from tutorial_lib.codecs.sirens import COIN, SIREN, STRUEMPLER
 from tutorial_lib.coding import bitstream
 from tutorial_lib.coding.bitstream import LOOKS, MAX_OPERATIONS, BitstreamError
 
 __all__ = [
     "AMORTISED", "BUDGETS", "CLASSICAL", "COIN", "COOLCHIC_LARGE", "COOLCHIC_SMALL", "COOLCHIC_V1", "COOLCHIC_V2", "LEARNED",
-    "LOOKS", "MAX_FREQUENCIES", "MAX_LAYERS", "MAX_OPERATIONS", "MAX_WEIGHTS", "NIF", "SIREN", "STRUEMPLER", "Budget",
-    "ClassicalCodec", "Codec", "CodecError", "Encoding", "Method", "Plan", "codec_of", "decode", "get", "names", "register",
+    "LOOKS", "MAX_FREQUENCIES", "MAX_LAYERS", "MAX_OPERATIONS", "MAX_WEIGHTS", "NERV", "NIF", "RIVALS", "SIGNALS", "SIREN",
+    "SIREN_AUDIO", "SIREN_VIDEO", "STRUEMPLER", "Budget", "ClassicalCodec", "Codec", "CodecError", "Encoding", "Method",
+    "Plan", "Rival", "SignalCodec", "codec_of", "decode", "decode_signal", "get", "names", "register", "signal_codec_of",
     "suitable",
 ]  # fmt: skip
 
@@ -54,9 +57,8 @@ def register(codec: Codec) -> None:
     """
     if not 0 <= codec.number <= 255:
         raise CodecError(f"a codec's number is one byte of its files, 0 to 255, not {codec.number}")
-    if codec.name in CLASSICAL or any(
-        codec.name == other.name or codec.number == other.number for other in LEARNED.values() if other != codec
-    ):
+    others = [other for other in (*LEARNED.values(), *SIGNALS.values()) if other != codec]
+    if codec.name in CLASSICAL or any(codec.name == other.name or codec.number == other.number for other in others):
         raise CodecError(f"there is a codec {codec.name!r}, or one of number {codec.number}, already")
     LEARNED[codec.name] = codec
 
@@ -80,6 +82,8 @@ def get(name: str) -> Codec | ClassicalCodec:
         return LEARNED[name]
     if name in CLASSICAL:
         return CLASSICAL[name]
+    if name in SIGNALS:
+        raise CodecError(f"{name} encodes a {SIGNALS[name].kind}, not a picture")
     raise CodecError(f"no codec {name!r}; there are {', '.join(names())}")
 
 

@@ -83,7 +83,7 @@ class Amortised:
         expected = math.ceil(trial.levels(coefficients)[1] * scale / 8) + HEADER_BYTES
         recipe = Refining(wishes.iterations or 0)
         aim: dict[str, Any] = {"target_bpp": wishes.bpp, "lmbda": lambda_of(trial.config.step), "steer": wishes.steer}
-        return Plan(name, trial.config, height, width, recipe, None, expected, HEADER_BYTES, **aim)
+        return Plan(name, trial.config, (height, width), recipe, None, expected, HEADER_BYTES, **aim)
 
     @staticmethod
     def _search(trial: AmortisedPicture, coefficients: Tensor, bits: float) -> None:

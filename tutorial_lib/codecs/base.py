@@ -107,17 +107,11 @@ class Codec:
         """
         if problem := images.picture_problem(picture):
             raise ValueError(problem)
-        if method not in self.methods:
-            raise CodecError(f"{self.name} has no method {method!r}; there are {', '.join(self.methods)}")
         if loss is not None and (problem := loss_problem(loss, picture)):
             raise CodecError(problem)
-        for what, value in (("a rate is a positive number of bits per pixel", bpp), ("λ is a positive number", lmbda)):
-            if value is not None and not (math.isfinite(value) and value > 0):
-                raise CodecError(f"{what}, not {value}")
+        self._check_wishes(method, iterations, {RATE: bpp, "λ is a positive number": lmbda})
         if not self.takes_lambda and (lmbda is not None or not steer):
             raise CodecError(f"{self.name} has no λ to choose or to steer: ask for a rate")
-        if iterations is not None and iterations < MIN_ITERATIONS:
-            raise CodecError(f"a fit takes {MIN_ITERATIONS} iterations or more, not {iterations}")
         granted = BUDGETS[choose_budget(budget, device)]
         height, width = picture.shape[1:]
         if reduction is None:
@@ -131,7 +125,16 @@ class Codec:
         plan = self.family.plan(self.name, small, wishes, granted)
         if problem := self.family.problem(plan.config, height, width):
             raise CodecError(problem)
-        return replace(plan, height=height, width=width, reduction=reduction)
+        return replace(plan, size=(height, width), reduction=reduction)
+
+    def _check_wishes(self, method: str, iterations: int | None, numbers: Mapping[str, float | None]) -> None:
+        if method not in self.methods:
+            raise CodecError(f"{self.name} has no method {method!r}; there are {', '.join(self.methods)}")
+        for what, value in numbers.items():
+            if value is not None and not (math.isfinite(value) and value > 0):
+                raise CodecError(f"{what}, not {value}")
+        if iterations is not None and iterations < MIN_ITERATIONS:
+            raise CodecError(f"a fit takes {MIN_ITERATIONS} iterations or more, not {iterations}")
 
     def encode(
         self,
@@ -179,16 +182,22 @@ class Codec:
         """
         if plan.codec != self.name:
             raise CodecError(f"this is a plan of {plan.codec}, not of {self.name}")
-        if picture.shape != (3, plan.height, plan.width):
+        if picture.shape != (3, *plan.size):
             raise ValueError(f"the plan is for {plan.width}×{plan.height} pixels, not for {tuple(picture.shape)}")
-        quantizer = self.family.quantizer(plan, quantizer)
-        shown, plan, picture = plan, plan.fitted, _reduced(picture, plan.reduction)
-        representation = self.build(plan.config, plan.height, plan.width, seed=seed).to(choose_device(device))
-        started = time.perf_counter()
-        report = self.family.fit(representation, picture, plan, quantizer, seed=seed, progress=progress, callback=callback)
-        report = self.round(representation, picture, plan, report, quantizer=quantizer, seed=seed)
-        data = insist(lambda: self.pack(representation.cpu(), report.steps, (shown.height, shown.width), shown.reduction))
+        started, small = time.perf_counter(), _reduced(picture, plan.reduction)
+        how: dict[str, Any] = {"seed": seed, "progress": progress, "callback": callback}
+        representation, report = self._fit(plan.fitted, small, device, self.family.quantizer(plan, quantizer), **how)
+        data = insist(lambda: self.pack(representation, report.steps, (plan.height, plan.width), plan.reduction))
         return Encoding(data, replace(report, seconds=time.perf_counter() - started))
+
+    def _fit(
+        self, plan: Plan, target: Tensor, device: str | None, quantizer: Quantizer | None, seed: int, **options: Any
+    ) -> tuple[Representation, Report]:
+        """A new representation, fitted to ``target`` (channels, *size), rounded and brought to the CPU."""
+        representation = self.build(plan.config, *plan.size, seed=seed).to(choose_device(device))
+        report = self.family.fit(representation, target, plan, quantizer, seed=seed, **options)
+        report = self.round(representation, target, plan, report, quantizer=quantizer, seed=seed)
+        return representation.cpu(), report
 
     def round(
         self,
@@ -219,14 +228,14 @@ class Codec:
     def estimate_seconds(self, plan: Plan, picture: Tensor, device: str | None = None) -> float:
         """About how long `execute` will take here, from a few timed steps."""
         picture, plan = _reduced(picture, plan.reduction), plan.fitted
-        representation = self.build(plan.config, plan.height, plan.width).to(choose_device(device))
+        representation = self.build(plan.config, *plan.size).to(choose_device(device))
         return self.family.estimate_seconds(representation, picture, plan)
 
-    def build(self, config: Any, height: int, width: int, *, seed: int = 0) -> Representation:
-        """A new representation of a shape, for a picture of that size; on the CPU."""
+    def build(self, config: Any, *size: int, seed: int = 0) -> Representation:
+        """A new representation of a shape, for a picture of that size (height, width); on the CPU."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            return self.family.build(config, height, width)
+            return self.family.build(config, *size)
 
     def pack(
         self,
@@ -290,7 +299,7 @@ class Codec:
     def describe(self, data: bytes) -> list[dict[str, Any]]:
         """A row for each stored tensor: name, shape, law, step, bound, bits_per_weight; None where there is none."""
         representation, tensors = self._open(data)
-        return self.family.describe(representation, tensors, bitstream.read(data).sections)
+        return self.family.describe(representation, tensors, self._container(data).sections)
 
     def config_of(self, data: bytes) -> Any:
         """The representation's shape as a file gives it."""
@@ -330,9 +339,14 @@ class Codec:
         return representation, self.family.unpack(representation, container.sections)
 
 
+RATE = "a rate is a positive number of bits per pixel"
+
+
 def _reduced(picture: Tensor, reduction: int) -> Tensor:
+    if reduction == 1:
+        return picture
     height, width = picture.shape[1:]
-    return picture if reduction == 1 else images.reduce(picture, size=reduced_size(height, width, reduction))
+    return images.reduce(picture, size=reduced_size(height, width, reduction))
 
 
 def _fitted_size(container: Container) -> tuple[int, int]:

@@ -97,7 +97,7 @@ class Grids:
         recipe = self.methods[wishes.method](iterations)
         expected = self._expected_bytes(name, config, picture, recipe, wishes)
         aim: dict[str, Any] = {"target_bpp": wishes.bpp, "lmbda": wishes.lmbda, "steer": wishes.steer}
-        return Plan(name, config, height, width, recipe, wishes.loss, expected, HEADER_BYTES, **aim)
+        return Plan(name, config, (height, width), recipe, wishes.loss, expected, HEADER_BYTES, **aim)
 
     def _expected_bytes(self, name: str, config: GridsConfig, picture: Tensor, recipe: GridRecipe, wishes: Wishes) -> int:
         """Of the file, about; a `CodecError` for a rate that networks alone exceed, or that latents have no use for."""

@@ -1,4 +1,7 @@
-"""Codecs of networks on coordinates: the width that a rate buys, what quantizes its weights, their sections of a file."""
+"""Codecs of networks on coordinates: the width that a rate buys, what quantizes its weights, their sections of a file.
+
+Nothing here knows how many coordinates: ``size`` is (height, width) of a picture, (frames, height, width), or (samples,).
+"""
 
 from __future__ import annotations
 
@@ -73,10 +76,10 @@ class CoordinateNetworks(abc.ABC):
     takes_lambda: ClassVar[bool] = False
 
     @abc.abstractmethod
-    def widest(self, fits: Callable[[Any], bool], picture: tuple[int, int] | None) -> Any | None:
+    def widest(self, fits: Callable[[Any], bool], size: tuple[int, ...] | None) -> Any | None:
         """The largest network of the family that ``fits``, None if none does or even the largest one does.
 
-        ``picture``: (height, width), when the network may be suited to it; None for the published family.
+        ``size``: of the picture, when the network may be suited to it; None for the published family.
         """
 
     @abc.abstractmethod
@@ -88,7 +91,7 @@ class CoordinateNetworks(abc.ABC):
         """The paper's own network."""
 
     @abc.abstractmethod
-    def build(self, config: Any, height: int, width: int) -> nn.Module:
+    def build(self, config: Any, *size: int) -> nn.Module:
         """See `base.Family`; a `training.canvases.CoordinateRepresentation` with `render`."""
 
     @abc.abstractmethod
@@ -104,8 +107,8 @@ class CoordinateNetworks(abc.ABC):
         """What makes a shape none: a sentence, or None."""
 
     def plan(self, name: str, picture: Tensor, wishes: Wishes, budget: Budget) -> Plan:
-        height, width = picture.shape[1:]
-        how, pixels = self.methods[wishes.method], height * width
+        size: tuple[int, ...] = tuple(picture.shape[1:])
+        how, pixels = self.methods[wishes.method], math.prod(size)
         config: Any = wishes.config
         if wishes.iterations is not None:
             if wishes.method != "fast":
@@ -121,9 +124,9 @@ class CoordinateNetworks(abc.ABC):
         if how.network is not None:
             config = self._only(how, wishes, target)
         elif config is None:
-            suited = None if wishes.method == "published" else (height, width)
+            suited = None if wishes.method == "published" else size
             config = self.paper() if target is None else self._within(name, target, how, wishes.bpp, suited)
-        if problem := self.problem(config, height, width):
+        if problem := self.problem(config, *size):
             raise CodecError(problem)
         if self.read_config(Reader(self.write_config(config), "configuration section")) != config:
             raise CodecError(f"a file of {name} can't hold every detail of {config}")
@@ -134,7 +137,7 @@ class CoordinateNetworks(abc.ABC):
         if wishes.loss is not None:
             recipe = tuple(replace(phase, loss=wishes.loss, criterion="loss") for phase in recipe)
         options: dict[str, Any] = {"storage": how.storage, "rounding": how.rounding, "target_bytes": target}
-        return Plan(name, config, height, width, recipe, wishes.loss, expected, self._side_bytes(config), **options)
+        return Plan(name, config, size, recipe, wishes.loss, expected, self._side_bytes(config), **options)
 
     def _only(self, how: Method, wishes: Wishes, target: int | None) -> Any:
         """The one network of a method, if it is what is wished for."""
@@ -145,13 +148,13 @@ class CoordinateNetworks(abc.ABC):
             raise CodecError(f"{wishes.bpp:g} bpp is {target:,} bytes for this picture; {own} takes about {need:,}")
         return own
 
-    def _within(self, name: str, target: int, how: Method, bpp: float | None, picture: tuple[int, int] | None) -> Any:
+    def _within(self, name: str, target: int, how: Method, bpp: float | None, size: tuple[int, ...] | None) -> Any:
         """The largest network whose file should fit ``target`` bytes."""
-        config = self.widest(lambda config: self.expected_bytes(config, how) <= target, picture)
+        config = self.widest(lambda config: self.expected_bytes(config, how) <= target, size)
         if config is not None:
             return config
         need = self.expected_bytes(self.smallest(), how)
-        rate = f"{bpp:g} bpp is {target:,} bytes for this picture"
+        rate = f"{bpp:g} bpp is {target:,} bytes for this {'picture' if size is None or len(size) == 2 else 'signal'}"
         if target < need:
             raise CodecError(f"{rate}; the smallest {name} network takes about {need}")
         raise CodecError(f"{rate}, more than the largest {name} network takes")
@@ -168,13 +171,14 @@ class CoordinateNetworks(abc.ABC):
         """1: a step sees some of the pixels, however many there are."""
         return 1
 
-    def problem(self, config: NetworkConfig, height: int, width: int) -> str | None:
+    def problem(self, config: NetworkConfig, *size: int) -> str | None:
         if problem := self.impossible(config):
             return problem
         if config.weights > MAX_WEIGHTS:
             return f"{config} has {config.weights:,} weights, and {MAX_WEIGHTS:,} are the most that this program decodes"
-        if (config.weights + SINE_OPERATIONS * config.sines) * height * width > MAX_OPERATIONS:
-            return f"{config} and a picture of {height * width:,} pixels are together more than this program decodes"
+        if (config.weights + SINE_OPERATIONS * config.sines) * math.prod(size) > MAX_OPERATIONS:
+            what = f"a picture of {math.prod(size):,} pixels" if len(size) == 2 else f"a signal of {math.prod(size):,} points"
+            return f"{config} and {what} are together more than this program decodes"
         return None
 
     def quantizer(self, plan: Plan, wished: Quantizer | None) -> Quantizer | None:
@@ -246,6 +250,6 @@ class CoordinateNetworks(abc.ABC):
             rows.append(row)
         return rows
 
-    def operations_per_pixel(self, config: NetworkConfig, height: int, width: int) -> float:
+    def operations_per_pixel(self, config: NetworkConfig, *size: int) -> float:
         """A network on coordinates uses each weight once a pixel."""
         return float(config.weights)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, Protocol
@@ -65,7 +66,7 @@ class Plan:
     Args:
         codec: its name.
         config: the representation's shape.
-        height, width: of the picture, in pixels.
+        size: of the picture, (height, width) in pixels; of a film (frames, height, width), of a sound (samples,).
         recipe: of the fit, as the family takes it.
         loss: a name in `losses.LOSSES`; None for the recipe's own.
         expected_bytes: of the file, about.
@@ -82,8 +83,7 @@ class Plan:
 
     codec: str
     config: Any
-    height: int
-    width: int
+    size: tuple[int, ...]
     recipe: Any
     loss: str | None
     expected_bytes: int
@@ -97,15 +97,26 @@ class Plan:
     reduction: int = 1
 
     @property
+    def height(self) -> int:
+        """Of a picture or a frame, in pixels."""
+        return self.size[-2]
+
+    @property
+    def width(self) -> int:
+        """Of a picture or a frame, in pixels."""
+        return self.size[-1]
+
+    @property
     def fitted(self) -> Plan:
         """The plan for the picture at the size at which it is fitted."""
-        height, width = reduced_size(self.height, self.width, self.reduction)
-        return replace(self, height=height, width=width, reduction=1)
+        if self.reduction == 1:
+            return self
+        return replace(self, size=reduced_size(self.height, self.width, self.reduction), reduction=1)
 
     @property
     def bpp(self) -> float:
-        """Expected bits per pixel."""
-        return 8 * self.expected_bytes / (self.height * self.width)
+        """Expected bits per pixel, or frame and pixel, or sample."""
+        return 8 * self.expected_bytes / math.prod(self.size)
 
 
 def reduced_size(height: int, width: int, reduction: int) -> tuple[int, int]:
@@ -144,11 +155,11 @@ class Family(Protocol):
         """At which part 1/n of its sides a picture of this size is best fitted for a budget."""
         ...
 
-    def problem(self, config: Any, height: int, width: int) -> str | None:
+    def problem(self, config: Any, height: int, width: int, /) -> str | None:
         """What keeps a decoder from this shape: a sentence, or None."""
         ...
 
-    def build(self, config: Any, height: int, width: int) -> Representation:
+    def build(self, config: Any, height: int, width: int, /) -> Representation:
         """A new representation, its weights drawn from torch's random numbers."""
         ...
 
@@ -201,6 +212,6 @@ class Family(Protocol):
         """The rows of `Codec.describe` for what `unpack` gave."""
         ...
 
-    def operations_per_pixel(self, config: Any, height: int, width: int) -> float:
+    def operations_per_pixel(self, config: Any, height: int, width: int, /) -> float:
         """Multiply-adds of decoding, for each pixel."""
         ...

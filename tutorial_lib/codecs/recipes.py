@@ -11,7 +11,7 @@ from tutorial_lib.training import Constant, Cosine, GridPhase, GridRecipe, OneCy
 from tutorial_lib.training.phases import EVERYTHING, NETWORKS, Part, Stand
 
 
-def suitable_frequencies(frequencies: int, height: int, width: int, *, unit: bool) -> int:
+def suitable_frequencies(frequencies: int, *size: int, unit: bool) -> int:
     """The largest L up to ``frequencies`` with no frequency above half of what the shorter side's pixels can carry.
 
     π·1.4^i makes 1.4^i / 2 oscillations across [0, 1] (``unit``) and twice as many across [−1, 1]; a side of n pixels
@@ -19,7 +19,7 @@ def suitable_frequencies(frequencies: int, height: int, width: int, *, unit: boo
     frequencies in place of 16 gain `siren` 0.3 dB and `struempler` 0.4 dB (means over Kodak 3, 15, 23), and zooms lose
     their ripples. From 512 pixels on, `siren` keeps the paper's 16.
     """
-    carried = min(height, width) / (2 if unit else 4)
+    carried = min(size) / (2 if unit else 4)
     return min(frequencies, 1 + math.floor(math.log(max(carried, 1)) / math.log(1.4)))
 
 
@@ -40,9 +40,12 @@ def affordable_iterations(config: NetworkConfig, pixels: int, budget: Budget) ->
 
 
 def rate_aware(config: NetworkConfig, pixels: int, budget: Budget, learning_rate: float) -> Recipe:
+    """`full_cycle` on the points and in the steps that suit a network and a budget."""
+    return full_cycle(affordable_iterations(config, pixels, budget), points_per_step(config, pixels), learning_rate)
+
+
+def full_cycle(total: int, points: int, learning_rate: float) -> Recipe:
     """Full precision, noise with adapting steps and the rate in the loss, straight-through rounding; one cycle."""
-    total = affordable_iterations(config, pixels, budget)
-    points = points_per_step(config, pixels)
     first = Phase("full precision", total // 6, learning_rate=learning_rate, points=points, schedule=OneCycle())
     noise = replace(first, name="noise", iterations=total - 2 * (total // 6), restart=False)
     return (

@@ -3,7 +3,7 @@
 Layout (integers little-endian; *varint* = LEB128, seven bits a byte, low bits first)::
 
     magic      3 bytes  b"INR"
-    version    1 byte   1, or 2 with a section "reduction"; this program also reads 0
+    version    1 byte   1, or 2 with a section "reduction", or 3 (below); this program also reads 0
     codec      1 byte   number in the registry of `tutorial_lib.codecs`
     height     varint   pixels
     width      varint   pixels
@@ -11,7 +11,14 @@ Layout (integers little-endian; *varint* = LEB128, seven bits a byte, low bits f
     bodies     the sections, in the same order, nothing between them
     checksum   4 bytes  CRC-32 of everything before it
 
-A file can be followed by a second look (a synthesis for texture: `tutorial_lib.latents.texture`), its own bytes unchanged::
+The file of a film or a sound is of version 3, with another header between codec and sections::
+
+    kind       1 byte   1 for a sound, 2 for a film
+    size       varints  of a sound samples; of a film frames, height, width
+    rate       varints  numerator and denominator, without a common divisor, of frames or samples a second
+    peak       varint   of a sound only: its largest amplitude, 1 to 32768
+
+A picture's file can be followed by a second look (a synthesis for texture: `tutorial_lib.latents.texture`), its bytes unchanged::
 
     magic      4 bytes  b"LOOK"
     version    1 byte   1
@@ -31,10 +38,13 @@ section checks what it reads as well.
 
 from __future__ import annotations
 
+import math
 import zlib
 from dataclasses import dataclass, replace
+from fractions import Fraction
 
 from tutorial_lib.images import MAX_PIXELS
+from tutorial_lib.signals.arrays import FULL_SCALE
 
 MAGIC = b"INR"
 MAX_OPERATIONS = 1 << 45
@@ -45,8 +55,14 @@ The slowest files that are accepted take one core of a Xeon 11 minutes with netw
 November 2026).
 """
 
-VERSION = 2
+VERSION = 3
 """The newest that `read` takes, and `write` writes where an older one can't say what is in the file."""
+
+SIGNAL_VERSION = 3
+SIGNAL_AXES = {1: 1, 2: 3}
+"""How many axes a kind of signal has: 1 a sound, 2 a film."""
+MAX_RATE = 1 << 20
+"""Frames or samples a second, and the largest denominator of such a rate."""
 
 SECTION_NAMES = {1: "configuration", 2: "quantizer", 3: "networks", 4: "latents", 5: "reduction"}
 """Names of the sections by kind; the spelling is part of what `anatomy` and ``inr info`` report."""
@@ -78,6 +94,28 @@ class Container:
     width: int
     sections: dict[str, bytes]
     second_look: bytes | None = None
+
+
+@dataclass(frozen=True)
+class SignalContainer:
+    """What the file of a film or a sound says: the codec's number, what it is, the sections by name.
+
+    Args:
+        size: (frames, height, width) of a film, (samples,) of a sound.
+        rate: frames or samples a second.
+        peak: the largest amplitude of a sound, 1 to `FULL_SCALE`.
+    """
+
+    codec: int
+    size: tuple[int, ...]
+    rate: Fraction
+    sections: dict[str, bytes]
+    peak: int = FULL_SCALE
+
+    @property
+    def kind(self) -> str:
+        """ "film" or "sound"."""
+        return "sound" if len(self.size) == 1 else "film"
 
 
 class Reader:
@@ -149,14 +187,32 @@ def write(container: Container) -> bytes:
     unknown = [name for name in container.sections if name not in SECTION_KINDS]
     if unknown:
         raise ValueError(f"no section is named {unknown[0]!r}; there are {', '.join(SECTION_KINDS)}")
-    sections = sorted((SECTION_KINDS[name], body) for name, body in container.sections.items())
     version = 2 if "reduction" in container.sections else 1
     head = MAGIC + bytes([version, container.codec]) + varint(container.height) + varint(container.width)
+    data = _with_sections(head, container.sections)
+    return data if container.second_look is None else with_second_look(data, container.second_look)
+
+
+def write_signal(container: SignalContainer) -> bytes:
+    """The bytes of a film's or a sound's file.
+
+    Raises:
+        ValueError: a size, rate or peak that `read_signal` would refuse.
+    """
+    rate, kind = container.rate, {length: kind for kind, length in SIGNAL_AXES.items()}[len(container.size)]
+    _check_signal(container, ValueError)
+    head = MAGIC + bytes([SIGNAL_VERSION, container.codec, kind])
+    head += b"".join(map(varint, (*container.size, rate.numerator, rate.denominator)))
+    return _with_sections(head + (varint(container.peak) if kind == 1 else b""), container.sections)
+
+
+def _with_sections(head: bytes, named: dict[str, bytes]) -> bytes:
+    """A whole file: header, section table, bodies, checksum."""
+    sections = sorted((SECTION_KINDS[name], body) for name, body in named.items())
     head += bytes([len(sections)])
     for kind, body in sections:
         head += bytes([kind]) + varint(len(body))
-    data = _sealed(head + b"".join(body for _, body in sections))
-    return data if container.second_look is None else with_second_look(data, container.second_look)
+    return _sealed(head + b"".join(body for _, body in sections))
 
 
 def with_second_look(data: bytes, body: bytes) -> bytes:
@@ -184,6 +240,8 @@ def _sealed(data: bytes) -> bytes:
 def _end_of_file(data: bytes) -> int:
     """Where the second look begins if the section table is right and one does; else the end of ``data``."""
     reader = Reader(data, "file")
+    if data[len(MAGIC) : len(MAGIC) + 1] == bytes([SIGNAL_VERSION]):
+        return len(data)
     try:
         reader.take(len(MAGIC) + 2)
         _, _, sections = reader.varint(), reader.varint(), reader.byte()
@@ -219,8 +277,39 @@ def _read_second_look(data: bytes, begin: int) -> bytes:
     return body
 
 
-def _read(data: bytes) -> Container:
-    """The container in a file that nothing follows."""
+def kind_of(data: bytes) -> str:
+    """ "picture", "film" or "sound": what an intact ``.inr`` file holds. Errors as `read`."""
+    data = bytes(data)
+    if data.startswith(MAGIC + bytes([SIGNAL_VERSION])):
+        return read_signal(data).kind
+    read(data)
+    return "picture"
+
+
+def read_signal(data: bytes) -> SignalContainer:
+    """The container of a film or a sound in ``data``, checked from magic to checksum.
+
+    Raises:
+        BitstreamError: as `read`, or a picture's file.
+    """
+    version, reader = _checked(bytes(data))
+    if version != SIGNAL_VERSION:
+        raise BitstreamError("this file holds a picture, not a film and not a sound")
+    codec, kind = reader.byte(), reader.byte()
+    if kind not in SIGNAL_AXES:
+        raise BitstreamError(f"the file holds a signal of kind {kind}, which this version doesn't know")
+    size = tuple(reader.varint() for _ in range(SIGNAL_AXES[kind]))
+    numerator, denominator = reader.varint(), reader.varint()
+    if denominator == 0 or math.gcd(numerator, denominator) != 1:
+        raise BitstreamError(f"{numerator}/{denominator} a second are no rate")
+    peak = reader.varint() if kind == 1 else FULL_SCALE
+    found = SignalContainer(codec, size, Fraction(numerator, denominator), {}, peak)
+    _check_signal(found, BitstreamError)
+    return replace(found, sections=_read_sections(reader, version))
+
+
+def _checked(data: bytes) -> tuple[int, Reader]:
+    """The version of a file that nothing follows, its checksum right, and a reader behind it."""
     if not data:
         raise BitstreamError("the file is empty")
     if not data.startswith(MAGIC):
@@ -234,8 +323,21 @@ def _read(data: bytes) -> Container:
         raise BitstreamError("the file ends early: it has no checksum")
     if zlib.crc32(data[:-_CHECKSUM_BYTES]) != int.from_bytes(data[-_CHECKSUM_BYTES:], "little"):
         raise BitstreamError("the checksum does not match: the file is damaged or cut off")
+    return version, reader
+
+
+def _read(data: bytes) -> Container:
+    """The container in a picture's file that nothing follows."""
+    version, reader = _checked(data)
+    if version == SIGNAL_VERSION:
+        raise BitstreamError(f"this file holds a {read_signal(data).kind}, not a picture")
     codec, height, width = reader.byte(), reader.varint(), reader.varint()
     _check_size(height, width, BitstreamError)
+    return Container(codec, height, width, _read_sections(reader, version))
+
+
+def _read_sections(reader: Reader, version: int) -> dict[str, bytes]:
+    """Section table, bodies, and the file's end."""
     table = []
     for _ in range(reader.byte()):
         kind, length = reader.byte(), reader.varint()
@@ -250,7 +352,7 @@ def _read(data: bytes) -> Container:
         raise BitstreamError("a reduced picture's file is of format version 2, and no other file is")
     reader.take(_CHECKSUM_BYTES)
     reader.end()
-    return Container(codec, height, width, sections)
+    return sections
 
 
 def anatomy(data: bytes) -> dict[str, int]:
@@ -258,7 +360,8 @@ def anatomy(data: bytes) -> dict[str, int]:
 
     The parts add up to ``len(data)``. Errors as `read`.
     """
-    sizes = {name: len(body) for name, body in read(data).sections.items()}
+    container = read(data) if kind_of(data) == "picture" else read_signal(data)
+    sizes = {name: len(body) for name, body in container.sections.items()}
     end = _end_of_file(bytes(data))
     header = end - sum(sizes.values()) - _CHECKSUM_BYTES
     behind = {SECOND_LOOK: len(data) - end} if end < len(data) else {}
@@ -270,3 +373,13 @@ def _check_size(height: int, width: int, error: type[ValueError]) -> None:
         raise error(f"a picture of {width}×{height} pixels has no pixels")
     if height * width > MAX_PIXELS:
         raise error(f"a picture of {width}×{height} pixels is larger than the {MAX_PIXELS:,} pixels allowed")
+
+
+def _check_signal(container: SignalContainer, error: type[ValueError]) -> None:
+    size, rate = "×".join(map(str, container.size)), container.rate
+    if 0 in container.size or math.prod(container.size) > MAX_PIXELS:
+        raise error(f"a {container.kind} of {size} points has none, or more than the {MAX_PIXELS:,} allowed")
+    if not 0 < rate <= MAX_RATE or rate.denominator > MAX_RATE:
+        raise error(f"{rate} a second are no rate of a {container.kind}")
+    if not 1 <= container.peak <= FULL_SCALE:
+        raise error(f"a sound's peak is 1 to {FULL_SCALE}, not {container.peak}")

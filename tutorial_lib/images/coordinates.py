@@ -1,6 +1,12 @@
-"""Where the pixels of a picture lie, at its own size or at another, and a network rendered on them."""
+"""Where the pixels of a picture lie, at its own size or at another, and a network rendered on them.
+
+A film and a sound have such axes, too: what is for any number of them says so.
+"""
 
 from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -87,13 +93,14 @@ def canvas_axis(
     return axis.to(torch.float32).to(device)
 
 
-def canvas_from_axes(y: Tensor, x: Tensor) -> Tensor:
-    """The canvas (len(y), len(x), 2), order (x, y), spanned by two axes from `canvas_axis`."""
-    shape = (len(y), len(x))
-    return torch.stack((x[None, :].expand(shape), y[:, None].expand(shape)), dim=-1)
+def canvas_from_axes(*axes: Tensor) -> Tensor:
+    """The canvas spanned by axes from `canvas_axis`: of (y, x), shape (len(y), len(x), 2), order (x, y).
+
+    Of any number of axes: coordinates stand in the reverse order of the axes, so that (t, y, x) gives (x, y, t).
+    """
+    return torch.stack(torch.meshgrid(*axes, indexing="ij")[::-1], dim=-1)
 
 
-@torch.no_grad()
 def render_tiles(network: nn.Module, height: int | None, width: int | None, source: tuple[int, int], features: int) -> Tensor:
     """Evaluate a coordinate network on a whole canvas, tile by tile, in bounded memory.
 
@@ -106,17 +113,28 @@ def render_tiles(network: nn.Module, height: int | None, width: int | None, sour
     Returns:
         float32 (3, height, width), clamped to [0, 1], on the network's device.
     """
-    height, width = source[0] if height is None else height, source[1] if width is None else width
     device = next(network.parameters()).device
-    points = max(TILE_VALUES // features, 1)
-    columns = min(width, points)
-    rows = max(points // columns, 1)
-    xs = canvas_axis(width, source[1], device=device)
-    ys = canvas_axis(height, source[0], device=device)
-    picture = torch.empty(3, height, width, device=device)
-    for top in range(0, height, rows):
-        for left in range(0, width, columns):
-            coordinates = canvas_from_axes(ys[top : top + rows], xs[left : left + columns])
-            tile = network(coordinates).clamp_(0, 1)
-            picture[:, top : top + rows, left : left + columns] = tile.movedim(-1, 0)
-    return picture
+    size = source[0] if height is None else height, source[1] if width is None else width
+    return render_axes(network, [canvas_axis(*pair, device=device) for pair in zip(size, source, strict=True)], features)
+
+
+@torch.no_grad()
+def render_axes(network: nn.Module, axes: Sequence[Tensor], features: int) -> Tensor:
+    """`render_tiles` on the canvas that any number of axes span: float32 (channels, *their lengths), clamped to [0, 1]."""
+    size = tuple(map(len, axes))
+    points, sides = max(TILE_VALUES // features, 1), list[int]()
+    for length in reversed(size):
+        sides.insert(0, min(length, points))
+        points = max(points // sides[0], 1)
+    rendered = None
+    for corner in itertools.product(*map(range, [0] * len(size), size, sides)):
+        part = tuple(slice(start, start + side) for start, side in zip(corner, sides, strict=True))
+        tile = (
+            network(canvas_from_axes(*(axis[piece] for axis, piece in zip(axes, part, strict=True)))).clamp_(0, 1).movedim(-1, 0)
+        )
+        if rendered is None:
+            rendered = torch.empty(len(tile), *size, device=tile.device)
+        rendered[(slice(None), *part)] = tile
+    if rendered is None:
+        raise ImageError(f"a canvas of {size} has no points.")
+    return rendered

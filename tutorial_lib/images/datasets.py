@@ -147,6 +147,11 @@ def open_picture(name_or_path: str | os.PathLike[str]) -> Tensor:
     return load(name_or_path)
 
 
+def dataset(name: str) -> dict[str, Any]:
+    """What data/datasets.toml says of a set of data: title, homepage, licence, and what it must hash to."""
+    return _datasets()[name]
+
+
 @functools.cache
 def _datasets() -> dict[str, Any]:
     """data/datasets.toml: inside the package when installed, beside it in a checkout."""
@@ -165,9 +170,14 @@ def _require_hash(path: Path, sha256: str) -> None:
 
 
 def _kodak_cache() -> Path:
+    return cache_folder("kodak")
+
+
+def cache_folder(name: str) -> Path:
+    """Where downloads of that set lie: ``data/downloads`` of a checkout of this repository, else the user's cache folder."""
     table = data_path("datasets.toml")
     if table is not None and (table.parent.parent / "pyproject.toml").is_file():  # a checkout
-        return table.parent / "downloads" / "kodak"
+        return table.parent / "downloads" / name
     import platformdirs
 
-    return Path(platformdirs.user_cache_dir("tutorial_lib", appauthor=False)) / "kodak"
+    return Path(platformdirs.user_cache_dir("tutorial_lib", appauthor=False)) / name

@@ -81,8 +81,8 @@ class SirenFrom(Siren):
 
     config: MetaConfig
 
-    def __init__(self, config: MetaConfig, height: int, width: int) -> None:
-        super().__init__(config, height, width)
+    def __init__(self, config: MetaConfig, *size: int) -> None:
+        super().__init__(config, *size)
         for index, tensor in enumerate(load(config.initialization).tensors(self)):
             self.register_buffer(f"origin_{index}", tensor, persistent=False)
         with torch.no_grad():

@@ -1,4 +1,4 @@
-"""SIREN: a picture as a small network with sine activations, from canvas coordinates to colours.
+"""SIREN: a picture, film or sound as a small network with sine activations, from canvas coordinates to colours or samples.
 
 Sitzmann et al., Implicit Neural Representations with Periodic Activation Functions (NeurIPS 2020): layers
 y = sin(ω₀·(W·x + b)), initialized so that every layer's input to the sine keeps the same spread. The positional
@@ -8,6 +8,7 @@ ICIP 2024 tutorial).
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 from itertools import pairwise
@@ -17,22 +18,25 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tutorial_lib.images.coordinates import render_tiles
+from tutorial_lib.images.coordinates import canvas_axis, render_axes
 
 
 @dataclass(frozen=True)
 class SirenConfig:
-    """The shape of a SIREN; together with the picture's size, all a decoder must know before the weights.
+    """The shape of a SIREN; together with the signal's size, all a decoder must know before the weights.
 
     Args:
         width: neurons in each sine layer.
-        sine_layers: how many sine layers; one linear layer to three colours follows.
+        sine_layers: how many sine layers; one linear layer to the channels follows.
         frequencies: L of the positional encoding, 0 for none.
-        domain: where the canvas lands. "canvas": [−1, 1]² as it is; "unit": [0, 1]² (the ICIP 2024 tutorial);
+        domain: where the canvas lands. "canvas": [−1, 1] each axis as it is; "unit": [0, 1] (the ICIP 2024 tutorial);
             "aspect": y in [−1, 1], x stretched by the aspect ratio (COIN).
         colours: range of the network's outputs, "unit" for [0, 1] or "symmetric" for [−1, 1].
         omega_0: ω₀, the frequency scale of every sine.
         narrow_biases: draw biases from the range of the weights (COIN) instead of ±1/√inputs (PyTorch).
+        axes: 2 for pictures, (x, y); 3 for films, (x, y, t); 1 for sounds, (t).
+        channels: outputs: 3 colours, or the channels of a sound.
+        time_scale: t times this, before the encoding: Sitzmann et al. hear with 100, which with ω₀ = 30 makes 3000.
     """
 
     width: int
@@ -42,22 +46,25 @@ class SirenConfig:
     colours: Literal["unit", "symmetric"] = "unit"
     omega_0: float = 30.0
     narrow_biases: bool = False
+    axes: int = 2
+    channels: int = 3
+    time_scale: float = 1.0
 
     @property
     def inputs(self) -> int:
-        """Features of a coordinate: x, y, and a sine and a cosine of each for every frequency."""
-        return 2 + 4 * self.frequencies
+        """Features of a point: its coordinates, and a sine and a cosine of each for every frequency."""
+        return self.axes * (1 + 2 * self.frequencies)
 
     @property
     def weights(self) -> int:
         """Number of parameters, biases included; also, less the biases, the multiply-adds for a point."""
         hidden = (self.sine_layers - 1) * (self.width + 1) * self.width
-        return (self.inputs + 1) * self.width + hidden + 3 * (self.width + 1)
+        return (self.inputs + 1) * self.width + hidden + self.channels * (self.width + 1)
 
     @property
     def sines(self) -> int:
         """Sines for a point, those of the encoding too."""
-        return self.sine_layers * self.width + 4 * self.frequencies
+        return self.sine_layers * self.width + 2 * self.axes * self.frequencies
 
     @property
     def tensors(self) -> int:
@@ -71,7 +78,7 @@ class SirenConfig:
 class PositionalEncoding(nn.Module):
     """γ(x) = (x, sin(p₀x), …, sin(p_{L−1}x), cos(p₀x), …), applied to each coordinate; p_i = π·1.4^i.
 
-    Input (…, 2), output (…, 2 + 4L): both coordinates, the sines of x then of y, the cosines of x then of y.
+    Input (…, d), output (…, d + 2dL): the coordinates, the sines of x then of y (then of t), the cosines in that order.
     No parameters.
 
     Args:
@@ -121,24 +128,28 @@ def sine_layers(sizes: tuple[int, ...], omega_0: float) -> list[nn.Linear]:
 
 
 class Siren(nn.Module):
-    """A picture of a given size as a SIREN.
+    """A signal of a given size as a SIREN.
 
     Args:
         config: the network's shape.
-        height, width: the size of the picture it stands for, in pixels; it can be rendered at any other.
+        size: of the signal it stands for: a picture's (height, width), a film's (frames, height, width), a sound's (samples).
+            It can be rendered at any other.
     """
 
-    def __init__(self, config: SirenConfig, height: int, width: int) -> None:
+    def __init__(self, config: SirenConfig, *size: int) -> None:
         super().__init__()
-        self.config, self.height, self.width = config, height, width
+        if len(size) != config.axes:
+            raise ValueError(f"a network on {config.axes} coordinates stands for no signal of size {size}")
+        self.config, self.size = config, size
+        self.height, self.width = size[-2:] if len(size) > 1 else (1, *size)
         self.encoding = PositionalEncoding(config.frequencies)
-        layers = sine_layers((config.inputs, *[config.width] * config.sine_layers, 3), config.omega_0)
+        layers = sine_layers((config.inputs, *[config.width] * config.sine_layers, config.channels), config.omega_0)
         for index, layer in enumerate(layers):
             initialize(layer, config.omega_0, first=index == 0, narrow_biases=config.narrow_biases)
         self.layers = nn.Sequential(*layers)
 
     def features(self, coordinates: Tensor) -> Tensor:
-        """Canvas coordinates (…, 2) as the network's inputs (…, inputs); nothing here is learned."""
+        """Canvas coordinates (…, axes) as the network's inputs (…, inputs); nothing here is learned."""
         match self.config.domain:
             case "unit":
                 coordinates = (coordinates + 1) / 2
@@ -146,17 +157,28 @@ class Siren(nn.Module):
                 stretch = max(self.width - 1, 1) / max(self.height - 1, 1)
                 x, y = coordinates.unbind(-1)
                 coordinates = torch.stack([(x + 1) * stretch - 1, y], dim=-1)
+        if self.config.time_scale != 1:
+            coordinates = torch.cat([coordinates[..., :-1], self.config.time_scale * coordinates[..., -1:]], dim=-1)
         return self.encoding(coordinates)
 
     def colours(self, features: Tensor) -> Tensor:
-        """Features (…, inputs) to colours (…, 3), [0, 1] where the fit is good; not clamped."""
+        """Features (…, inputs) to colours (…, channels), [0, 1] where the fit is good; not clamped."""
         output = self.layers(features)
         return output if self.config.colours == "unit" else (output + 1) / 2
 
     def forward(self, coordinates: Tensor) -> Tensor:
-        """Canvas coordinates (…, 2), order (x, y), to colours (…, 3)."""
+        """Canvas coordinates (…, axes), order (x, y, t), to colours (…, channels)."""
         return self.colours(self.features(coordinates))
 
-    def render(self, height: int | None = None, width: int | None = None) -> Tensor:
-        """The picture (3, height, width) in [0, 1] at any size; its own size by default. See `images.render_tiles`."""
-        return render_tiles(self, height, width, (self.height, self.width), max(self.config.width, self.config.inputs))
+    def render(self, *size: int | None, times: Tensor | None = None) -> Tensor:
+        """The signal (channels, *size) in [0, 1] at any size; its own size by default. See `images.render_axes`.
+
+        Args:
+            size: in the order of `Siren`'s own; what is None or not given is the signal's own.
+            times: t of a film's frames or a sound's samples in place of size[0], [−1, 1] from the first to the last.
+        """
+        wanted = [own if new is None else new for new, own in itertools.zip_longest(size, self.size)]
+        axes = [canvas_axis(*pair) for pair in zip(wanted, self.size, strict=True)]
+        axes = axes if times is None else [times.float(), *axes[1:]]
+        device = next(self.parameters()).device
+        return render_axes(self, [axis.to(device) for axis in axes], max(self.config.width, self.config.inputs))

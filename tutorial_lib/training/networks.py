@@ -1,4 +1,4 @@
-"""Overfitting a network on coordinates to one picture: the phases of a recipe, in full precision and quantized.
+"""Overfitting a network on coordinates to one picture, film or sound: the phases of a recipe, in full precision and quantized.
 
 A `Recipe` is a tuple of `Phase`; `fit` runs them in order and returns a `Report`. A step sees the whole picture or a
 sub-canvas of it (`canvases`).
@@ -23,7 +23,7 @@ from tutorial_lib.coding.rates import parameter_rate
 from tutorial_lib.coding.steps import Step
 from tutorial_lib.losses import LOSSES
 from tutorial_lib.runtime import keep_freed_memory, threads_for
-from tutorial_lib.training.canvases import PictureResiduals, SubCanvases, stride_for
+from tutorial_lib.training.canvases import PictureResiduals, SubCanvases, strides_for, strides_near
 from tutorial_lib.training.loop import Fit, Progress, Report, State, median_seconds, optimizer_for
 from tutorial_lib.training.phases import EVALUATE_EVERY, Phase, Recipe, WeightRestart
 from tutorial_lib.training.schedules import Constant
@@ -54,7 +54,7 @@ def fit(
 
     Args:
         representation: a `CoordinateRepresentation`.
-        picture: float32 (3, H, W) in [0, 1].
+        picture: float32 (3, H, W) in [0, 1], or any signal (channels, *size): a film (3, T, H, W), a sound (C, N).
         recipe: phases, run in order.
         quantizer: needed if a phase quantizes; the steps it ends with are in the report.
         seed: of the sub-canvases' order and of the quantization noise.
@@ -135,17 +135,21 @@ class NetworkFit(Fit):
         self.recipe = recipe
         self.quantizer = cast(Quantizer, quantizer)  # `_check` has seen to it that a phase which quantizes has one
         self.order = torch.Generator().manual_seed(seed)
+        self.whole_axes: int = getattr(representation, "whole_axes", 0)
         self.features, self.colours = self._middle(VALIDATION_POINTS)
         self.whole_picture_scores = self.colours.shape == self.picture.shape
         self.sample = self._middle(CALIBRATION_POINTS)[0]
-        self.hopeless = 2 * float((self.colours - self.colours.mean((1, 2), keepdim=True)).square().mean())
+        levels = self.colours.flatten(1)
+        self.hopeless = 2 * float((levels - levels.mean(1, keepdim=True)).square().mean())
         self.best_of_phase, self.fallback = State(), State()
 
     def _middle(self, points: int) -> tuple[Tensor, Tensor]:
         """The sub-canvas of about ``points`` pixels that lies in the middle."""
-        stride = stride_for(self.picture.shape[1:], points)
-        canvases = SubCanvases(self.representation, self.picture, stride, torch.Generator())
-        return canvases.at(canvases.rows // 2 * canvases.columns + canvases.columns // 2)
+        canvases = SubCanvases(self.representation, self.picture, self._finest(points), torch.Generator())
+        return canvases.at(canvases.middle)
+
+    def _finest(self, points: int) -> tuple[int, ...]:
+        return strides_for(self.picture.shape[1:], points, self.whole_axes)
 
     def all(self) -> None:
         for stretch in _stretches(self.recipe):
@@ -170,7 +174,7 @@ class NetworkFit(Fit):
     def begin(self, phase: Phase) -> float:
         """Make the phase's sub-canvases; the multiply-adds of a step's forward pass."""
         self.phase, self.index = phase, 0
-        self.canvases = SubCanvases(self.representation, self.picture, self._stride(phase), self.order)
+        self.canvases = SubCanvases(self.representation, self.picture, self._strides(phase), self.order)
         if phase.weight_restart:
             self.load(self.best_of_phase)
             self._disturb(phase.weight_restart)
@@ -188,20 +192,19 @@ class NetworkFit(Fit):
             self.quantizer.round(self.representation, self.residuals())
         return sum(p.numel() for p in self.representation.parameters()) * self.canvases.points
 
-    def _stride(self, phase: Phase) -> int:
+    def _strides(self, phase: Phase) -> tuple[int, ...]:
         """From the points a phase asks for, or the most that memory allows."""
-        height, width = self.picture.shape[1:]
-        points = min(phase.points or height * width, height * width)
+        size, count = self.picture.shape[1:], self.picture[0].numel()
+        points = min(phase.points or count, count)
         # every layer keeps its input to the sine and its output for the backward pass
-        widths = [p.shape[0] for p in self.representation.parameters() if p.ndim == 2]
+        widths = [p.shape[0] for p in self.representation.parameters() if p.ndim >= 2]
         affordable = STEP_BYTES // (4 * (2 * sum(widths) + self.features.shape[-1]))
-        return max(math.isqrt(height * width // points), stride_for((height, width), affordable))
+        return tuple(map(max, strides_near(size, points, self.whole_axes), self._finest(affordable)))
 
     def residuals(self) -> PictureResiduals:
         """What a rounding sees: small canvases for its passes, the validation canvas for its verdict."""
-        stride = stride_for(self.picture.shape[1:], ROUNDING_POINTS)
-        order = torch.Generator().manual_seed(self.seed)
-        return PictureResiduals(SubCanvases(self.representation, self.picture, stride, order), self.validation_error)
+        strides, order = self._finest(ROUNDING_POINTS), torch.Generator().manual_seed(self.seed)
+        return PictureResiduals(SubCanvases(self.representation, self.picture, strides, order), self.validation_error)
 
     def calibrate(self) -> None:
         """Choose the steps, and what a unit of MSE is worth in units of the loss: λ counts bits in MSE."""
