@@ -16,7 +16,7 @@ from codec_files import encoded, largest_difference, one_thread, picture, refuse
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tutorial_lib import codecs, images
+from tutorial_lib import codecs, images, metrics
 from tutorial_lib.codecs.anatomy import parts
 from tutorial_lib.codecs.looks import retouch
 from tutorial_lib.codecs.plans import CodecError
@@ -218,6 +218,27 @@ def test_without_noise_its_columns_stay_zero() -> None:
 def test_the_judge_has_a_say() -> None:
     with_judge, without = (trained(replace(LOUD, adversarial_weight=weight)) for weight in (0.5, 0.0))
     assert not torch.equal(with_judge.render(), without.render())
+
+
+@pytest.mark.parametrize("start", [2.0, 400.0])
+def test_a_price_is_spent_and_no_more(start: float) -> None:
+    """Wherever λ_rec begins; the report says where it came to."""
+    first = codecs.LEARNED["coolchic-small"].open(encoded("coolchic-small")).requires_grad_(False)
+    texture = Texture(first, 5)
+    plain = Look(perception="none", adversarial_weight=0.0, noise=False)
+    train_look(texture, first.render(), picture(), plain, iterations=150, progress=False)  # a few steps made that file
+    base = texture.render()
+    look = Look(reconstruction_weight=start, perceptual_weight=0.5, adversarial_weight=0.0, price=0.6)
+    report = train_look(texture, base, picture(), look, iterations=150, progress=False)
+    lost = metrics.psnr(base, picture()) - metrics.psnr(texture.render(), picture())
+    assert 0.3 < lost < 0.7
+    assert report.look == replace(look, reconstruction_weight=report.look.reconstruction_weight) != look
+
+
+def test_without_a_price_weights_stay() -> None:
+    base = codecs.LEARNED["coolchic-small"].open(encoded("coolchic-small")).requires_grad_(False)
+    report = train_look(Texture(base, 5), base.render(), picture(), LOUD, iterations=5, progress=False)
+    assert report.look == LOUD
 
 
 def test_parts_of_a_large_picture(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from tutorial_lib import codecs, images, metrics
@@ -28,19 +29,21 @@ from tutorial_lib.perception import DEFAULT_LOOK, PAPER_STRUCTURE, PAPER_TEXTURE
 
 LAMBDAS = {1: 8e-3, 5: 1.5e-2, 8: 1.5e-2, 15: 4e-3, 18: 7e-3, 24: 7e-3}
 
+JUDGE = PAPER_STRUCTURE.adversarial_weight
+
 LOOKS = {
     "default": DEFAULT_LOOK,
     "no noise": replace(DEFAULT_LOOK, noise=False),
+    "no perceptual term": replace(DEFAULT_LOOK, perception="none", adversarial_weight=JUDGE),
+    "with the judge": replace(DEFAULT_LOOK, adversarial_weight=JUDGE),
     "40 : 0 : 0": Look(perception="none", adversarial_weight=0.0),
-    "40 : 0.1 : 0.005": Look(),
-    "40 : 0.1 : 0.025": Look(adversarial_weight=0.025),
     "40 : 0.5 : 0": Look(perceptual_weight=0.5, adversarial_weight=0.0),
-    "40 : 0.5 : 0.025": Look(perceptual_weight=0.5, adversarial_weight=0.025),
+    "40 : 0.5 : 0.005": Look(perceptual_weight=0.5),
     "paper, structure": PAPER_STRUCTURE,
     "paper, texture": PAPER_TEXTURE,
     "paper, features + noise": replace(PAPER_STRUCTURE, noise=True),
 }
-"""The default, without noise, other weights (squared error : wavelets : judge), the paper's."""
+"""The default and its variants, all at the default's price; fixed weights (squared error : wavelets : judge); the paper's."""
 
 
 def base_file(folder: Path, name: str, number: int, picture: Tensor, lmbda: float) -> bytes:
@@ -112,8 +115,11 @@ def main() -> None:
         files[number] = picture, data
         base = codecs.decode(data, device="cpu")
         add("base", number, base, picture, len(data), 0, 0.0)
-        grain = 0.01 * noise(options.seed, *picture.shape[1:])[:1]
-        add("grain", number, (base + grain).clamp(0, 1), picture, len(data), 0, 0.0)
+        # as loud as lets PSNR fall by the default look's price
+        priced = (float(F.mse_loss(base, picture)) * (10 ** ((DEFAULT_LOOK.price or 0.0) / 10) - 1)) ** 0.5
+        for kind, deviation in (("grain", 0.01), ("grain, same price", priced)):
+            grain = deviation * noise(options.seed, *picture.shape[1:])[:1]
+            add(kind, number, (base + grain).clamp(0, 1), picture, len(data), 0, 0.0)
     for kind in options.looks:
         for number, (picture, data) in files.items():
             start = time.process_time()
