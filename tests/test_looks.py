@@ -17,7 +17,7 @@ from codec_files import encoded, largest_difference, one_thread, picture, refuse
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tutorial_lib import codecs, images, metrics
+from tutorial_lib import codecs, images
 from tutorial_lib.codecs.anatomy import parts
 from tutorial_lib.codecs.looks import retouch
 from tutorial_lib.codecs.plans import CodecError

@@ -31,7 +31,7 @@ SCALES = 2
 """Of the wavelet transform: details of 1 to 2 and of 2 to 4 pixels."""
 
 STRIDES = (2, 2)
-"""Of the smoothings (1, 2, 1)/4 that make local means: one for every 4×4 pixels, under a bell of σ = 1.6 pixels; see `DEFAULT_LOOK`."""
+"""Of the smoothings (1, 2, 1)/4 that make local means: one for every 4×4 pixels, under a bell of σ = 1.6; see `DEFAULT_LOOK`."""
 
 LEAST_SPREAD = 0.01
 """A plane is divided by its standard deviation over the target, or by this, where the target is flat."""
@@ -267,7 +267,7 @@ DEFAULT_LOOK = Look(perceptual_weight=0.5, adversarial_weight=0.0, price=0.45)
 """What `inr retouch` trains for: wavelets and noise, for 0.45 dB.
 
 Chosen on photographs that nothing evaluates (`china` of scikit-learn's wheel, `picosdeeuropa` of Debian's lomiri-wallpapers;
-384×256, `coolchic-small` at 0.41 and 0.23 bpp, 700 steps), one seed, 80 to 100 steps, nothing rounded; mean LPIPS against the base's
+384×256, `coolchic-small` at 0.41 and 0.23 bpp, 700 steps), one seed, 80 to 100 steps, not rounded; mean LPIPS against the base's
 and NIQE's distance from the original's as a multiple of the base's, all at the same price. Rows with ¹ are of the second alone,
 at 0.40 dB.
 

@@ -5,8 +5,8 @@
 
 Files are `coolchic-small`'s (made here where the folder lacks them: 1,200 steps, λ so that they take 0.25 to 0.44 bpp), looks
 take the laptop budget's steps. LPIPS is AlexNet's, which nothing is trained on; NIQE at 384×256 has 8 patches and is noisy. The
-two rows "grain" are the control that every such table needs: untrained grey noise over the base, σ = 0.01, and as loud as lets PSNR
-fall by what the default look may cost.
+two rows "grain" are the control that every such table needs: untrained grey noise over the base, σ = 0.01, and as loud as lets
+PSNR fall by what the default look may cost.
 """
 
 from __future__ import annotations
