@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import math
 import subprocess
 import sys
 from dataclasses import replace
@@ -25,7 +26,7 @@ from tutorial_lib.coding.bitstream import BitstreamError, varint, with_second_lo
 from tutorial_lib.latents.packing import gather, groups_of
 from tutorial_lib.latents.texture import Texture, dice, mixed, noise, pack_texture, unpack_texture
 from tutorial_lib.perception import Look
-from tutorial_lib.training.looks import train_look
+from tutorial_lib.training.looks import MOST, STEERING, _Training, train_look
 
 GRIDS = sorted(name for name, codec in codecs.LEARNED.items() if codec.can_be_retouched)
 LOUD = Look("mse", "wavelets", 40.0, 4.0, 0.005)
@@ -218,6 +219,26 @@ def test_without_noise_its_columns_stay_zero() -> None:
 def test_the_judge_has_a_say() -> None:
     with_judge, without = (trained(replace(LOUD, adversarial_weight=weight)) for weight in (0.5, 0.0))
     assert not torch.equal(with_judge.render(), without.render())
+
+
+def test_the_price_steers() -> None:
+    """λ_rec falls while the error rises by less than the price, and rises where by more; it stays where by that."""
+    first = codecs.LEARNED["coolchic-small"].open(encoded("coolchic-small")).requires_grad_(False)
+    base, factors = first.render(), []
+    for cost in (0.0, 0.3, 3.0):
+        run = _Training(Texture(first, 5), base, picture(), replace(LOUD, price=0.3), 0)
+        run.steer(picture() + (base - picture()) * 10 ** (cost / 20), base)
+        factors.append(run.factor)
+        assert run.steered() == replace(LOUD, price=0.3, reconstruction_weight=40.0 * run.factor)
+    assert factors == pytest.approx([math.exp(-STEERING), 1.0, math.exp(MOST * STEERING)], abs=1e-4)
+
+
+@pytest.mark.parametrize("price", [None, 0.3])
+def test_without_a_price_weights_stay(price: float | None) -> None:
+    base = codecs.LEARNED["coolchic-small"].open(encoded("coolchic-small")).requires_grad_(False)
+    look = replace(LOUD, price=price)
+    report = train_look(Texture(base, 5), base.render(), picture(), look, iterations=5, progress=False)
+    assert (report.look == look) == (price is None)
 
 
 def test_parts_of_a_large_picture(monkeypatch: pytest.MonkeyPatch) -> None:

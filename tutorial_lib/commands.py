@@ -149,7 +149,9 @@ def retouch(options: argparse.Namespace) -> Answer:
     _check_output(output, options.original)
     progress = not options.json and sys.stderr.isatty()
     how = {"budget": options.budget, "iterations": options.iterations, "seed": options.seed, "device": options.device}
+    started = time.perf_counter()
     made = looks.retouch(data, picture, progress=progress, **how)
+    seconds = time.perf_counter() - started
     images.write_atomically(output, made.data)
     rows = [_distances_of(codecs.decode(made.data, look=look).cpu(), picture) for look in codecs.LOOKS]
     extra = bitstream.anatomy(made.data)[bitstream.SECOND_LOOK]
@@ -157,9 +159,11 @@ def retouch(options: argparse.Namespace) -> Answer:
         "file": str(output),
         "bytes": len(made.data),
         "second_look": extra,
+        "seconds": seconds,
         "looks": dict(zip(codecs.LOOKS, rows, strict=True)),
     }
     lines = [f"{output}: {len(made.data):,} bytes, {extra:,} of them for the second look: two looks, one stream"]
+    lines[0] += f" ({_duration(seconds)})"
     for look, row in facts["looks"].items():
         niqe = "" if row["niqe"] is None else f", NIQE {row['niqe']:.2f}"
         lines.append(f"  {look:<10} PSNR {row['psnr']:.2f} dB, SSIMULACRA2 {row['ssimulacra2']:.1f}{niqe}")

@@ -76,6 +76,7 @@ def retouch(
     steps = iterations or ITERATIONS[choose_budget(budget, place)]
     how = {"iterations": steps, "seed": seed, "progress": progress, "callback": callback}
     report = train_look(texture, painted, picture, look, **how)
+    look = report.look  # with λ_rec where steering left it
     # what a bit of the file's own latents was worth, about, in units of this look's loss
     lmbda = look.reconstruction_weight * float(F.mse_loss(painted, picture)) / EXPECTED_ERROR
     body = insist(lambda: _smallest(texture, picture, look, max(lmbda, 1e-6), thorough and not report.interrupted))
