@@ -35,8 +35,8 @@ STEERING, MOST = 0.1, 2.0
 """λ_rec changes by a tenth, in its logarithm, where the price is missed by all of it, and by twice that at most in a step."""
 
 FACTORS = 0.01, 4.0
-"""Least and most of what steering multiplies λ_rec by. Adam's first steps cost decibels on `coolchic-v2`; unbounded, λ_rec rose so
-far in them that it didn't come down again: Kodak 15's LPIPS fell by 3 % instead of 28 %."""
+"""Least and most of what steering multiplies λ_rec by. Adam's first steps cost decibels on `coolchic-v2`; unbounded, λ_rec rose
+so far in them that it didn't come down again: Kodak 15's LPIPS fell by 3 % instead of 28 %."""
 
 
 @dataclass(frozen=True)
