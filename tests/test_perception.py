@@ -75,9 +75,8 @@ def test_local_statistics_are_means_and_spreads() -> None:
     mean, spread = local_statistics(planes)
     assert mean.shape == spread.shape == (1, 2, 16, 16)
     torch.testing.assert_close(mean[..., 3:-3], torch.full((1, 2, 16, 10), 3.0))
-    torch.testing.assert_close(
-        spread[0, :, :, 3:-3], torch.tensor([1e-3, 1.0])[:, None, None].expand(2, 16, 10), atol=1e-3, rtol=0
-    )
+    spreads = torch.tensor([1e-3, 1.0])[:, None, None].expand(2, 16, 10)
+    torch.testing.assert_close(spread[0, :, :, 3:-3], spreads, atol=1e-3, rtol=0)
 
 
 def test_a_batch_is_its_pictures() -> None:

@@ -308,8 +308,8 @@ figures.measured_table(rows)
 # - **Grain alone fools LPIPS.** Untrained, it takes LPIPS two thirds of the way that our look does. A table that shows
 #   a perceptual gain without this row proves little. NIQE sees through the louder grain. SSIMULACRA 2 falls in all.
 # - **The judge and the wavelets complement each other,** as the paper says: the judge alone gains little, beside the
-#   wavelets it brings NIQE nearest. LPIPS stays where it was, and training takes twice as long. On the photographs that
-#   our weights were chosen by, it cost LPIPS. So `inr retouch` does without it.
+#   wavelets it brings NIQE nearest. LPIPS stays where it was, and training takes twice as long. On four other photographs,
+#   those that our look was chosen by, it lost by both. So `inr retouch` does without it.
 # - **Without noise there is no grain,** and nearly nothing to gain.
 # - **PSNR falls with the texture.** It must: whoever paints threads without knowing where they lie pays for them (Blau and
 #   Michaeli, *The perception-distortion tradeoff*, [arXiv 1711.06077](https://arxiv.org/abs/1711.06077)).
