@@ -32,6 +32,12 @@ HEADER_BYTES = 38
 RATE_SLOPE = 32 / 1.2
 """Indices by which the step grows while the rate is halved: it goes with the step to the power of −1.2, about."""
 
+COARSER = 6
+"""Indices by which the step is coarser where latents are refined, at the same λ: they use it better."""
+
+REFINED_RATE = 0.055
+"""By how much refining at such a step raises the rate, about."""
+
 
 def lambda_of(step: int) -> float:
     """λ in D + λR, D the MSE of colours in [0, 1], that a step was trained for."""
@@ -160,20 +166,24 @@ class Amortised:
         self, representation: AmortisedPicture, picture: Tensor, plan: Plan, quantizer: Quantizer | None, **options: Any
     ) -> Report:
         picture = picture.to(representation.latents.device)
+        refining = bool(plan.recipe.iterations or plan.recipe.seconds)
         with threads_for(self.operations_per_pixel(plan.config, plan.height, plan.width) * plan.height * plan.width):
             coefficients = representation.analyse(picture)
-            if plan.target_bpp is not None and plan.steer and picture[0].numel() > MIDDLE_SIDE**2:
-                self._search(representation, coefficients, plan.target_bpp * picture[0].numel() - 8 * HEADER_BYTES)
+            if plan.target_bpp is None:
+                step = min(representation.config.step + COARSER * refining, STEPS - 1)
+                representation.config = replace(representation.config, step=step)
+            target = (plan.target_bpp or 0.0) / (1 + REFINED_RATE * refining)
+            steer = plan.target_bpp is not None and plan.steer
+            if steer and picture[0].numel() > MIDDLE_SIDE**2:
+                self._search(representation, coefficients, target * picture[0].numel() - 8 * HEADER_BYTES)
             levels, _ = representation.levels(coefficients)
             bits = float(representation.bits(levels).sum())
-            if plan.target_bpp is not None and plan.steer:
-                levels, bits = self._corrected(representation, coefficients, levels, bits, plan.target_bpp)
+            if steer:
+                levels, bits = self._corrected(representation, coefficients, levels, bits, target)
             representation.latents.data.copy_(levels)
-        lmbda = lambda_of(representation.config.step)
+        lmbda = lambda_of(representation.config.step - COARSER * refining)
         report = Report((), math.nan, {}, 0.0, False, 0, bits / picture[0].numel(), lmbda)
-        if plan.recipe.iterations or plan.recipe.seconds:
-            report = refine(representation, picture, plan.recipe, report, **options)
-        return report
+        return refine(representation, picture, plan.recipe, report, **options) if refining else report
 
     def round(
         self,
