@@ -342,9 +342,9 @@ hint("08.5")
 figures.crowd_figure(better_numbers, photo, plan, label(better_numbers), steps=budget_value(quick=2, laptop=12, gpu=12))
 
 # %% [markdown]
-# All at once they overshoot together, and J goes through the roof. A few at a time come down. That is what `inr encode --refine`
-# does. Now watch a race: the pass, refined, beside `coolchic-small`, which begins from nothing. **Who is ahead after a
-# second, and after ten?**
+# All at once they overshoot together, come back together, and J swings. The most promising few go down and stay there. That is
+# what `inr encode --codec amortised --refine 10` does for ten seconds. Now watch a race: the pass, refined, beside
+# `coolchic-small`, which begins from nothing. **Who will be ahead after a second, and after ten?**
 
 # %%
 better, race = figures.race(photo, plan, steps=budget_value(quick=12, laptop=60, gpu=60))
