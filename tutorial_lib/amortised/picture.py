@@ -106,9 +106,10 @@ class AmortisedPicture(nn.Module):
             found[:, top:bottom] = part[:, top - first : bottom - first]
         return found
 
-    def laws(self, levels: Tensor) -> Tensor:
-        """Locations and log₂ of scales of whole numbers, (2, channels, rows, columns), as estimates, in steps."""
-        return self.networks.contexts.laws(levels[None], torch.tensor([self.told], device=levels.device))[:, 0]
+    def laws(self, levels: Tensor, sizes: Tensor | None = None) -> Tensor:
+        """`ContextNetworks.laws` of this picture's whole numbers, (2, channels, rows, columns)."""
+        told = torch.tensor([self.told], device=levels.device)
+        return self.networks.contexts.laws(levels[None], told, None if sizes is None else sizes[None])[:, 0]
 
     def bits(self, levels: Tensor) -> Tensor:
         """Estimated bits of whole numbers, of their shape."""

@@ -24,13 +24,22 @@ from tutorial_lib.coding.steps import QuantizedTensor, Step
 from tutorial_lib.runtime import threads_for
 from tutorial_lib.training import Report
 from tutorial_lib.training.refining import Refining, refine
-from tutorial_lib.training.tradeoff import DEFAULT_LAMBDA, MIDDLE_SIDE, middle
+from tutorial_lib.training.tradeoff import DEFAULT_LAMBDA, middle
 
 HEADER_BYTES = 38
 """What a file holds beside its latents' stream, about."""
 
 RATE_SLOPE = 32 / 1.2
 """Indices by which the step grows while the rate is halved: it goes with the step to the power of −1.2, about."""
+
+CLOSE = 0.025
+"""How near to a rate is near enough, in octaves."""
+
+COARSER = 6
+"""Indices by which the step is coarser where latents are refined, at the same λ: they use it better."""
+
+REFINED_RATE = 0.055
+"""By how much refining at such a step raises the rate, about."""
 
 
 def lambda_of(step: int) -> float:
@@ -78,65 +87,34 @@ class Amortised:
         trial = self.build(config, *part.shape[1:])
         coefficients, scale = trial.analyse(part), height * width / part[0].numel()
         if wishes.bpp is not None:
-            self._search(trial, coefficients, (wishes.bpp * height * width / 8 - HEADER_BYTES) * 8 / scale)
-            self._within_reach(name, trial, coefficients, wishes.bpp, scale, height * width)
+            _, bits = self._steered(trial, coefficients, (wishes.bpp * height * width - 8 * HEADER_BYTES) / scale)
+            self._within_reach(name, trial.config.step, wishes.bpp, (bits * scale + 8 * HEADER_BYTES) / (height * width))
         expected = math.ceil(trial.levels(coefficients)[1] * scale / 8) + HEADER_BYTES
         recipe = Refining(wishes.iterations or 0)
         aim: dict[str, Any] = {"target_bpp": wishes.bpp, "lmbda": lambda_of(trial.config.step), "steer": wishes.steer}
         return Plan(name, trial.config, (height, width), recipe, None, expected, HEADER_BYTES, **aim)
 
     @staticmethod
-    def _search(trial: AmortisedPicture, coefficients: Tensor, bits: float) -> None:
-        """Give ``trial`` the step whose latents come nearest to ``bits``."""
-        found: dict[int, float] = {}
-
-        def off(step: int) -> float:
-            if step not in found:
-                trial.config = replace(trial.config, step=step)
-                found[step] = math.log2((trial.levels(coefficients)[1] + 1) / max(bits, 1))
-            return found[step]
-
-        low, high, step = FINEST, STEPS - 1, trial.config.step
-        while low < high:
-            step = min(max(step, low), high)
-            error = off(step)
+    def _steered(trial: AmortisedPicture, coefficients: Tensor, bits: float) -> tuple[Tensor, float]:
+        """Levels, and their bits, in the step that ``trial`` is given for them to take ``bits``, or nearly so."""
+        low, high = FINEST, STEPS - 1
+        while True:
+            step, (levels, _) = trial.config.step, trial.levels(coefficients)
+            found = float(trial.bits(levels).sum())
+            error = math.log2((found + 1) / max(bits, 1))
             low, high = (min(step + 1, high), high) if error > 0 else (low, max(step - 1, low))
-            if abs(error) < 0.012 or step in (low, high):
-                break
-            step += round(RATE_SLOPE * error)
-        for step in (low, high):
-            off(step)
-        trial.config = replace(trial.config, step=min(found, key=lambda step: abs(found[step])))
+            better = min(max(step + round(RATE_SLOPE * error), low), high)
+            if abs(error) < CLOSE or better == step:
+                return levels, found
+            trial.config = replace(trial.config, step=better)
 
     @staticmethod
-    def _corrected(
-        trial: AmortisedPicture, coefficients: Tensor, levels: Tensor, bits: float, bpp: float
-    ) -> tuple[Tensor, float]:
-        """Levels of a step nearby where the search, whose bits are a little too many, came too far from a rate."""
-        wanted = bpp * trial.height * trial.width - 8 * HEADER_BYTES
-        for _ in range(2):
-            change = round(RATE_SLOPE * math.log2(bits / max(wanted, 1)))
-            step = min(max(trial.config.step + change, FINEST), STEPS - 1)
-            if step == trial.config.step:
-                break
-            trial.config = replace(trial.config, step=step)
-            levels, _ = trial.levels(coefficients)
-            bits = float(trial.bits(levels).sum())
-        return levels, bits
-
-    def _within_reach(
-        self, name: str, trial: AmortisedPicture, coefficients: Tensor, bpp: float, scale: float, pixels: int
-    ) -> None:
+    def _within_reach(name: str, step: int, bpp: float, found: float) -> None:
         """A `CodecError` where neither the finest nor the coarsest step gives the rate."""
-        if trial.config.step in (FINEST, STEPS - 1):
-            least = 8 * HEADER_BYTES / pixels
-            bound = trial.levels(coefficients)[1] * scale / pixels + least
-            if trial.config.step == FINEST and bound < 0.9 * bpp:
-                raise CodecError(
-                    f"{bpp:g} bpp is more than {name} can use for this picture: its finest step takes {bound:.2g} bpp"
-                )
-            if trial.config.step > FINEST and bound > 1.1 * bpp:
-                raise CodecError(f"{bpp:g} bpp is too little for this picture: {name}'s coarsest step takes {bound:.2g} bpp")
+        if step == FINEST and found < 0.9 * bpp:
+            raise CodecError(f"{bpp:g} bpp is more than {name} can use for this picture: its finest step takes {found:.2g} bpp")
+        if step == STEPS - 1 and found > 1.1 * bpp:
+            raise CodecError(f"{bpp:g} bpp is too little for this picture: {name}'s coarsest step takes {found:.2g} bpp")
 
     def reduction(self, config: AmortisedConfig | None, height: int, width: int, budget: Budget) -> int:
         """1: a pass takes a second a megapixel."""
@@ -160,20 +138,21 @@ class Amortised:
         self, representation: AmortisedPicture, picture: Tensor, plan: Plan, quantizer: Quantizer | None, **options: Any
     ) -> Report:
         picture = picture.to(representation.latents.device)
+        refining = bool(plan.recipe.iterations or plan.recipe.seconds)
         with threads_for(self.operations_per_pixel(plan.config, plan.height, plan.width) * plan.height * plan.width):
             coefficients = representation.analyse(picture)
-            if plan.target_bpp is not None and plan.steer and picture[0].numel() > MIDDLE_SIDE**2:
-                self._search(representation, coefficients, plan.target_bpp * picture[0].numel() - 8 * HEADER_BYTES)
-            levels, _ = representation.levels(coefficients)
-            bits = float(representation.bits(levels).sum())
+            if plan.target_bpp is None:
+                step = min(representation.config.step + COARSER * refining, STEPS - 1)
+                representation.config = replace(representation.config, step=step)
             if plan.target_bpp is not None and plan.steer:
-                levels, bits = self._corrected(representation, coefficients, levels, bits, plan.target_bpp)
+                target = plan.target_bpp / (1 + REFINED_RATE * refining)
+                levels, bits = self._steered(representation, coefficients, target * picture[0].numel() - 8 * HEADER_BYTES)
+            else:
+                levels, bits = representation.levels(coefficients)
             representation.latents.data.copy_(levels)
-        lmbda = lambda_of(representation.config.step)
+        lmbda = lambda_of(representation.config.step - COARSER * refining)
         report = Report((), math.nan, {}, 0.0, False, 0, bits / picture[0].numel(), lmbda)
-        if plan.recipe.iterations or plan.recipe.seconds:
-            report = refine(representation, picture, plan.recipe, report, **options)
-        return report
+        return refine(representation, picture, plan.recipe, report, **options) if refining else report
 
     def round(
         self,

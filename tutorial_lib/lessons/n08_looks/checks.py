@@ -1,4 +1,4 @@
-"""Exercises of notebook 08: a judge's loss, a distance that forgives places, dice, and what is frozen."""
+"""Exercises of notebook 08: a judge's loss, a distance that forgives places, dice, what is frozen, and which numbers move."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from tutorial_lib.course.exercises import Check, Exercise, Mistake
 from tutorial_lib.latents.grids import LatentGrids
 from tutorial_lib.latents.shape import SMALL, V1, V2
 from tutorial_lib.perception import relativistic_average
+from tutorial_lib.training.refining import best_moves
 
 # ---------------------------------------------------------------------------------------------- 08.1
 
@@ -315,4 +316,89 @@ FREEZE = Exercise(
     ),
 )
 
-EXERCISES = [JUDGE, TEXTURE, DICE, FREEZE]
+# ---------------------------------------------------------------------------------------------- 08.5
+
+Price = Callable[[Tensor], Tensor]
+
+
+def better_numbers(numbers: Tensor, slope: Tensor, curvature: Tensor, bits: Price) -> Tensor:
+    """Whole numbers after the step that adds least to J."""
+    return numbers + best_moves(numbers, slope, curvature, bits)[0]
+
+
+def _numbers(random: Random) -> tuple[Any, ...]:
+    """Whole numbers, slopes, half curvatures, and a price that rises with the distance from what was expected."""
+    shape = random.size(3, 4)[0], *random.size(5, 8)
+    numbers, expected = random.normal(*shape, std=3).round(), random.normal(*shape, std=2)
+    slope, curvature = random.normal(*shape, std=6), random.tensor(*shape, low=1, high=5)
+    rate = random.tensor(*shape, low=0.3, high=3)
+
+    def bits(levels: Tensor) -> Tensor:
+        """Bits of each of the whole numbers `levels`, of their shape."""
+        return (rate.to(levels.device) * (levels - expected.to(levels.device)).abs()).to(torch.float32) + 1
+
+    return numbers, slope, curvature, bits
+
+
+def _by_changes(changes: Callable[..., tuple[Tensor, Tensor]], always: bool = False) -> Callable[..., Tensor]:
+    """Numbers after the better of two changes of J, of (slope, curvature, bits dearer above, dearer below)."""
+
+    def answer(numbers: Tensor, slope: Tensor, curvature: Tensor, bits: Price) -> Tensor:
+        up, down = changes(slope, curvature, bits(numbers + 1) - bits(numbers), bits(numbers - 1) - bits(numbers))
+        return numbers + torch.where(up < down, 1.0, -1.0) * ((torch.minimum(up, down) < 0) | always)
+
+    return answer
+
+
+NUMBERS = Exercise(
+    id="08.5",
+    title="Which numbers move?",
+    minutes=5,
+    core=False,
+    reference=better_numbers,
+    checks=(
+        Check(
+            "each number takes the step that adds least to J, or none",
+            inputs=_numbers,
+            mistakes=(
+                Mistake(
+                    "every number moves, also where a step up and a step down both add to J: such a one stays.",
+                    like=_by_changes(lambda g, c, u, d: (g + c + u, -g + c + d), always=True),
+                ),
+                Mistake(
+                    "the numbers go uphill: one more adds `slope`, one less takes it away.",
+                    like=_by_changes(lambda g, c, u, d: (-g + c + u, g + c + d)),
+                ),
+                Mistake(
+                    "going down, the curvature is taken away: a parabola rises on both sides.",
+                    like=_by_changes(lambda g, c, u, d: (g + c + u, -g - c + d)),
+                ),
+                Mistake(
+                    "the curvature is left out: by the slope alone, every step looks better than it is.",
+                    like=_by_changes(lambda g, c, u, d: (g + u, -g + d)),
+                ),
+                Mistake(
+                    "bits are left out: that is D alone, and the file grows.",
+                    like=_by_changes(lambda g, c, u, d: (g + c, -g + c)),
+                ),
+                Mistake(
+                    "the price of the new number counts, less that of the old one: `bits(numbers)` is missing.",
+                    like=lambda numbers, g, c, bits: _by_changes(
+                        lambda *_: (g + c + bits(numbers + 1), -g + c + bits(numbers - 1))
+                    )(numbers, g, c, bits),
+                ),
+                Mistake(
+                    "these are the steps: add them to the numbers.",
+                    like=lambda numbers, *others: better_numbers(numbers, *others) - numbers,
+                ),
+            ),
+        ),
+    ),
+    hints=(
+        "What does one more add to J? `slope + curvature + bits(numbers + 1) - bits(numbers)`.",
+        "One less: the slope changes its sign, the curvature doesn't.",
+        "`torch.where(up < down, 1, -1)` is the better step; multiply it by `torch.minimum(up, down) < 0`, and add it.",
+    ),
+)
+
+EXERCISES = [JUDGE, TEXTURE, DICE, FREEZE, NUMBERS]

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import csv
+import math
+import time
 from collections.abc import Callable
+from dataclasses import replace
+from typing import cast
 
 import matplotlib
 import numpy as np
@@ -11,13 +15,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tutorial_lib import images, metrics, plots
+from tutorial_lib import codecs, images, metrics, plots
+from tutorial_lib.codecs.amortised import COARSER, lambda_of
+from tutorial_lib.codecs.plans import Plan
 from tutorial_lib.course import drawing, live
 from tutorial_lib.latents.texture import Texture, mixed, noise
 from tutorial_lib.niqe import niqe
 from tutorial_lib.perception import Look
 from tutorial_lib.runtime import data_path
 from tutorial_lib.training.looks import train_look
+from tutorial_lib.training.loop import Progress
+from tutorial_lib.training.refining import MOST, Refinement
 
 
 def coffee() -> Tensor:
@@ -120,6 +128,96 @@ def train_live(texture: Texture, base: Tensor, picture: Tensor, look: Look, iter
     painted = texture.render()
     title = f"after {iterations} steps: {metrics.psnr(painted, picture):.1f} dB"
     screen.draw(plots.pictures([painted], [title], zoom=2, alt="the texture look when it has learnt"), last=True)
+
+
+# ---------------------------------------------------------------------------------------------- 08.5
+
+Moves = Callable[..., Tensor]
+
+
+def beside_original(picture: Tensor, data: bytes, name: str) -> plots.Shown:
+    """The original, and what a file shows."""
+    decoded = codecs.decode(data).cpu()
+    title = f"{name}: {len(data):,} bytes, {metrics.psnr(decoded, picture):.1f} dB"
+    return plots.pictures([picture, decoded], ["original", title], zoom=1, method="bicubic", alt="a photograph and its copy")
+
+
+@matplotlib.rc_context(plots.STYLE)
+def crowd_figure(moved: Moves, picture: Tensor, plan: Plan, owner: str, steps: int) -> plots.Shown:
+    """J over steps in which all numbers move that want to, or a few of each block."""
+    start = replace(plan, config=replace(plan.config, step=plan.config.step + COARSER))
+    representation = codecs.AMORTISED.open(codecs.AMORTISED.execute(start, picture, device="cpu", progress=False).data)
+    work = Refinement(representation, picture.cpu(), lambda_of(plan.config.step))
+    made, axes = plots.figure(8, 3.8)
+    ends = []
+    for few, name, style in ((False, "all at once", "--"), (True, f"the {MOST} best of each block", "-")):
+        levels, costs = representation.symbols(), list[float]()
+        for _ in range(steps + 1):
+            found = work.costs(levels)
+            costs.append((work.worth * found.error + found.bits) / work.pixels)
+            wanted = moved(levels, found.slope, work.curvature.expand_as(levels), found.price)
+            levels = torch.where(work.moves(levels, found) != 0, wanted, levels) if few else wanted
+        axes.plot(range(steps + 1), costs, style, label=name)
+        ends.append(f"{name} it goes from {costs[0]:.3f} to {costs[-1]:.3f}")
+    axes.set(xlabel="step", ylabel="J in bits a pixel", yscale="log", title=f"Who moves ({owner})")
+    axes.yaxis.set_major_formatter("{x:.3g}")
+    axes.yaxis.set_minor_formatter("{x:.2g}")
+    axes.legend()
+    return plots.show(made, f"J over steps of refining: {'; '.join(ends)} bits a pixel.")
+
+
+def _cost(data: bytes, picture: Tensor, lmbda: float) -> float:
+    """J of a file."""
+    return F.mse_loss(codecs.decode(data).cpu(), picture.cpu()).item() + lmbda * metrics.bits_per_pixel(data, picture)
+
+
+@matplotlib.rc_context(plots.STYLE)
+def race(picture: Tensor, plan: Plan, steps: int) -> tuple[bytes, plots.Shown]:
+    """The refined file, and J over CPU seconds beside files of `coolchic-small` from nothing."""
+    course, others, began = list[tuple[float, float]](), list[tuple[float, float]](), time.process_time()
+    lmbda = cast(float, plan.lmbda)
+
+    def note(progress: Progress) -> None:
+        cost = 10 ** (-progress.psnr / 10) + lmbda * cast(float, progress.bpp)
+        course.append((time.process_time() - began, min(cost, course[-1][1] if course else math.inf)))
+
+    recipe = replace(plan.recipe, iterations=steps)
+    data = codecs.AMORTISED.execute(replace(plan, recipe=recipe), picture, progress=False, callback=note).data
+    for iterations in (max(steps // 3, 12), 3 * steps):
+        began = time.process_time()
+        small = codecs.COOLCHIC_SMALL.encode(picture, lmbda=lmbda, iterations=iterations, progress=False)
+        others.append((time.process_time() - began, _cost(small, picture, lmbda)))
+    made, (wide, close) = plots.figure(10, 3.8, columns=2)
+    for axes in (wide, close):
+        axes.plot(*zip(*course, strict=True), color=plots.BLUE, label="amortised, refined")
+        axes.plot(*course[0], "o", color=plots.BLUE)
+        axes.set(xlabel="seconds of one core", xscale="log", xticks=(0.2, 0.5, 1, 2, 5, 10))
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.xaxis.set_minor_formatter("")
+    wide.plot(*zip(*others, strict=True), "s--", color=plots.ORANGE, label="coolchic-small, two fits")
+    wide.set(ylabel="J = D + λR", ylim=(0, None), title="Two ways to learn")
+    close.set(title="The blue line alone")
+    wide.legend(loc="center left")
+    alt = (
+        f"J over seconds of one core: the pass has {course[0][1]:.2e} after {course[0][0]:.1f} s, refined {course[-1][1]:.2e} "
+        f"after {course[-1][0]:.0f} s; coolchic-small from nothing has {others[0][1]:.2e} after {others[0][0]:.0f} s and "
+        f"{others[-1][1]:.2e} after {others[-1][0]:.0f} s."
+    )
+    return data, plots.show(made, alt)
+
+
+def bytes_table(picture: Tensor, files: dict[str, bytes]) -> plots.Shown:
+    """Bytes and PSNR of files, and the bytes that a pass takes for as many dB."""
+    points = []
+    for lmbda in (2e-4, 5e-4, 1e-3, 2e-3, 4e-3):
+        data = codecs.AMORTISED.encode(picture, lmbda=lmbda, progress=False)
+        points.append((metrics.psnr(codecs.decode(data).cpu(), picture), math.log(len(data))))
+    rows = {}
+    for name, data in files.items():
+        psnr = metrics.psnr(codecs.decode(data).cpu(), picture)
+        same = math.exp(float(np.interp(psnr, *zip(*sorted(points), strict=True))))
+        rows[name] = [f"{len(data):,}", f"{psnr:.2f}", f"{same:,.0f}"]
+    return drawing.table(["bytes", "PSNR / dB", "bytes of one pass at this PSNR"], rows, "Files of your photograph, decoded")
 
 
 # ---------------------------------------------------------------------------------------------- the triangle

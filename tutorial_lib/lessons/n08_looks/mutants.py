@@ -114,6 +114,49 @@ def everything_returned(representation):
     return list(representation.parameters())
 
 
+# ------------------------------------------------------------------------------------------------ 08.5
+
+
+def _changes(numbers, slope, curvature, bits):
+    here = bits(numbers)
+    return slope + curvature + bits(numbers + 1) - here, -slope + curvature + bits(numbers - 1) - here
+
+
+def _stepped(numbers, up, down):
+    numbers = torch.where((up < down) & (up < 0), numbers + 1, numbers)
+    return torch.where((down <= up) & (down < 0), numbers - 1, numbers)
+
+
+def always_moves(numbers, slope, curvature, bits):
+    up, down = _changes(numbers, slope, curvature, bits)
+    return torch.where(up < down, numbers + 1, numbers - 1)
+
+
+def uphill(numbers, slope, curvature, bits):
+    return _stepped(numbers, *_changes(numbers, -slope, curvature, bits))
+
+
+def curvature_taken_away(numbers, slope, curvature, bits):
+    up, down = _changes(numbers, slope, curvature, bits)
+    return _stepped(numbers, up, down - 2 * curvature)
+
+
+def no_curvature(numbers, slope, curvature, bits):
+    return _stepped(numbers, *_changes(numbers, slope, 0 * curvature, bits))
+
+
+def no_bits(numbers, slope, curvature, bits):
+    return _stepped(numbers, slope + curvature, curvature - slope)
+
+
+def old_price_forgotten(numbers, slope, curvature, bits):
+    return _stepped(numbers, slope + curvature + bits(numbers + 1), -slope + curvature + bits(numbers - 1))
+
+
+def steps_alone(numbers, slope, curvature, bits):
+    return _stepped(numbers, *_changes(numbers, slope, curvature, bits)) - numbers
+
+
 MUTANTS = {
     "08.1": {
         "not relativistic": (not_relativistic, "isn't relativistic"),
@@ -144,5 +187,14 @@ MUTANTS = {
         "context forgotten": (context_forgotten, "the context model may still move"),
         "all frozen": (all_frozen, "can't move"),
         "everything returned": (everything_returned, "others were returned"),
+    },
+    "08.5": {
+        "always moves": (always_moves, "every number moves"),
+        "uphill": (uphill, "go uphill"),
+        "curvature taken away": (curvature_taken_away, "a parabola rises"),
+        "no curvature": (no_curvature, "the curvature is left out"),
+        "no bits": (no_bits, "bits are left out"),
+        "old price forgotten": (old_price_forgotten, "is missing"),
+        "steps alone": (steps_alone, "these are the steps"),
     },
 }
