@@ -1,0 +1,2 @@
+# %% [markdown]
+# # 09 · Any signal
