@@ -1,4 +1,4 @@
-"""Exercises of notebook 09: a film's canvas, points of any signal, a sound's unit of time, instants between frames, PixelShuffle."""
+"""Exercises of notebook 09: a film's canvas, points of any signal, a sound's unit of time, between frames, PixelShuffle."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ CANVAS = Exercise(
     ),
     hints=(
         "`torch.linspace(-1, 1, width)` holds the x of a row of pixels.",
-        '`torch.meshgrid(t, y, x, indexing="ij")` repeats each along the axes of the others: three tensors (frames, height, width).',
+        '`torch.meshgrid(t, y, x, indexing="ij")` gives three tensors (frames, height, width), one for each.',
         "`torch.stack([x, y, t], dim=-1)` sets them side by side. Multiply t by `scale` before or after.",
     ),
 )
@@ -125,6 +125,8 @@ def _drawn(answer: Callable[..., Any], coordinates: Tensor, values: Tensor, poin
     if real:
         facts["values belong to them"] = torch.equal(colours, truth[number])
         scrambled = values.reshape(-1, len(values))[number]
+        other = colours[:, 0].round().long().clamp(0, len(table) - 1)
+        facts["values are a point's"] = torch.equal(colours, truth[other])
         facts["scrambled"] = not facts["values belong to them"] and torch.equal(colours, scrambled)
         facts["drawn anew"] = any(not torch.equal(pairs[0][0], pair[0]) for pair in pairs[1:])
         facts["reach"] = sorted(set(number.tolist()))
@@ -151,8 +153,9 @@ _DRAW_MISTAKES = (
     ),
     Mistake(
         "the values are of other points than the coordinates: draw the indices once, for both.",
-        when=_fact("values belong to them", False),
+        when=lambda yours, *_: not yours["values belong to them"] and yours["values are a point's"],
     ),
+    Mistake("the values of a row aren't those of the point beside them.", when=_fact("values belong to them", False)),
     Mistake("the same points every time: each call must draw anew.", when=_fact("drawn anew", False)),
     Mistake(
         "only the first points are ever drawn, as many as the first axis is long: flatten first, then count.",
@@ -269,8 +272,8 @@ SLOW = Exercise(
             inputs=_slower,
             mistakes=(
                 Mistake(
-                    "fence posts: between n frames there are n − 1 gaps. With `frames * factor` instants hardly one of the film's "
-                    "own frames is among them.",
+                    "fence posts: between n frames there are n − 1 gaps. With `frames * factor` instants hardly any of the "
+                    "film's own frames is among them.",
                     like=lambda frames, factor: torch.linspace(-1, 1, frames * factor),
                 ),
                 Mistake(
@@ -356,7 +359,7 @@ SHUFFLE = Exercise(
             inputs=_maps,
             mistakes=(
                 Mistake(
-                    "a plain `reshape` keeps the order in memory: numbers of one place must end up as neighbours. Permute before.",
+                    "a plain `reshape` keeps the order in memory, but those of one place must become neighbours. Permute first.",
                     like=lambda x, r: x.reshape(len(x), x.shape[1] // r**2, r * x.shape[2], r * x.shape[3]),
                 ),
                 Mistake(

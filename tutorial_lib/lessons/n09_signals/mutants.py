@@ -57,6 +57,12 @@ def never_the_last(coordinates, values, points):
     return places[chosen], colours[chosen]
 
 
+def halved(coordinates, values, points):
+    places, colours = coordinates.flatten(0, -2), values.flatten(1).T / 2
+    chosen = torch.randint(len(places), (points,))
+    return places[chosen], colours[chosen]
+
+
 # ---------------------------------------------------------------------------------------------- 09.5
 
 
@@ -96,6 +102,7 @@ MUTANTS = {
     },
     "09.2": {
         "indices drawn twice": (drawn_twice, "of other points than the coordinates"),
+        "values halved": (halved, "aren't those of the point beside them"),
         "channels torn": (channels_torn, "channels are mixed"),
         "channels first": (channels_first, "turn them round"),
         "the first ones": (the_first_ones, "the same points every time"),
