@@ -163,7 +163,7 @@ def _heard_row(data: bytes, decoded: signals.Signal, sound: Sound) -> list[str]:
 def learn_film(clip: Clip, bpp: float, iterations: int) -> bytes:
     """Encode a film by `siren-video`, and show four of its frames while it is learned; the file.
 
-    The stop button ends it early, and the file is written all the same.
+    The stop button ends it early, and the file is written all the same. A film that is too small for the rate gets a larger one.
     """
     screen, place = live.Screen(1.0), torch.linspace(-1, 1, 4)
     own = clip.frames[torch.linspace(0, len(clip.frames) - 1, 4).round().long()]
@@ -175,7 +175,15 @@ def learn_film(clip: Clip, bpp: float, iterations: int) -> bytes:
             title = f"step {progress.iteration} of {progress.iterations}: {progress.psnr:.1f} dB"
             screen.draw(_strips(own, painted.movedim(1, 0), title))
 
-    data = codecs.SIREN_VIDEO.encode(clip, bpp=bpp, iterations=iterations, progress=False, callback=look)
+    plan = None
+    while plan is None:
+        try:
+            plan = codecs.SIREN_VIDEO.plan(clip, bpp=bpp, iterations=iterations)
+        except CodecError:
+            if bpp > 100:
+                raise
+            bpp *= 2
+    data = codecs.SIREN_VIDEO.execute(plan, clip, progress=False, callback=look).data
     decoded = codecs.SIREN_VIDEO.decode(data)
     assert isinstance(decoded, Clip)
     title = f"the file: {signals.clip_psnr(decoded, clip):.1f} dB in {len(data):,} bytes"

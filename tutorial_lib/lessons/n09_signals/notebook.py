@@ -280,7 +280,7 @@ shown_film
 # **How many times larger will motion JPEG, a JPEG for each frame, be at the same PSNR? And the other two?**
 
 # %%
-film_steps = budget_value(quick=10, laptop=900, gpu=3000)
+film_steps = budget_value(quick=12, laptop=900, gpu=3000)
 data = figures.learn_film(clip, bpp=0.45, iterations=film_steps)
 
 # %%
