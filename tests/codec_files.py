@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tutorial_lib import codecs, images
+from tutorial_lib import codecs, images, signals
 from tutorial_lib.codecs.anatomy import parts
 from tutorial_lib.codecs.coolchic import Grids
 from tutorial_lib.codecs.recipes import modern
@@ -89,6 +89,27 @@ def mixed_file() -> bytes:
     assert {type(law) for law in laws} == {*LAWS, type(None)}
     sections = {"configuration": codecs.COIN.family.write_config(config), "quantizer": quantizer, "networks": networks}
     return bitstream.write(Container(codecs.COIN.number, 50, 75, sections))
+
+
+@functools.cache
+def clip() -> signals.Clip:
+    """The film in the files of `encoded_signal`: 6 frames of 24×16."""
+    return signals.sample_clip("zoom", frames=6, size=(16, 24))
+
+
+@functools.cache
+def sound() -> signals.Sound:
+    """The sound in the file of `encoded_signal`: two channels, 0.1 seconds."""
+    melody = signals.sample_sound("melody", seconds=0.1).samples
+    return signals.Sound(torch.cat([0.5 * melody, -0.25 * melody]), 16_000)
+
+
+@functools.cache
+def encoded_signal(name: str) -> bytes:
+    """A small file of a codec of films or sounds."""
+    codec = codecs.SIGNALS[name]
+    signal = clip() if codec.kind == "film" else sound()
+    return codec.encode(signal, bpp=6, budget="quick", iterations=40, progress=False, device="cpu")
 
 
 OTHER_FILES = {"float16": float16_file, "struempler-meta": meta_file, "mixed": mixed_file}

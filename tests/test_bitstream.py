@@ -145,7 +145,7 @@ HEAD = b"INR\x00\x01\x05\x05"
         (b"INR", "ends early"),
         (b"INR\x00", "ends early: it has no checksum"),
         (b"INR\x00\x00\x00\x00", "ends early: it has no checksum"),
-        (b"INR\x03" + bytes(40), "version 3, newer than the version 2 that this program reads"),
+        (b"INR\x04" + bytes(40), "version 4, newer than the version 3 that this program reads"),
         (seal(b"INR\xff"), "version 255, newer"),
         (b"INR\x01" + bytes(40), "checksum does not match"),
         (b"INR\x00" + bytes(40), "checksum does not match"),

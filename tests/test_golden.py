@@ -58,18 +58,24 @@ def test_every_learned_codec_has_a_golden_file_in_every_version() -> None:
 def test_the_same_symbols_and_picture(name: str) -> None:
     data = file(name)
     assert make().facts(data) == EXPECTED[name] and f"v{data[3]}" == name.split("/")[0]
-    codec = codecs.codec_of(data).name
+    codec = make().codec_of(data).name
     assert codec == {"struempler-meta": "struempler", "mixed": "coin", "reduced": "coolchic-large"}.get(name[3:], name[3:])
-    assert largest_difference(codecs.decode(data, device="cpu"), images.load(GOLDEN / f"{name}.png")) <= 1
+    assert largest_difference(make().shown(data), images.load(GOLDEN / f"{name}.png")) <= 1
 
 
-@pytest.mark.parametrize("name", [name for name in EXPECTED if name.startswith(f"v{bitstream.VERSION}/")])
+@pytest.mark.parametrize("name", [name for name in EXPECTED if not name.startswith("v0/")])
 def test_packed_again_they_are_the_same_bytes(name: str) -> None:
     """The encoder's half of the format is pinned as well: container, tables of the laws, coders."""
     data = file(name)
-    codec, container = codecs.codec_of(data), bitstream.read(data)
+    codec, tensors = make().codec_of(data), make().codec_of(data).tensors(data)
+    if name.startswith("v3/"):
+        film = bitstream.read_signal(data)
+        assert bitstream.write_signal(film) == data
+        steps = {key: tensor.step for key, tensor in tensors.items()}
+        assert codec.pack(codec.open(data), steps, float(film.rate), film.peak) == data
+        return
+    container = bitstream.read(data)
     assert bitstream.write(container) == data
-    tensors = codec.tensors(data)
     if name.endswith("mixed"):  # ANS, which no codec writes
         sections = pack_parameters(list(tensors.values()), coder="ans")
         assert sections == (container.sections["quantizer"], container.sections["networks"])
@@ -101,7 +107,7 @@ for path in sorted(golden.glob("*/*.inr")):
     data, name = path.read_bytes(), f"{path.parent.name}/{path.stem}"
     found[name] = make.facts(data)
     (out / path.parent.name).mkdir(exist_ok=True)
-    images.save(codecs.decode(data, device="cpu"), out / f"{name}.png")
+    images.save(make.shown(data), out / f"{name}.png")
 print(json.dumps([found, torch.get_num_threads(), torch.backends.cpu.get_cpu_capability()]))
 """
 

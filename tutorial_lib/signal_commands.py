@@ -63,7 +63,7 @@ def _opened(name: str, frames: int | None = None) -> Signal:
 def encode(options: argparse.Namespace) -> Answer:
     """Fit a network to a film or a sound and write it as a file."""
     if not _is_signal(options.picture):
-        raise UsageError(f"{options.codec} encodes a {SIGNALS[options.codec].kind}, and {options.picture} is none")
+        raise UsageError(f"{options.codec} encodes a {SIGNALS[options.codec].kind}, and {options.picture} is none that is here")
     if options.looks != "one" or options.refine is not None:
         raise UsageError("films and sounds have one look, and nothing to refine")
     signal = _opened(options.picture, options.frames)

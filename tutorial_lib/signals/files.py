@@ -6,6 +6,7 @@ PyAV is optional (the extra ``video``), because its wheels hold FFmpeg with x264
 from __future__ import annotations
 
 import io
+import math
 import os
 import warnings
 import wave
@@ -37,6 +38,7 @@ SOUNDS = {".flac": "flac", ".mp3": "mp3", ".ogg": "ogg", ".opus": "ogg"}
 FILM_SUFFIXES = (*ANIMATED, *FILMS)
 SOUND_SUFFIXES = (".wav", *SOUNDS)
 _MAX_BYTES = 1 << 30
+_MOST_REPEATED = 8
 _PLAYED = 25.0
 """Frames a second of a film that doesn't say."""
 
@@ -96,7 +98,7 @@ def load_clip(path: str | os.PathLike[str], frames: int | None = None) -> Clip:
 
 def read_animated(data: bytes, name: str, format_: str, frames: int | None = None) -> Clip:
     """The film in an animated picture of Pillow's ``format_``; errors as `load_clip`, with ``name`` in them."""
-    pictures, milliseconds = [], 0.0
+    pictures, milliseconds = [], list[int]()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -105,7 +107,7 @@ def read_animated(data: bytes, name: str, format_: str, frames: int | None = Non
                 for frame in ImageSequence.Iterator(image):
                     _check_size(name, len(pictures) + 1, image.height, image.width)
                     shown = frame.convert("RGBA")
-                    milliseconds += float(frame.info.get("duration") or 0)
+                    milliseconds.append(round(frame.info.get("duration") or 0))
                     page = Image.new("RGBA", shown.size, "white")
                     pictures.append(from_uint8(np.asarray(Image.alpha_composite(page, shown).convert("RGB"))))
                     if len(pictures) == frames:
@@ -114,7 +116,12 @@ def read_animated(data: bytes, name: str, format_: str, frames: int | None = Non
             raise
         except Exception as error:  # Pillow's readers raise almost anything on damaged files
             raise SignalError(f"{name} is no {format_} film, or damaged ({_reason(error)})") from error
-    return Clip(torch.stack(pictures), 1000 * len(pictures) / milliseconds if milliseconds > 0 else _PLAYED)
+    # encoders join equal frames into a longer one
+    unit = math.gcd(*milliseconds)
+    if unit and sum(milliseconds) // unit <= min(_MOST_REPEATED * len(pictures), MAX_PIXELS // pictures[0][0].numel()):
+        shown = [picture for picture, long in zip(pictures, milliseconds, strict=True) for _ in range(long // unit)]
+        return Clip(torch.stack(shown[:frames]), 1000 / unit)
+    return Clip(torch.stack(pictures), 1000 * len(pictures) / sum(milliseconds) if unit else _PLAYED)
 
 
 def read_film(file: IO[bytes], name: str, frames: int | None = None) -> Clip:
