@@ -147,7 +147,7 @@ _DRAW_MISTAKES = (
         when=lambda yours, target, *_: yours["shapes"] == (target["shapes"][0], target["shapes"][1][::-1]),
     ),
     Mistake(
-        "the values' channels are mixed: they come first, (c, *size), so `reshape(-1, c)` tears them apart. "
+        "the values' channels are mixed: they come first, so `reshape(-1, c)` tears them apart. "
         "`values.flatten(1).T` or `movedim(0, -1)` first.",
         when=_fact("scrambled", True),
     ),
