@@ -196,17 +196,7 @@ def _add_file_commands(commands: Any) -> None:
     fitted.add_argument("--full-size", action="store_true", help="fit every pixel, however long it takes")
     fitted.add_argument("--reduce", type=int, metavar="N", help="fit at 1/N of width and height (default: by budget)")
     fitted.add_argument("--size", metavar="WxH", help="fit at the 1/N that comes nearest to this size")
-    decode = _command(commands, "decode", "render a file, at any size; a film at any frames a second")
-    add, size = decode.add_argument, decode.add_mutually_exclusive_group()
-    add("file", metavar="FILE")
-    add("-o", "--output", metavar="PICTURE", help="default: NAME.decoded.png, here; of a film .webp, of a sound .wav")
-    add("--fps", type=float, metavar="F", help="of a film: F frames a second")
-    add("--frames", type=int, metavar="N", help="of a film: N frames from the first to the last, for slow motion")
-    add("--rate", type=float, metavar="HZ", help="of a sound: HZ samples a second")
-    size.add_argument("--size", metavar="WxH", help="width and height in pixels, as 1536x1024")
-    size.add_argument("--scale", type=float, metavar="S", help="times the picture's own size")
-    add("--look", choices=LOOKS, default=LOOKS[0], help="of a file with two looks (default: structure)")
-    add("--device", metavar="D", help="cpu, cuda or mps (default: the fastest there is)")
+    _add_decode(commands)
     add = _command(commands, "retouch", "give a file of latent grids a second look, for texture; its stream stays").add_argument
     add("file", metavar="FILE")
     add("original", metavar="ORIGINAL", help="the picture that the file was made of")
@@ -230,6 +220,20 @@ def _add_file_commands(commands: Any) -> None:
     add("original", metavar="ORIGINAL")
     add("decoded", nargs="+", metavar="DECODED", help="pictures, or compressed files: bpp as well")
     add("--lpips", choices=LPIPS_NETWORKS, help="add LPIPS by this network; its weights are downloaded")
+
+
+def _add_decode(commands: Any) -> None:
+    decode = _command(commands, "decode", "render a file, at any size; a film at any frames a second")
+    add, size = decode.add_argument, decode.add_mutually_exclusive_group()
+    add("file", metavar="FILE")
+    add("-o", "--output", metavar="PICTURE", help="default: NAME.decoded.png, here; of a film .webp, of a sound .wav")
+    add("--fps", type=float, metavar="F", help="of a film: F frames a second")
+    add("--frames", type=int, metavar="N", help="of a film: N frames from the first to the last, for slow motion")
+    add("--rate", type=float, metavar="HZ", help="of a sound: HZ samples a second")
+    size.add_argument("--size", metavar="WxH", help="width and height in pixels, as 1536x1024")
+    size.add_argument("--scale", type=float, metavar="S", help="times the picture's own size")
+    add("--look", choices=LOOKS, default=LOOKS[0], help="of a file with two looks (default: structure)")
+    add("--device", metavar="D", help="cpu, cuda or mps (default: the fastest there is)")
 
 
 def _add_sweep_commands(commands: Any) -> None:

@@ -21,6 +21,7 @@ PAGES = ("CONTRIBUTING.md", "CHANGELOG.md", "MEASUREMENTS.md", "solutions/README
 FILES = ("CITATION.cff", "LICENSE", "LICENSE-TEXT")
 ROOMS = {
     "images": "files, data sets, canvas coordinates",
+    "signals": "films and sounds: arrays, files, samples, measures",
     "networks": "SIREN, NIF, a hash grid, differences to shared weights",
     "latents": "pyramids of integers, context model, synthesis",
     "coding": "the container, quantizers, laws, rates, streams",

@@ -121,30 +121,26 @@ class Rival:
 
 
 def _write_mjpeg(clip: Clip, quality: int) -> bytes:
-    """Rate, JPEG's tables once, then each frame without them: the fewest bytes that motion JPEG can have.
+    """Rate, number and height of the frames, then one JPEG of all of them, below each other.
 
-    The tables are the standard ones (annex K of T.81): tables optimized for each frame would have to be sent with each.
+    It is what motion JPEG can be at its best: each frame is coded for itself, and the tables, optimized for all, stand there
+    once. 4:4:4, since at 96×64 it is smaller than 4:2:0 from 26 dB on (Big Buck Bunny at 29.8 dB: 75,039 and 62,000 bytes).
     """
-    parts = [_jpeg(clip.frames[0], quality, 1), *(_jpeg(frame, quality, 2) for frame in clip.frames)]
-    return varint(round(1000 * clip.fps)) + b"".join(varint(len(part)) + part for part in parts)
-
-
-def _jpeg(frame: torch.Tensor, quality: int, part: int) -> bytes:
-    """Part 1 of a JPEG file, its tables, or 2, all but them."""
+    frames = torch.nn.functional.pad(clip.frames, (0, 0, 0, -clip.size[1] % 8), mode="replicate")
     buffer = io.BytesIO()
-    Image.fromarray(images.to_uint8(frame)).save(buffer, "JPEG", quality=quality, subsampling="4:2:0", streamtype=part)
-    return buffer.getvalue()
+    image = Image.fromarray(images.to_uint8(torch.cat([*frames], dim=1)))
+    image.save(buffer, "JPEG", quality=quality, subsampling="4:4:4", optimize=True)
+    return b"".join(map(varint, (round(1000 * clip.fps), *clip.size[:2]))) + buffer.getvalue()
 
 
 def _read_mjpeg(data: bytes) -> Clip:
-    reader, pictures = Reader(data, "motion JPEG file"), []
-    fps, tables = reader.varint() / 1000, reader.take(reader.varint())
-    while reader.position < len(data):
-        frame = tables[:-2] + reader.take(reader.varint())[2:]
-        pictures.append(images.load_bytes(frame, "a frame of this motion JPEG file", ("JPEG",)))
-    if len({picture.shape for picture in pictures}) != 1:
-        raise BitstreamError("this motion JPEG file has no frames, or frames of several sizes")
-    return Clip(torch.stack(pictures), fps)
+    reader = Reader(data, "motion JPEG file")
+    rate, count, height = reader.varint(), reader.varint(), reader.varint()
+    picture = images.load_bytes(data[reader.position :], "this motion JPEG file", ("JPEG",))
+    if not (rate and count and height) or picture.shape[1] != count * -(-height // 8) * 8:
+        raise BitstreamError("this motion JPEG file has other frames than its head says")
+    frames = picture.unflatten(1, (count, -1)).transpose(0, 1)[:, :, :height]
+    return Clip(frames.contiguous(), rate / 1000)
 
 
 def _by_pillow(name: str, format_: str, options: dict[str, Any], shown: str) -> Rival:
@@ -270,7 +266,7 @@ def _read_opus(data: bytes) -> Sound:
 
 
 _TABLE = (
-    Rival("mjpeg", "film", _write_mjpeg, _read_mjpeg, range(1, 101), False, "libjpeg-turbo, 4:2:0, tables once"),
+    Rival("mjpeg", "film", _write_mjpeg, _read_mjpeg, range(1, 101), False, "libjpeg-turbo, 4:4:4, optimized tables once"),
     _by_pillow("webp-animated", "WEBP", {"method": 6, "minimize_size": True}, "WEBP, method=6, minimize_size=True"),
     _by_pillow(
         "avif-sequence",
