@@ -41,7 +41,7 @@ CANVAS = Exercise(
     id="09.1",
     title="The coordinates of a film",
     minutes=4,
-    core=False,
+    core=True,
     reference=film_canvas,
     checks=(
         Check(
@@ -171,7 +171,7 @@ DRAW = Exercise(
     id="09.2",
     title="Points of any signal",
     minutes=5,
-    core=False,
+    core=True,
     reference=draw,
     checks=(
         Check("random points of a sound", inputs=lambda random: _signal(random, 1), call=_drawn, mistakes=_DRAW_MISTAKES),
@@ -351,7 +351,7 @@ SHUFFLE = Exercise(
     id="09.5",
     title="PixelShuffle",
     minutes=6,
-    core=False,
+    core=True,
     reference=pixel_shuffle,
     checks=(
         Check(

@@ -117,7 +117,12 @@ def heard(network: nn.Module, coordinates: Tensor, sound: Sound) -> Sound:
     """What a network of values in [−1, 1] sounds like at these coordinates."""
     with torch.no_grad():
         samples = network(coordinates).T.cpu().clamp(-1, 1)
-    return Sound((samples + 0) * float(sound.samples.abs().max()), sound.rate)
+    return Sound(samples * float(sound.samples.abs().max()), sound.rate)
+
+
+def snr(sound: Sound, original: Sound) -> str:
+    """The signal-to-noise ratio, in words; nothing like −0."""
+    return f"{round(signals.snr(sound, original), 1) + 0.0:.1f} dB"
 
 
 @matplotlib.rc_context(plots.STYLE)
@@ -129,8 +134,10 @@ def first_neurons(scales: Mapping[str, float], seconds: float, omega_0: float = 
     for (name, scale), style in zip(scales.items(), ("-", "--", ":"), strict=False):
         axis.plot(1000 * moments, np.sin(omega_0 * scale * 2 * moments / seconds), style, label=name)
         texts.append(f"{name}: {omega_0 * scale / (math.pi * seconds):.1f} waves a second.")
-    axis.set(xlabel="milliseconds", yticks=[-1, 0, 1], title="the fastest neuron of the first layer, sin(ω₀ · t)")
-    axis.legend(loc="upper right")
+    axis.set(
+        xlabel="milliseconds", ylim=(-1.15, 1.9), yticks=[-1, 0, 1], title="the fastest neuron of the first layer, sin(ω₀ · t)"
+    )
+    axis.legend(loc="upper right", ncols=2)
     return plots.show(made, "The fastest neuron of the first layer over 50 milliseconds. " + " ".join(texts))
 
 
@@ -140,21 +147,40 @@ def sound_table(sound: Sound, data: bytes) -> plots.Shown:
     for name, said in (("adpcm", "ADPCM, 4 bits a sample"), ("mu-law", "μ-law, 8 bits a sample"), ("opus", "Opus")):
         rival = codecs.RIVALS[name]
         if not rival.available:
-            rows[said] = ["(needs PyAV)", "", ""]
+            rows[said] = ["(needs PyAV)", "", "", ""]
             continue
-        rate = signals.kilobits_per_second(data, sound)
-        for wish in ({"kbps": rate} if name == "opus" else {},):
-            try:
-                other = rival.encode(sound, **wish)
-            except CodecError:
-                other = rival.encode(sound, quality=rival.qualities[0])
-            rows[said] = _heard_row(other, rival.decode(other), sound)
-    return drawing.table(["bytes", "kbit/s", "SNR"], rows, f"{sound.seconds:g} seconds of sound, raw {2 * sound.size[0]:,} bytes")
+        other = _opus(sound, data) if name == "opus" else rival.encode(sound)
+        rows[said] = _heard_row(other, rival.decode(other), sound)
+    return drawing.table(
+        ["bytes", "kbit/s", "SNR", "log-spectral distance"],
+        rows,
+        f"{sound.seconds:g} seconds of sound, raw {2 * sound.size[0]:,} bytes",
+    )
+
+
+def contest(sound: Sound, data: bytes) -> dict[str, Sound]:
+    """What a network's file sounds like, and Opus at as many bytes where it is installed."""
+    found = {f"siren-audio, {len(data):,} bytes": codecs.decode_signal(data)}
+    rival = codecs.RIVALS["opus"]
+    if rival.available:
+        other = _opus(sound, data)
+        found[f"Opus, {len(other):,} bytes"] = rival.decode(other)
+    return {name: each for name, each in found.items() if isinstance(each, Sound)}
+
+
+def _opus(sound: Sound, data: bytes) -> bytes:
+    """As many bytes as ``data`` or fewer; at its lowest quality where its container alone is more."""
+    rival = codecs.RIVALS["opus"]
+    try:
+        return rival.encode(sound, kbps=signals.kilobits_per_second(data, sound))
+    except CodecError:
+        return rival.encode(sound, quality=rival.qualities[0])
 
 
 def _heard_row(data: bytes, decoded: signals.Signal, sound: Sound) -> list[str]:
     assert isinstance(decoded, Sound)
-    return [f"{len(data):,}", f"{signals.kilobits_per_second(data, sound):.1f}", f"{signals.snr(decoded, sound):.1f} dB"]
+    distance = signals.log_spectral_distance(decoded, sound)
+    return [f"{len(data):,}", f"{signals.kilobits_per_second(data, sound):.1f}", snr(decoded, sound), f"{distance:.1f} dB"]
 
 
 # ---------------------------------------------------------------------------------------------- a film in a file
@@ -302,7 +328,7 @@ def growth(network: nn.Sequential, t: float, owner: str) -> plots.Shown:
         axis.set_title(f"{width} × {height}")
         axis.grid(False)
     sizes = ", ".join(f"{each.shape[2]}×{each.shape[1]}" for each in stages)
-    return plots.show(made, f"A frame grows from a coarse grid ({owner} pixel shuffle): {sizes}; the last is the frame.")
+    return plots.show(made, f"A frame grows from a coarse grid ({owner}): {sizes}; the last is the frame.")
 
 
 def decoding_race(makers: Mapping[str, tuple[Callable[[], object], float]], rounds: int = 5) -> plots.Shown:
@@ -348,7 +374,7 @@ def multiply_adds(network: nn.Sequential, inputs: Tensor) -> float:
 
 
 REPORTED = {
-    "HiNeRV (2023)": ["not compared here", "72 % less than HNeRV, 43 % less than DCVC, UVG", "arXiv 2306.09818"],
+    "HiNeRV (2023)": ["not in its abstract", "72 % less than HNeRV, 43 % less than DCVC, UVG", "arXiv 2306.09818"],
     "C3 (2023)": ["under 5,000", "that of the Video Compression Transformer, UVG", "arXiv 2312.02753"],
     "Cool-chic video (2024)": ["900", "close to AVC", "arXiv 2402.03179"],
     "Cool-chic video (2025)": ["1,300", "close to HEVC", "arXiv 2501.16976"],

@@ -23,23 +23,26 @@ def films(shown: Mapping[str, Clip], *, zoom: int = 3, alt: str = "") -> plots.S
 
     Args:
         shown: title to film; all at the first one's frames a second.
-        zoom: enlarge by repeating pixels.
+        zoom: enlarge, pixels as squares.
         alt: what is to be seen; titles and sizes are added.
     """
     first, *_ = shown.values()
     count, height, width = first.size
     parts = []
     for clip in shown.values():
-        frames = clip.frames.repeat_interleave(zoom, 2).repeat_interleave(zoom, 3)
-        parts += [frames, torch.ones(count, 3, zoom * height, GAP)]
+        frames = clip.frames.repeat_interleave(2, 2).repeat_interleave(2, 3)  # so that a file's coarser colours don't show
+        parts += [frames, torch.ones(count, 3, 2 * height, GAP)]
     joined = Clip(torch.cat(parts[:-1], dim=3), first.fps)
     file = io.BytesIO(write_animated(joined, "WEBP", {"quality": 80, "method": 4, "loop": 0}))
-    text = f"{alt}: {', '.join(shown)}, side by side" if len(shown) > 1 else ", ".join(filter(None, [alt, *shown]))
+    text = f"{alt or 'Films'}: {', '.join(shown)}, side by side" if len(shown) > 1 else ", ".join(filter(None, [alt, *shown]))
     text += f" ({count} frames of {width}×{height} pixels, shown {zoom} times as large, over and over)"
     cells = "".join(f'<div style="flex:1;text-align:center">{html.escape(title)}</div>' for title in shown)
-    pixels = joined.frames.shape[3]
-    body = f'{plots.image_tag(plots.data_url("webp", file), text)}<div style="display:flex;font-size:1.1em">{cells}</div>'
-    return plots.Shown(f'<div style="max-width:{pixels}px">{body}</div>', text)
+    source, look = plots.data_url("webp", file), "width:100%;image-rendering:pixelated"
+    picture = f'<img alt="{html.escape(text)}" src="{source}" style="{look}">'
+    wide = joined.frames.shape[3] * zoom // 2
+    return plots.Shown(
+        f'<div style="max-width:{wide}px">{picture}<div style="display:flex;font-size:1.1em">{cells}</div></div>', text
+    )
 
 
 def sounds(shown: Mapping[str, Sound]) -> plots.Shown:
