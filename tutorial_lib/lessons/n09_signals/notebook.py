@@ -170,8 +170,8 @@ widgets.explore(units.show, scale=units.slider())
 # %% [markdown]
 # ## A sound
 #
-# One axis, one channel, and the same SIREN, with $t$ from −1 to 1 and $\omega_0 = 30$. It gets six seconds to learn two
-# seconds of music. **What will it sound like?**
+# One axis, one channel, and the same SIREN, with $t$ from −1 to 1 and $\omega_0 = 30$. It gets about five seconds to learn
+# two seconds of music. **What will it sound like?**
 
 # %%
 def learn_sound(scale, moments, width=64):
@@ -207,7 +207,7 @@ drawing.reveal("Waves a second", my_guess, 30 / (math.pi * melody.seconds), " Hz
 
 # %% [markdown]
 # A picture of 150 pixels has no more than 75 waves along x; a second of this sound has 4,000 along t. Deeper layers make
-# overtones of what the first one gives, but from 5 Hz they don't get to a string's 262.
+# overtones of what the first one gives, but from 5 Hz they don't get to the lowest string's 131.
 #
 # ### 09.3 How long is a second? (4 min, may be skipped)
 #
@@ -299,7 +299,7 @@ figures.equal_quality(clip, data)
 # Motion JPEG tells each frame anew. The network has *one* set of weights for all of them: what stands still costs
 # nothing the second time. Animated WebP knows a little of this, too.
 #
-# AV1 knows all of it: it says for each block where it was a frame ago, and what is new. It wins, and it encodes in a second.
+# AV1 knows all of it: it says for each block where it was a frame ago, and what is new. It wins.
 
 # %% [markdown]
 # ## Frames that were never there
@@ -349,10 +349,10 @@ figures.gaps_figure(found, label(film_canvas, draw, slow_motion))
 figures.ghosts(found[8], which=1)
 
 # %% [markdown]
-# Blending beats the network where little happens between two frames: it starts from the frames themselves, and the
-# network from what it kept of them. Holding is worst.
+# Blending is nearest throughout: it starts from the frames themselves, and the network from what it kept of them. Holding is
+# worst.
 #
-# Where much happens, all three break. Blending shows two half-transparent discs, *ghosts*; the network, a smear.
+# Where much happens between two frames, all three break. Blending shows two half-transparent discs, *ghosts*; the network, a smear.
 # It has learned which colour is where and when, and that this changes smoothly. It has not learned that a disc *moves*.
 
 # %% [markdown]
@@ -448,7 +448,7 @@ table
 
 # %% [markdown]
 # That is NeRV's point; its authors report decoding 38 to 132 times as fast as networks on pixels. Its price: a frame has one
-# size, and the file isn't smaller. Is it as near to the film?
+# size. Is it near to the film?
 
 # %%
 with torch.no_grad():
@@ -459,8 +459,8 @@ players.films({"the film": short, title: made}, zoom=5, alt="a film and what a f
 # %% [markdown]
 # ## Where it stands
 #
-# AV1 won, and by far. What do the codecs do that come near to such films? (Numbers are their authors'; each has
-# other rivals and films, so no two rows can be compared.)
+# AV1 won, and by far. What do codecs do that are fitted to one film, as ours, and come nearer to it? (Numbers are their
+# authors'; each has other rivals and films, so no two rows can be compared. AVC and HEVC are AV1's elders.)
 
 # %%
 figures.standing()
@@ -469,12 +469,12 @@ figures.standing()
 # Three ideas stand behind these rows.
 #
 # - **Grids, not weights.** Details live in small grids that are cheap to code (notebook 04); the network only reads them.
-#   C3 and Cool-chic do so, and HiNeRV has grids of features inside.
+#   C3 and Cool-chic do so. HiNeRV goes on from NeRV, and interpolates encodings of several sizes inside the network.
 # - **Motion, said.** Cool-chic's film codec fits, for each frame, where each place was in other frames: a second set of grids
 #   holds the motion. That is what our network in the last gap did not know.
 # - **A context for the coder.** What was decoded before tells what will come.
 #
-# And all of them take minutes to hours for what AV1 encodes in seconds. Fitting is the price of a small decoder.
+# And all of them fit each film anew. Half a minute, above, was for 1.3 seconds of a film as large as a stamp.
 
 # %% [markdown]
 # ## Where you are
