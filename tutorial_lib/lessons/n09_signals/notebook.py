@@ -352,8 +352,8 @@ figures.ghosts(found[8], which=1)
 # Blending is nearest throughout: it starts from the frames themselves, and the network from what it kept of them. Holding is
 # worst.
 #
-# Where much happens between two frames, all three break. Blending shows two half-transparent discs, *ghosts*; the network, a smear.
-# It has learned which colour is where and when, and that this changes smoothly. It has not learned that a disc *moves*.
+# Where much happens between two frames, all three break. Blending shows two half-transparent balls, *ghosts*; the network,
+# a smear. It has learned which colour is where and when, and that this changes smoothly. It has not learned that a disc *moves*.
 
 # %% [markdown]
 # ## A whole frame at once
