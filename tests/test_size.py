@@ -24,8 +24,8 @@ LONG_MODULES: tuple[str, ...] = ()
 """At most two that are one idea and longer all the same, each with its reason beside it."""
 
 ISE = frozenset(
-    "no deno ra pra r ar w otherw likew elementw pairw pixelw pointw prec conc exerc prom comprom surpr superv rev adv dev compr".split()
-) | {"amort"}  # the name of a codec
+    "no deno ra pra r ar w otherw likew elementw pairw pointw prec conc exerc prom comprom surpr superv rev adv dev compr".split()
+) | {"amort", "pixelw"}  # the name of a codec; every pixel, as pointwise
 """What stands before -ise in words that are no verbs in -ize."""
 
 
