@@ -25,7 +25,7 @@ LONG_MODULES: tuple[str, ...] = ()
 
 ISE = frozenset(
     "no deno ra pra r ar w otherw likew elementw pairw pointw prec conc exerc prom comprom surpr superv rev adv dev compr".split()
-) | {"amort"}  # the name of a codec
+) | {"amort", "pixelw"}  # the name of a codec; every pixel, as pointwise
 """What stands before -ise in words that are no verbs in -ize."""
 
 

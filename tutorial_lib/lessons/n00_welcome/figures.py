@@ -18,7 +18,7 @@ ROADS = (
     ("01", 0, 2, "pixels as questions and answers"), ("01", 5, 6, "dB, and bits"), ("02", 1, 4, "a network of waves: SIREN"),
     ("03", 2, 4, "waves that differ by place"), ("04", 1, 5, "a pyramid of small grids, and a network that reads it"),
     ("05", 2, 4, "which error to make small"), ("06", 3, 5, "rounding, and few bits"), ("07", 4, 6, "which codec is better?"),
-    ("08", 4, 6, "decoders for the eye"),
+    ("08", 4, 6, "decoders for the eye"), ("09", 0, 6, "sound and film: the same way, with other axes"),
 )  # fmt: skip
 """Notebook, its first step, the step behind its last one, and what it is about."""
 
@@ -82,7 +82,7 @@ def journey(picture: Tensor, data: bytes) -> plots.Shown:
 @matplotlib.rc_context(plots.STYLE)
 def road_map() -> plots.Shown:
     """Which notebook opens which step of the way: a bar over the steps for each."""
-    made, axis = plots.figure(15, 4)
+    made, axis = plots.figure(15, 4.4)
     numbers = list(dict.fromkeys(number for number, *_ in ROADS))
     for number, begin, end, about in ROADS:
         row = numbers.index(number)

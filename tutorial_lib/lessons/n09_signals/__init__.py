@@ -1,0 +1,1 @@
+"""Notebook 09, any signal: sound and video with the same loop."""
