@@ -155,16 +155,11 @@ def retouch(options: argparse.Namespace) -> Answer:
     images.write_atomically(output, made.data)
     rows = [_distances_of(codecs.decode(made.data, look=look).cpu(), picture) for look in codecs.LOOKS]
     extra = bitstream.anatomy(made.data)[bitstream.SECOND_LOOK]
-    facts = {
-        "file": str(output),
-        "bytes": len(made.data),
-        "second_look": extra,
-        "seconds": seconds,
-        "looks": dict(zip(codecs.LOOKS, rows, strict=True)),
-    }
+    found = dict(zip(codecs.LOOKS, rows, strict=True))
+    facts = {"file": str(output), "bytes": len(made.data), "second_look": extra, "seconds": seconds, "looks": found}
     lines = [f"{output}: {len(made.data):,} bytes, {extra:,} of them for the second look: two looks, one stream"]
     lines[0] += f" ({_duration(seconds)})"
-    for look, row in facts["looks"].items():
+    for look, row in found.items():
         niqe = "" if row["niqe"] is None else f", NIQE {row['niqe']:.2f}"
         lines.append(f"  {look:<10} PSNR {row['psnr']:.2f} dB, SSIMULACRA2 {row['ssimulacra2']:.1f}{niqe}")
     return Answer(facts, "\n".join(lines))

@@ -3,7 +3,7 @@
     INR_DATA_DIR=… python tests/benchmarks/amortised.py [--only rates,refine,looks,bridge] [--full] [--pictures 1 5]
 
 Needs Kodak 1, 5, 8, 15, 18 and 24 (downloaded, or in INR_DATA_DIR), which the networks never saw; 384×256 unless ``--full`` asks
-for 768×512 as well. PSNR and bytes are of real files, decoded and rounded to 8 bits; seconds are of whole calls, files read from
+for 768×512. PSNR and bytes are of real files, decoded and rounded to 8 bits; seconds are of whole calls, files read from
 memory, and CPU seconds, so that other work on the machine doesn't count: take one thread.
 """
 
@@ -35,16 +35,16 @@ Point = tuple[float, float]
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("--only", default="rates,refine,looks", help="parts to run, with commas between")
-    options.add_argument("--full", action="store_true", help="768×512 as well")
+    options.add_argument("--full", action="store_true", help="768×512")
     options.add_argument("--pictures", type=int, nargs="+", default=PICTURES)
     chosen = options.parse_args()
     threads = torch.get_num_threads()
     print(f"{date.today()}, {platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}, {threads} threads\n")
-    for size in ((256, 384), (512, 768))[: 1 + chosen.full]:
-        pictures = {number: _reduced(images.kodak(number), size) for number in chosen.pictures}
-        print(f"Kodak {', '.join(map(str, pictures))} at {size[1]}×{size[0]}")
-        for part in chosen.only.split(","):
-            PARTS[part](pictures)
+    size = (512, 768) if chosen.full else (256, 384)
+    pictures = {number: _reduced(images.kodak(number), size) for number in chosen.pictures}
+    print(f"Kodak {', '.join(map(str, pictures))} at {size[1]}×{size[0]}")
+    for part in chosen.only.split(","):
+        PARTS[part](pictures)
 
 
 def _reduced(picture: Tensor, size: tuple[int, int]) -> Tensor:

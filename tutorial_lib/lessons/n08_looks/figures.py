@@ -208,14 +208,15 @@ def race(picture: Tensor, plan: Plan, steps: int) -> tuple[bytes, plots.Shown]:
 
 def bytes_table(picture: Tensor, files: dict[str, bytes]) -> plots.Shown:
     """Bytes and PSNR of files, and the bytes that a pass takes for as many dB."""
-    points = []
+    points = list[tuple[float, float]]()
     for lmbda in (2e-4, 5e-4, 1e-3, 2e-3, 4e-3):
         data = codecs.AMORTISED.encode(picture, lmbda=lmbda, progress=False)
         points.append((metrics.psnr(codecs.decode(data).cpu(), picture), math.log(len(data))))
+    decibels, logs = np.array(sorted(points)).T
     rows = {}
     for name, data in files.items():
         psnr = metrics.psnr(codecs.decode(data).cpu(), picture)
-        same = math.exp(float(np.interp(psnr, *zip(*sorted(points), strict=True))))
+        same = math.exp(float(np.interp(psnr, decibels, logs)))
         rows[name] = [f"{len(data):,}", f"{psnr:.2f}", f"{same:,.0f}"]
     return drawing.table(["bytes", "PSNR / dB", "bytes of one pass at this PSNR"], rows, "Files of your photograph, decoded")
 

@@ -7,7 +7,7 @@
 #
 # | | |
 # |---|---|
-# | **You will** | judge blind, write a judge that learns, fair dice, a second look for a file, and better numbers for your own photo |
+# | **You will** | judge blind, write a judge that learns, fair dice, a second look for a file, better numbers for your photo |
 # | **Time** | 48 minutes, 27 of them for five exercises |
 # | **In a three-hour workshop** | 20 minutes: the opening, 08.1, 08.2 and 08.4; this notebook is a bonus |
 # | **You need** | notebook 04 read; nothing but the library. No downloads |
@@ -288,7 +288,8 @@ photograph = live.Photograph()
 photograph
 
 # %% [markdown]
-# **How many seconds will its encoder take?** A fit of `coolchic-small`, 1,000 steps, takes half a minute or more for this many pixels.
+# **How many seconds will its encoder take?** A fit of `coolchic-small`, 1,000 steps, takes half a minute or more for this many
+# pixels.
 
 # %%
 my_seconds = None  # your guess
@@ -363,8 +364,8 @@ figures.bytes_table(photo, {"one pass": one_pass.data, "refined": better})
 # them. After 40 seconds `coolchic-small` is ahead.
 #
 # <small>Photographs of Kodak at 384×256, seconds of one core. Ten for refining: 7 % fewer bytes at equal PSNR, the mean of six.
-# 1000 J, the mean of two: one pass 2.08, refined for two seconds 2.00, for ten 1.99; `coolchic-small` in 11 seconds 2.44, in 40 seconds
-# 1.96. `python tests/benchmarks/amortised.py --only refine` and `--only bridge --pictures 8 24`, November 2026.</small>
+# 1000 J, the mean of two: one pass 2.08, refined for two seconds 2.00, for ten 1.99; `coolchic-small` in 11 seconds 2.44, in 40
+# seconds 1.96. `python tests/benchmarks/amortised.py --only refine` and `--only bridge --pictures 8 24`, November 2026.</small>
 #
 # | | trained for all pictures | fitted to one |
 # |---|---|---|
@@ -444,8 +445,8 @@ progress()
 # ## To read, to try
 #
 # - **In the library:** the losses are in [`perception.py`](../tutorial_lib/perception.py), dice and second synthesis in
-#   [`latents/texture.py`](../tutorial_lib/latents/texture.py), NIQE in [`niqe.py`](../tutorial_lib/niqe.py), the amortised codec's
-#   networks in [`amortised/`](../tutorial_lib/amortised/transforms.py), better numbers in
+#   [`latents/texture.py`](../tutorial_lib/latents/texture.py), NIQE in [`niqe.py`](../tutorial_lib/niqe.py), the amortised
+#   codec's networks in [`amortised/`](../tutorial_lib/amortised/transforms.py), better numbers in
 #   [`training/refining.py`](../tutorial_lib/training/refining.py).
 # - **Try:** `inr encode phone.jpg --codec coolchic-small --looks both`, then `inr decode phone.inr --look texture`.
 # - **Try:** `inr encode phone.jpg --codec amortised --refine 10`, and `inr decode phone.inr --look texture`.
