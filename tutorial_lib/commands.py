@@ -153,18 +153,12 @@ def retouch(options: argparse.Namespace) -> Answer:
     made = looks.retouch(data, picture, progress=progress, **how)
     seconds = time.perf_counter() - started
     images.write_atomically(output, made.data)
-    rows = [_distances_of(codecs.decode(made.data, look=look).cpu(), picture) for look in codecs.LOOKS]
+    rows = {look: _distances_of(codecs.decode(made.data, look=look).cpu(), picture) for look in codecs.LOOKS}
     extra = bitstream.anatomy(made.data)[bitstream.SECOND_LOOK]
-    facts = {
-        "file": str(output),
-        "bytes": len(made.data),
-        "second_look": extra,
-        "seconds": seconds,
-        "looks": dict(zip(codecs.LOOKS, rows, strict=True)),
-    }
-    lines = [f"{output}: {len(made.data):,} bytes, {extra:,} of them for the second look: two looks, one stream"]
-    lines[0] += f" ({_duration(seconds)})"
-    for look, row in facts["looks"].items():
+    facts = {"file": str(output), "bytes": len(made.data), "second_look": extra, "seconds": seconds, "looks": rows}
+    what = f"{len(made.data):,} bytes, {extra:,} of them for the second look: two looks, one stream"
+    lines = [f"{output}: {what} ({_duration(seconds)})"]
+    for look, row in rows.items():
         niqe = "" if row["niqe"] is None else f", NIQE {row['niqe']:.2f}"
         lines.append(f"  {look:<10} PSNR {row['psnr']:.2f} dB, SSIMULACRA2 {row['ssimulacra2']:.1f}{niqe}")
     return Answer(facts, "\n".join(lines))

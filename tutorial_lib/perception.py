@@ -285,7 +285,7 @@ at 0.40 dB.
     ¹ the same with the judge, λ_adv = 0.005, twice the time          −15 %     0.61
     ¹ weights fixed at 40 : 0.5 : 0, −0.16 dB, 60 steps               −15 %     0.62
 
-With σ = 0.7 `china` fell back to −18 % and 1.95. In 120 steps, with two more pictures (`friends`, `life`; 0.30 bpp), the mean of four is
+With σ = 0.7 `china` fell back to −18 % and 1.95. In 120 steps, with two more (`friends`, `life`; 0.30 bpp), the mean of four is
 −26 % and 0.74; with the judge, λ_adv = 0.005, −20 % and 0.80, in twice the time.
 """
 
