@@ -328,9 +328,9 @@ def better_numbers(numbers: Tensor, slope: Tensor, curvature: Tensor, bits: Pric
 
 def _numbers(random: Random) -> tuple[Any, ...]:
     """Whole numbers, slopes, half curvatures, and a price that rises with the distance from what was expected."""
-    shape = random.size(3, 4)[0], *random.size(5, 8)
+    shape = random.size(4, 6)[0], *random.size(6, 9)
     numbers, expected = random.normal(*shape, std=3).round(), random.normal(*shape, std=2)
-    slope, curvature = random.normal(*shape, std=6), random.tensor(*shape, low=1, high=5)
+    slope, curvature = random.normal(*shape, std=4), random.tensor(*shape, low=1, high=5)
     rate = random.tensor(*shape, low=0.3, high=3)
 
     def bits(levels: Tensor) -> Tensor:
