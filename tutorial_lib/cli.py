@@ -181,7 +181,7 @@ def _add_file_commands(commands: Any) -> None:
     add = encode.add_argument
     add("picture", help="a picture, a film (animated, .mp4) or a sound (.wav, .flac); coffee, kodak:1 … kodak:24, sample:scene")
     add("-o", "--output", metavar="FILE", help="default: the picture's name with .inr, here")
-    add("--codec", metavar="NAME", help="siren, amortised, … (default: coolchic-small or -large, by the picture's size)")
+    add("--codec", metavar="NAME", help="siren, amortised, … (default: coolchic-small or -large; siren-video, siren-audio)")
     add("--bpp", type=float, metavar="X", help="target in bits per pixel; siren and coin stay within it")
     add("--kbps", type=float, metavar="X", help="of a film or a sound: target in kbit/s")
     add("--frames", type=int, metavar="N", help="of a film: only the first N frames")
