@@ -16,7 +16,7 @@ PYPROJECT = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
 LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8")
 ENVIRONMENT = (ROOT / "environment.yml").read_text(encoding="utf-8")
 
-REQUIRED_EXTRAS = ("lab", "dev", "site", "fast")  # an extra not named here is optional: neither pinned nor in environment.yml
+REQUIRED_EXTRAS = ("lab", "dev", "site")  # an extra not named here is optional: neither pinned nor in environment.yml
 CONDA_NAMES = {"pytorch": "torch", "matplotlib-base": "matplotlib"}
 
 # The platforms and Pythons that README promises, as environment markers see them.

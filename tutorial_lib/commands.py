@@ -61,8 +61,8 @@ def encode(options: argparse.Namespace) -> Answer:
     codec = codec or codecs.suitable(picture, options.bpp)
     if options.looks == "both" and not codec.can_be_retouched:
         raise UsageError(f"{codec.name} has no synthesis to train a second time; latent grids have, as --codec coolchic-v2")
-    output = Path(options.output or _beside(options.picture, ".inr"))
-    _check_output(output, options.picture)
+    output = Path(options.output or beside(options.picture, ".inr"))
+    check_output(output, options.picture)
     wishes = {"bpp": options.bpp, "budget": options.budget, "loss": options.loss, "iterations": options.iterations}
     device = choose_device(options.device)
     reduction = _reduction(options, picture)
@@ -72,7 +72,7 @@ def encode(options: argparse.Namespace) -> Answer:
         # the estimate takes a moment: say first what is being read
         print(f"{options.picture}: {_size_of(picture)} pixels", flush=True)
         seconds = codec.estimate_seconds(plan, picture, options.device)
-        rate = f"about {plan.expected_bytes:,} bytes ({plan.bpp:.3g} bpp), about {_duration(seconds)} on {device}"
+        rate = f"about {plan.expected_bytes:,} bytes ({plan.bpp:.3g} bpp), about {duration(seconds)} on {device}"
         print(f"→ {output}: {plan.codec}, {plan.config}, {plan.config.weights:,} weights; {rate}", flush=True)
         if plan.reduction > 1:
             whole = None if reduction else codec.plan(picture, device=device, patient=True, **wishes)
@@ -98,7 +98,7 @@ def encode(options: argparse.Namespace) -> Answer:
         "interrupted": interrupted,
         "anatomy": bitstream.anatomy(data),
     }
-    took = _duration(seconds) + (", stopped early" if interrupted else "")
+    took = duration(seconds) + (", stopped early" if interrupted else "")
     rate = f"{facts['bpp']:.4g} bpp"
     if options.bpp and abs(off := facts["bpp"] / options.bpp - 1) > RATE_TOLERANCE:
         rate += f" ({abs(off):.0%} {'more' if off > 0 else 'less'} than asked for)"
@@ -111,7 +111,7 @@ def _reduction(options: argparse.Namespace, picture: Tensor) -> int | None:
         return 1
     if options.size is None:
         return options.reduce
-    height, width = _pair(options.size)
+    height, width = pair_of(options.size)
     if height < 1 or width < 1:
         raise UsageError(f"a size is WxH in pixels, as 1536x1024, not {options.size!r}")
     return max(round((picture[0].numel() / (height * width)) ** 0.5), 1)
@@ -120,7 +120,7 @@ def _reduction(options: argparse.Namespace, picture: Tensor) -> int | None:
 def _reduction_sentence(plan: codecs.Plan, whole: codecs.Plan | None, seconds: float) -> str:
     """What is fitted, and how long it would take to fit the ``whole`` picture, as nobody has asked for less."""
     fitted, megapixels = plan.fitted, f"{plan.height * plan.width / 1e6:.3g} megapixels"
-    more = f"; --full-size takes about {_duration(seconds * _pixels_seen(whole) / _pixels_seen(fitted))}" if whole else ""
+    more = f"; --full-size takes about {duration(seconds * _pixels_seen(whole) / _pixels_seen(fitted))}" if whole else ""
     return f"{megapixels}: fitted at {fitted.width:,}×{fitted.height:,}, shown at {plan.width:,}×{plan.height:,}{more}"
 
 
@@ -131,11 +131,11 @@ def _pixels_seen(plan: codecs.Plan) -> float:
 
 def decode(options: argparse.Namespace) -> Answer:
     """Render a file as a picture, at any size."""
-    data = _read(options.file)
-    output = images.check_writable(options.output or _beside(options.file, ".decoded.png"))
+    data = bytes_of(options.file)
+    output = images.check_writable(options.output or beside(options.file, ".decoded.png"))
     require_writable(output)
     container = bitstream.read(data)
-    size = _size(options, container.height, container.width)
+    size = size_asked(options, container.height, container.width)
     picture = codecs.decode(data, size, device=options.device, look=options.look).cpu()
     images.save(picture, output)
     facts = {"file": str(output), "width": picture.shape[2], "height": picture.shape[1]}
@@ -144,9 +144,9 @@ def decode(options: argparse.Namespace) -> Answer:
 
 def retouch(options: argparse.Namespace) -> Answer:
     """Give a file a second look for texture; what stands in it already stays as it is, and stands first."""
-    data, picture = _read(options.file), images.open_picture(options.original)
+    data, picture = bytes_of(options.file), images.open_picture(options.original)
     output = Path(options.output or options.file)
-    _check_output(output, options.original)
+    check_output(output, options.original)
     progress = not options.json and sys.stderr.isatty()
     how = {"budget": options.budget, "iterations": options.iterations, "seed": options.seed, "device": options.device}
     started = time.perf_counter()
@@ -158,7 +158,7 @@ def retouch(options: argparse.Namespace) -> Answer:
     found = dict(zip(codecs.LOOKS, rows, strict=True))
     facts = {"file": str(output), "bytes": len(made.data), "second_look": extra, "seconds": seconds, "looks": found}
     lines = [f"{output}: {len(made.data):,} bytes, {extra:,} of them for the second look: two looks, one stream"]
-    lines[0] += f" ({_duration(seconds)})"
+    lines[0] += f" ({duration(seconds)})"
     for look, row in found.items():
         niqe = "" if row["niqe"] is None else f", NIQE {row['niqe']:.2f}"
         lines.append(f"  {look:<10} PSNR {row['psnr']:.2f} dB, SSIMULACRA2 {row['ssimulacra2']:.1f}{niqe}")
@@ -167,7 +167,7 @@ def retouch(options: argparse.Namespace) -> Answer:
 
 def strip(options: argparse.Namespace) -> Answer:
     """The file without its second look: byte for byte what it was."""
-    data = _read(options.file)
+    data = bytes_of(options.file)
     output = Path(options.output or options.file)
     stripped = bitstream.without_second_look(data)
     require_writable(output)
@@ -178,7 +178,7 @@ def strip(options: argparse.Namespace) -> Answer:
 
 def info(options: argparse.Namespace) -> Answer:
     """What is in a file: bytes by section, the network, its tensors."""
-    data = _read(options.file)
+    data = bytes_of(options.file)
     if options.anatomy:
         return _anatomy(options.file, data)
     container, codec = bitstream.read(data), codecs.codec_of(data)
@@ -230,11 +230,11 @@ def view(options: argparse.Namespace) -> Answer:
     """One HTML page that shows a file: a network at any zoom, latent grids one by one."""
     from tutorial_lib import viewer
 
-    output = Path(options.output or _beside(options.file, ".html"))
+    output = Path(options.output or beside(options.file, ".html"))
     if output.suffix.lower() not in (".html", ".htm"):
         raise UsageError(f"{output} would be a web page; name it {output.with_suffix('.html')}")
     require_writable(output)
-    page = viewer.page(_read(options.file), Path(options.file).name).encode(errors="backslashreplace")  # a name may be no text
+    page = viewer.page(bytes_of(options.file), Path(options.file).name).encode(errors="backslashreplace")  # a name may be no text
     images.write_atomically(output, page)
     return Answer({"file": str(output), "bytes": len(page)}, f"{output}: a page of {len(page):,} bytes; open it in a browser")
 
@@ -290,11 +290,11 @@ def _decoded(name: str) -> tuple[Tensor, bytes | None]:
     """A picture and, for a compressed file, its bytes: .inr and lossy formats count, PNG and samples don't."""
     suffix = Path(name).suffix.lower()
     if suffix == ".inr":
-        data = _read(name)
+        data = bytes_of(name)
         return codecs.decode(data).cpu(), data
     if suffix not in SUFFIXES or not Path(name).is_file():
         return images.open_picture(name), None
-    data = _read(name)
+    data = bytes_of(name)
     return codecs.CLASSICAL[SUFFIXES[suffix]].decode(data), data
 
 
@@ -315,7 +315,7 @@ def evaluate(options: argparse.Namespace) -> Answer:
         rates,
         losses=_several(options.losses),
         lambdas=lambdas,
-        size=None if options.size is None else images.check_size(_pair(options.size)),
+        size=None if options.size is None else images.check_size(pair_of(options.size)),
         budget=options.budget,
         iterations=options.iterations,
         seed=options.seed,
@@ -369,16 +369,16 @@ def notebooks(options: argparse.Namespace) -> Answer:
 # ------------------------------------------------------------------------------------------ what was typed
 
 
-def _size(options: argparse.Namespace, height: int, width: int) -> tuple[int, int]:
+def size_asked(options: argparse.Namespace, height: int, width: int) -> tuple[int, int]:
     if options.size is not None:
-        return _pair(options.size)
+        return pair_of(options.size)
     scale = 1.0 if options.scale is None else options.scale
     if not 0 < scale <= 1e6:
         raise UsageError(f"a scale is a positive number, a million at most, not {scale}")
     return max(1, round(height * scale)), max(1, round(width * scale))
 
 
-def _pair(text: str) -> tuple[int, int]:
+def pair_of(text: str) -> tuple[int, int]:
     """(height, width) of "WxH"."""
     try:
         columns, rows = (int(side) for side in text.lower().replace("×", "x").split("x"))
@@ -403,12 +403,12 @@ def _numbers(option: str, values: Sequence[str]) -> Sequence[float]:
     return numbers
 
 
-def _beside(name: str, suffix: str) -> str:
+def beside(name: str, suffix: str) -> str:
     """A file of the same name in the current folder."""
     return Path(name.replace(":", "")).stem + suffix
 
 
-def _check_output(path: Path, picture: str) -> None:
+def check_output(path: Path, picture: str) -> None:
     """Fail before the work, not after it."""
     if not path.parent.is_dir():
         raise UsageError(f"there is no folder {path.parent} to write {path.name} to")
@@ -423,7 +423,7 @@ def _check_output(path: Path, picture: str) -> None:
     require_writable(path)
 
 
-def _read(name: str) -> bytes:
+def bytes_of(name: str) -> bytes:
     try:
         return Path(name).read_bytes()
     except FileNotFoundError:
@@ -443,7 +443,7 @@ def _aligned(value: float | None, form: str) -> str:
     return f"{'n/a':>{form.split('.')[0]}}" if value is None else f"{value:{form}}"
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
     if seconds < 90:
         return f"{max(1, seconds):.0f} s"
     return f"{seconds / 60:.1f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -16,7 +16,7 @@ from tutorial_lib import codecs, images, signals
 from tutorial_lib.codecs import CodecError
 from tutorial_lib.codecs.signals import SIGNALS
 from tutorial_lib.coding import bitstream
-from tutorial_lib.commands import BAR_WIDTH, Answer, UsageError, _beside, _check_output, _duration, _pair, _read, _size
+from tutorial_lib.commands import BAR_WIDTH, Answer, UsageError, beside, bytes_of, check_output, duration, pair_of, size_asked
 from tutorial_lib.runtime import choose_device, require_writable
 from tutorial_lib.signals import Clip, Signal, Sound
 from tutorial_lib.signals.files import FILMS, SOUND_SUFFIXES, check_writable, is_film
@@ -72,15 +72,15 @@ def encode(options: argparse.Namespace) -> Answer:
         able = ", ".join(name for name, codec in SIGNALS.items() if codec.kind == signal.kind)
         raise UsageError(f"{options.codec} encodes no {signal.kind}; take {able}")
     signal = _reduced(signal, options)
-    output = Path(options.output or _beside(options.picture, ".inr"))
-    _check_output(output, options.picture)
+    output = Path(options.output or beside(options.picture, ".inr"))
+    check_output(output, options.picture)
     wishes = {"bpp": options.bpp, "kbps": options.kbps, "budget": options.budget, "loss": options.loss}
     device = choose_device(options.device)
     plan = codec.plan(signal, iterations=options.iterations, device=device, **wishes)
     if not options.json:
         print(f"{options.picture}: {described(signal)}", flush=True)
         seconds = codec.estimate_seconds(plan, signal, options.device)
-        rate = f"about {plan.expected_bytes:,} bytes ({plan.bpp:.3g} bpp), about {_duration(seconds)} on {device}"
+        rate = f"about {plan.expected_bytes:,} bytes ({plan.bpp:.3g} bpp), about {duration(seconds)} on {device}"
         print(f"→ {output}: {plan.codec}, {plan.config}, {plan.config.weights:,} weights; {rate}", flush=True)
     progress = not options.json and sys.stderr.isatty()
     started = time.perf_counter()
@@ -89,7 +89,7 @@ def encode(options: argparse.Namespace) -> Answer:
     images.write_atomically(output, data)
     facts = {"file": str(output), "bytes": len(data), **_measured(codec.decode(data, device=options.device), signal, data)}
     facts |= {"seconds": seconds, "interrupted": encoding.report.interrupted, "anatomy": bitstream.anatomy(data)}
-    took = _duration(seconds) + (", stopped early" if encoding.report.interrupted else "")
+    took = duration(seconds) + (", stopped early" if encoding.report.interrupted else "")
     return Answer(facts, f"{output}: {len(data):,} bytes, {_said(facts)} ({took})")
 
 
@@ -100,7 +100,7 @@ def _reduced(signal: Signal, options: argparse.Namespace) -> Signal:
     if isinstance(signal, Sound):
         raise UsageError("a sound has no width and height to reduce")
     height, width = signal.size[1:]
-    size = _pair(options.size) if options.size else (math.ceil(height / options.reduce), math.ceil(width / options.reduce))
+    size = pair_of(options.size) if options.size else (math.ceil(height / options.reduce), math.ceil(width / options.reduce))
     return Clip(torch.stack([images.reduce(frame, size=size) for frame in signal.frames]), signal.fps)
 
 
@@ -136,10 +136,10 @@ def _said(facts: dict[str, Any]) -> str:
 
 def decode(options: argparse.Namespace) -> Answer:
     """Render a film or a sound at its own times and size, or at others."""
-    data = _read(options.file)
+    data = bytes_of(options.file)
     container = bitstream.read_signal(data)
     suffix = ".decoded.webp" if container.kind == "film" else ".decoded.wav"
-    output = check_writable(options.output or _beside(options.file, suffix), container.kind)
+    output = check_writable(options.output or beside(options.file, suffix), container.kind)
     require_writable(output)
     if options.look != codecs.LOOKS[0]:
         raise UsageError(f"a {container.kind} has one look")
@@ -148,7 +148,7 @@ def decode(options: argparse.Namespace) -> Answer:
     if container.kind == "film" and options.rate is not None:
         raise UsageError("--rate is a sound's; --fps gives a film another number of frames a second")
     scaled = options.size is not None or options.scale is not None
-    size = _size(options, *container.size[-2:]) if scaled and container.kind == "film" else None
+    size = size_asked(options, *container.size[-2:]) if scaled and container.kind == "film" else None
     if scaled and container.kind == "sound":
         raise CodecError("a sound has no width and height to scale")
     how = {"rate": options.rate or options.fps, "count": options.frames, "device": options.device}
@@ -165,7 +165,7 @@ def _shape(signal: Signal) -> dict[str, Any]:
 
 def info(options: argparse.Namespace) -> Answer:
     """What is in a film's or a sound's file: bytes by section, the network, its tensors."""
-    data = _read(options.file)
+    data = bytes_of(options.file)
     container, codec = bitstream.read_signal(data), codecs.signal_codec_of(data)
     config, rate = codec.config_of(data), float(container.rate)
     shape = "×".join(map(str, reversed(container.size)))
@@ -207,7 +207,7 @@ _LOSSY = {".gif": None, ".webp": "webp-animated", ".avif": "avif-sequence", ".pn
 def _of_file(name: str, original: Signal | None = None) -> tuple[Signal, bytes | None]:
     """A film or a sound, and its bytes if it is compressed: .inr, WebP, AVIF and what PyAV reads."""
     if _holds_signal(name):
-        data = _read(name)
+        data = bytes_of(name)
         return codecs.decode_signal(data), data
     if not _is_signal(name):
         raise UsageError(f"{name} is no film and no sound")
@@ -215,4 +215,4 @@ def _of_file(name: str, original: Signal | None = None) -> tuple[Signal, bytes |
     if isinstance(original, Clip) and isinstance(signal, Clip) and abs(signal.fps / original.fps - 1) < 0.1:
         signal = replace(signal, fps=original.fps)  # whole milliseconds a frame
     compressed = not name.startswith("sample:") and _LOSSY.get(Path(name).suffix.lower(), "yes") is not None
-    return signal, _read(name) if compressed else None
+    return signal, bytes_of(name) if compressed else None

@@ -4,16 +4,14 @@
     … --only curves --pictures kodak:3 kodak:23 --seconds 10 30 60 120 300
     … --only published --published coolchic_kodak_per_image.csv --seconds 300 --lambdas 4e-3 1e-3 4e-4
 
-"before" is the recipe before steps saw bands: whole pictures, Adam with betas 0.9 and 0.999, the pyramid as it is, and PyTorch's
-operations alone; "plain" is the recipe of now with these. Seconds are those of the CPU, of one thread; the number of steps is
-chosen by a few timed ones. All files are decoded.
+"before" is the recipe before steps saw bands: whole pictures, Adam with betas 0.9 and 0.999, the pyramid as it is. Seconds are
+those of the CPU, of one thread; the number of steps is chosen by a few timed ones. All files are decoded.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
-import os
 import statistics
 import time
 from collections.abc import Callable
@@ -27,7 +25,6 @@ from torch import Tensor
 from tutorial_lib import codecs, images
 from tutorial_lib.codecs import Codec
 from tutorial_lib.codecs.recipes import modern
-from tutorial_lib.latents import kernels
 from tutorial_lib.metrics import psnr
 from tutorial_lib.runtime import keep_freed_memory
 from tutorial_lib.training import GridPhase, GridRecipe
@@ -42,13 +39,7 @@ def before(iterations: int) -> GridRecipe:
     return GridRecipe((GridPhase("soft rounding", iterations - tail.iterations, mse_first=0.4), replace(tail, banded=False)))
 
 
-RECIPES: dict[str, Callable[[int], GridRecipe]] = {"before": before, "plain": modern, "now": modern}
-
-
-def choose_loops(which: str) -> None:
-    """Compiled loops for "now" alone."""
-    os.environ["INR_COMPILED"] = str(int(which == "now"))
-    kernels.loops.cache_clear()
+RECIPES: dict[str, Callable[[int], GridRecipe]] = {"before": before, "now": modern}
 
 
 def fit_of(codec: Codec, picture: Tensor, recipe: GridRecipe, lmbda: float) -> GridFit:
@@ -60,21 +51,19 @@ def fit_of(codec: Codec, picture: Tensor, recipe: GridRecipe, lmbda: float) -> G
 
 
 def cost(picture: Tensor) -> None:
-    """CPU seconds of a look at the whole picture, the recipes in turn."""
+    """CPU seconds of a look at the whole picture, both recipes in turn."""
     for name in CODECS:
         runs = {which: fit_of(codecs.LEARNED[name], picture, recipe(100), 1e-3) for which, recipe in RECIPES.items()}
         seconds: dict[str, list[float]] = {which: [] for which in runs}
-        for _ in range(8):
+        for _ in range(6):
             for which, run in runs.items():
-                choose_loops(which)
-                run.step(0)
                 began = time.process_time()
                 for _ in range(run.passes.count if run.phase.banded else 1):
                     run.step(0)
                 seconds[which].append(time.process_time() - began)
         found = {which: statistics.median(each) for which, each in seconds.items()}
-        parts = ", ".join(f"{which} {each:.3f} s ({each / found['before']:.2f})" for which, each in found.items())
-        print(f"{name:<16}{parts}; a pass is {runs['now'].passes.count} steps, before it was one", flush=True)
+        bands = runs["now"].passes.count
+        print(f"{name:<16}before {found['before']:.3f} s a step; now {found['now']:.3f} s a pass of {bands} steps", flush=True)
 
 
 def encoded(
@@ -100,7 +89,6 @@ def curves(names: list[str], seconds: list[float], lmbda: float, which: list[str
         picture = images.open_picture(name)
         for codec in which:
             for recipe, make in RECIPES.items():
-                choose_loops(recipe)
                 for budget in seconds:
                     took, quality, bpp, j = encoded(codecs.LEARNED[codec], picture, make, budget, lmbda)
                     row = f"{name:<10}{codec:<16}{recipe:<8}{took:6.0f} s  {quality:.2f} dB  {bpp:.4f} bpp  J·10³ {1e3 * j:.4f}"

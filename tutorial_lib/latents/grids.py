@@ -107,8 +107,9 @@ class LatentGrids(nn.Module):
         for level in range(len(grids) - 2, -1, -1):
             (first, last), (begin, end) = windows[level : level + 2]
             at_top, at_bottom = begin == 0, end == self.sizes[level + 1][0]
+            fine = self.upsampling(stack, level, top=at_top, bottom=at_bottom)
             skipped = first - 2 * (0 if at_top else begin + 2)
-            stack = self.upsampling.stacked(grids[level], stack, level, at_top, at_bottom, skipped)
+            stack = torch.cat([grids[level][None], fine[:, skipped : skipped + last - first, : self.sizes[level][1]]])
         return stack
 
     def colours(self, grids: Sequence[Tensor], top: int = 0, bottom: int | None = None) -> Tensor:

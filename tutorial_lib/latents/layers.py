@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from itertools import groupby, pairwise
-from types import ModuleType
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tutorial_lib.latents.kernels import compiled, doubled, doubling_matrix, shifted
+from tutorial_lib.latents.kernels import doubled, doubling_matrix, shifted
 from tutorial_lib.latents.shape import GridsConfig
 
 _DENSE_PIXELS = 2048  # up to here a doubling by two dense matrices is faster
@@ -88,14 +87,6 @@ class Upsampling(nn.Module):
         count, h, w = columns.shape[1:]
         return fine.view(2, 2, count, h, w).permute(2, 3, 0, 4, 1).reshape(count, 2 * h, 2 * w)
 
-    def stacked(self, grid: Tensor, planes: Tensor, level: int, top: bool, bottom: bool, skipped: int) -> Tensor:
-        """``grid`` (rows, columns) of level ``level`` over its rows of the doubled ``planes``, from ``skipped`` on."""
-        loops = compiled(planes)
-        if loops and self.kind != "learned":
-            return loops.stacked(grid, planes, self.kernel[level], top, skipped)
-        fine = self(planes, level, top=top, bottom=bottom)
-        return torch.cat([grid[None], fine[:, skipped : skipped + grid.shape[0], : grid.shape[1]]])
-
     def _phases(self) -> Tensor:
         """The 8×8 kernel as (4, 25): weights of the 5×5 coarse neighbours for the fine samples 2k and 2k + 1, both ways.
 
@@ -126,9 +117,6 @@ class Synthesis(nn.Module):
         return sum(layer.kernel // 2 for layer in self.config.synthesis)
 
     def forward(self, features: Tensor) -> Tensor:
-        loops = compiled(features)
-        if loops and not (self.config.synthesis_skip and self.config.synthesis[0].kernel == 3):
-            return self._compiled(features, loops)
         size = features.shape[1:]
         columns = features = features.flatten(1)
         skip_to = self.config.skip_to if self.config.synthesis_skip else None
@@ -141,21 +129,6 @@ class Synthesis(nn.Module):
                 output = output + columns
             columns = output.relu() if shape.relu else output
         return columns.unflatten(1, size)
-
-    def _compiled(self, planes: Tensor, loops: ModuleType) -> Tensor:
-        """The same; 1×1 layers that follow each other are one chain."""
-        pairs = zip(self.config.synthesis, (layer.get_parameter("matrix") for layer in self.layers), strict=True)
-        skip = self.config.synthesis_skip
-        for kernel, group in groupby(pairs, key=lambda pair: pair[0].kernel):
-            shapes, matrices = zip(*group, strict=True)
-            if kernel == 3:
-                for shape, matrix in zip(shapes, matrices, strict=True):
-                    planes = loops.convolved(planes, matrix, shape.residual, shape.relu)
-                continue
-            widths = (planes.shape[0], *(shape.channels for shape in shapes))
-            chain = loops.Chain(widths, tuple(s.residual for s in shapes), tuple(s.relu for s in shapes), skip)
-            planes = loops.columns(planes.flatten(1), chain, matrices).unflatten(1, planes.shape[1:])
-        return planes
 
 
 class ContextModel(nn.Module):
@@ -172,12 +145,6 @@ class ContextModel(nn.Module):
         self.skip = config.context_skip
 
     def forward(self, contexts: Tensor) -> Tensor:
-        if loops := compiled(contexts):
-            matrices = [layer.get_parameter("matrix") for layer in self.layers]
-            widths = (contexts.shape[0], *(len(matrix) for matrix in matrices))
-            residual = tuple(before == after for before, after in pairwise(widths[:-1]))
-            chain = loops.Chain(widths, (*residual, False), (*(True for _ in residual), False), self.skip)
-            return loops.columns(contexts, chain, matrices)
         columns = contexts
         for layer in self.layers[:-1]:
             output = layer(columns)
