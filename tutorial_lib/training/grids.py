@@ -41,7 +41,11 @@ from tutorial_lib.training.tradeoff import (
 
 EVALUATE_EVERY = 100
 STEER_FROM, STEER_UNTIL = 0.35, 0.95
-"""The part of a steered phase in which λ moves. Earlier the rate falls by itself and says little about where it will end."""
+"""The part of a steered phase in which λ moves. Earlier the rate falls by itself and says little about where it will end.
+
+Later it is about e^((1 − s)²) times what it will be, s being the share of the phase that is done (`coolchic-small` and `coolchic-v2`,
+Kodak 3 and 15 at 192×128 and 384×256, 300 and 700 steps, λ from 3·10⁻⁴ to 4·10⁻³).
+"""
 
 
 def fit(
@@ -349,7 +353,7 @@ class GridFit(Fit):
         if self.target and self.steering and self.moving_latents and STEER_FROM <= share <= STEER_UNTIL:
             if index in self.priced_at:
                 self.price_networks()
-            self.steer(self.target.latents(self.pixels))
+            self.steer(self.target.latents(self.pixels) * math.exp((1 - share) ** 2))
         if (index + 1) % self.evaluate_every and index + 1 < phase.iterations:
             return False
         cost = self.evaluate()
@@ -367,7 +371,7 @@ class GridFit(Fit):
     def steer(self, aim: float) -> None:
         """Move λ so that the hard-rounded rate approaches the target: an integral controller in log λ."""
         error = math.log(max(self.rate * self.hard_over_soft, 1e-9) / aim)
-        change = min(0.02, 20 / self.phase.iterations) * max(-0.5, min(0.5, error))
+        change = min(0.02, 8 / self.phase.iterations) * max(-0.5, min(0.5, error))
         self.lmbda = min(max(self.lmbda * math.exp(change), 1e-7), 10.0)
 
     def evaluate(self) -> float:
