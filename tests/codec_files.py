@@ -145,6 +145,19 @@ def refused_or_a_picture(data: bytes) -> bool:
     return True
 
 
+def refused_or_a_signal(data: bytes) -> bool:
+    """Decode one frame, small, or one sample of a film or sound, whatever the file says, and look inside; whether it is one."""
+    try:
+        kind, length = bitstream.kind_of(data), bitstream.read_signal(data).size[0]
+        signal = codecs.decode_signal(data, (5, 7) if kind == "film" else None, times=[0], device="cpu")
+        codecs.signal_codec_of(data).describe(data)
+    except BitstreamError as error:
+        assert str(error) and "\n" not in str(error)
+        return False
+    assert length >= 1 and signal.kind == kind and signal.size[0] == 1
+    return True
+
+
 def inr(*arguments: str | Path, cwd: Path, timeout: float = 120, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run the command ``inr`` in a process of its own."""
     return subprocess.run(
@@ -159,6 +172,18 @@ def inr(*arguments: str | Path, cwd: Path, timeout: float = 120, **environment: 
 
 def inr_command(*arguments: str | Path) -> Sequence[str]:
     return [sys.executable, "-m", "tutorial_lib.cli", *map(str, arguments)]
+
+
+PEAK = """
+def peak():
+    import resource, sys
+    from pathlib import Path
+    if sys.platform == "linux":
+        status = Path("/proc/self/status").read_text()
+        return 1024 * int(status.split("VmHWM:")[1].split()[0])
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+"""
+"""For a child process: its largest resident memory in bytes. Linux's ``ru_maxrss`` begins with that of the parent's process."""
 
 
 def one_thread(**environment: str) -> dict[str, str]:

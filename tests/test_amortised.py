@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from codec_files import altered, encoded, one_thread, picture, refused_or_a_picture
+from codec_files import PEAK, altered, encoded, one_thread, picture, refused_or_a_picture
 from torch import Tensor
 
 from tutorial_lib import codecs, images, metrics
@@ -200,19 +200,19 @@ def test_others_have_nothing_to_refine() -> None:
             refined(CODEC.plan(picture()), seconds)
 
 
-LARGE = """
-import resource, sys, torch
+LARGE = f"""
+import torch
 from tutorial_lib import codecs
 rows = torch.linspace(0, 20, 3000)[:, None].sin()
 columns = torch.linspace(0, 30, 4000)[None].cos()
 picture = (0.5 + 0.4 * rows * columns).expand(3, -1, -1).contiguous()
 codecs.decode(codecs.AMORTISED.encode(picture[:, :64, :64], progress=False))
-unit = 1 if sys.platform == "darwin" else 1024
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+{PEAK}
+before = peak()
 data = codecs.AMORTISED.encode(picture, progress=False)
 decoded = codecs.decode(data)
 error = float((decoded - picture).square().mean())
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit - before, error)
+print(peak() - before, error)
 """
 
 

@@ -15,6 +15,7 @@ from tutorial_lib.codecs.plans import CodecError
 from tutorial_lib.codecs.recipes import modern, published_v1, published_v2
 from tutorial_lib.coding import bitstream
 from tutorial_lib.coding.bitstream import BitstreamError
+from tutorial_lib.images import open_picture, reduce
 from tutorial_lib.latents import rounding
 from tutorial_lib.latents.grids import LatentGrids, start_from_pyramid
 from tutorial_lib.latents.packing import encode_networks, gather, groups_of, scatter, to_group_symbols
@@ -151,6 +152,20 @@ def test_the_target_rate_is_met(chelsea: Tensor) -> None:
             replace(COOLCHIC_SMALL.plan(picture, bpp=bpp), recipe=modern(200)), picture, progress=False, device="cpu"
         ).data
         assert bits_per_pixel(data, picture) == pytest.approx(bpp, rel=0.05)
+
+
+@pytest.mark.slow
+def test_what_the_rate_costs() -> None:
+    """A steered fit trades as well as one at the λ it ends with: corrections must not take the picture apart."""
+    picture = reduce(open_picture("chelsea"), size=(160, 240))
+    steered = COOLCHIC_SMALL.execute(COOLCHIC_SMALL.plan(picture, bpp=0.6, iterations=400), picture, progress=False, device="cpu")
+    lmbda = steered.report.lmbda
+    kept = COOLCHIC_SMALL.encode(picture, lmbda=lmbda, iterations=400, progress=False, device="cpu")
+    costs = [
+        10 ** (-psnr(COOLCHIC_SMALL.decode(data, device="cpu"), picture) / 10) + lmbda * bits_per_pixel(data, picture)
+        for data in (steered.data, kept)
+    ]
+    assert costs[0] < 1.08 * costs[1]
 
 
 def test_a_rate_that_latents_have_no_use_for_is_refused_before_the_fit(chelsea: Tensor) -> None:

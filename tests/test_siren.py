@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+from codec_files import PEAK
 from torch import Tensor, nn
 
 from tutorial_lib import images
@@ -210,13 +211,13 @@ def test_zoom_lies_over_a_bicubic_zoom() -> None:
         torch.testing.assert_close(net.render(*size)[inner], zoomed[inner], atol=1e-5, rtol=0)
 
 
-RENDER_LARGE = """
-import resource, sys, torch
+RENDER_LARGE = f"""
+import torch
+{PEAK}
 from tutorial_lib.networks.siren import Siren, SirenConfig
 picture = Siren(SirenConfig(16, 2, 4), 300, 400).render(3000, 4000)
 assert picture.shape == (3, 3000, 4000) and bool(torch.isfinite(picture[:, ::100, ::100]).all())
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-print(peak * (1 if sys.platform == "darwin" else 1024))
+print(peak())
 """
 
 

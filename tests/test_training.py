@@ -13,7 +13,7 @@ from dataclasses import replace
 import pytest
 import torch
 import torch.nn.functional as F
-from codec_files import NETWORKS
+from codec_files import NETWORKS, PEAK
 from torch import Tensor, nn
 
 from tutorial_lib import codecs, images, losses, training
@@ -397,8 +397,9 @@ def test_what_fits_is_not_cut(coffee: Tensor) -> None:
     assert canvases(10**9).stride == 1
 
 
-FIT_LARGE = """
-import resource, sys, torch
+FIT_LARGE = f"""
+import torch
+{PEAK}
 from tutorial_lib.networks.siren import Siren, SirenConfig
 from tutorial_lib.training import Phase, fit
 from tutorial_lib.coding.quantizers import RateDistortionQuantizer
@@ -410,8 +411,7 @@ noise = Phase("noise", 2, quantization="noise", restart=False)
 phases = (first, noise, Phase("round", 2, quantization="round"))
 report = fit(net, picture, phases, quantizer=RateDistortionQuantizer(8.0 * 30000), progress=False)
 assert report.steps
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-print(peak * (1 if sys.platform == "darwin" else 1024))
+print(peak())
 """
 
 

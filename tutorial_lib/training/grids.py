@@ -43,8 +43,8 @@ EVALUATE_EVERY = 100
 STEER_FROM, STEER_UNTIL = 0.35, 0.95
 """The part of a steered phase in which λ moves. Earlier the rate falls by itself and says little about where it will end.
 
-Later it is about e^((1 − s)²) times what it will be, s being the share of the phase that is done (`coolchic-small` and `coolchic-v2`,
-Kodak 3 and 15 at 192×128 and 384×256, 300 and 700 steps, λ from 3·10⁻⁴ to 4·10⁻³).
+Later it is about e^((1 − s)²) times what it will be, s being the share of the phase that is done (`coolchic-small` and -`v2`;
+Kodak 3 and 15 at 192×128 and 384×256; 300 and 700 steps; λ from 3·10⁻⁴ to 4·10⁻³).
 """
 
 
