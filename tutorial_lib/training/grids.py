@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import copy
 import math
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import cast
@@ -135,7 +134,8 @@ class GridFit(Fit):
         self.pieces, self.rows = representation.bands(), list(representation.rows())
         self.grids = representation.split(representation.latents.detach())
         self.above = reach(representation.config.neighbours)[0]
-        self.recent: deque[tuple[float, int]] = deque()
+        self.seen: list[tuple[float, int]] = []  # (bits, rows) of the bands of this pass
+        self.rate = 0.0  # bits per pixel of the stand-ins, as the last whole pass saw them
         self.log2_gains = None
         if recipe.gains == "learned":
             self.log2_gains = nn.Parameter(torch.arange(len(representation.sizes), device=self.device).float())
@@ -242,7 +242,7 @@ class GridFit(Fit):
         self.priced_at = {round(share * phase.iterations) for share in (0.4, 0.7)}
         height, width = self.picture.shape[1:]
         self.passes = Passes(height, width, self.seed)
-        self.recent = deque(maxlen=self.passes.count)
+        self.seen.clear()
         self.renew()
         self.scale = 1.0
         grids = self.representation
@@ -287,7 +287,7 @@ class GridFit(Fit):
             optimizer.zero_grad()
         bands = [self.passes.take()] if phase.banded else self.passes.cut()
         for top, bottom in bands:
-            self.recent.append((self._backward(top, bottom, index / phase.iterations), bottom - top))
+            self._see(self._backward(top, bottom, index / phase.iterations), bottom - top)
         seen = sum(bottom - top for top, bottom in bands) / self.picture.shape[1]
         if seen < 1:
             for parameter in self.groups:
@@ -337,10 +337,13 @@ class GridFit(Fit):
             by_gain = torch.stack([(slope * values).sum() for slope, values in zip(slopes, held, strict=True)]) * math.log(2)
             self.log2_gains.grad = by_gain if self.log2_gains.grad is None else self.log2_gains.grad + by_gain
 
-    @property
-    def rate(self) -> float:
-        """Bits per pixel of the stand-ins, as the last pass saw them."""
-        return sum(bits for bits, _ in self.recent) / max(sum(rows for _, rows in self.recent) * self.picture.shape[2], 1)
+    def _see(self, bits: float, rows: int) -> None:
+        """Keep the bits of a band, and the rate when all have come by."""
+        self.seen.append((bits, rows))
+        height, width = self.picture.shape[1:]
+        if sum(rows for _, rows in self.seen) == height:
+            self.rate = sum(bits for bits, _ in self.seen) / (height * width)
+            self.seen.clear()
 
     @property
     def evaluate_every(self) -> int:
