@@ -36,7 +36,7 @@ from tutorial_lib.coding.quantizers import Quantizer
 from tutorial_lib.coding.steps import QuantizedTensor, Step
 from tutorial_lib.runtime import choose_budget, choose_device, insist
 from tutorial_lib.training.loop import Progress, Report
-from tutorial_lib.training.tradeoff import loss_problem
+from tutorial_lib.training.tradeoff import DEFAULT_LAMBDA, loss_lambda, loss_problem
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,8 @@ class Codec:
             picture: (3, H, W) in [0, 1].
             bpp: rate in bits per pixel, everything counted: what networks on coordinates have at the most, and latent grids
                 within 5 %. Default: what suits the budget, a "published" network, or what λ leads to.
-            lmbda: λ in D + λR, for latent grids; default 10⁻³, about 34 dB. With ``bpp`` it is only where the fit begins.
+            lmbda: λ in D + λR, R in bits per pixel shown; for latent grids; default 10⁻³, about 34 dB. With ``bpp`` it
+                is only where the fit begins.
             loss: a name in `losses.LOSSES`; it takes the place of the recipe's own.
             budget: "quick", "laptop" or "gpu"; default `runtime.choose_budget`.
             method: "fast", ours, or another of `methods`.
@@ -119,8 +120,11 @@ class Codec:
         if not 1 <= reduction <= MAX_REDUCTION:
             raise CodecError(f"a picture is fitted at 1/1 to 1/{MAX_REDUCTION} of its size, not at 1/{reduction}")
         small = _reduced(picture, reduction)
+        share = small.numel() / picture.numel()
         if bpp is not None:
-            bpp *= picture.numel() / small.numel()
+            bpp /= share
+        elif share < 1 and self.takes_lambda:  # a fit's bits are those of fewer pixels
+            lmbda = share * lmbda if lmbda else loss_lambda(loss or "mse", small, share * DEFAULT_LAMBDA)
         wishes = Wishes(bpp, lmbda, loss, method, iterations, steer, config, patient)
         plan = self.family.plan(self.name, small, wishes, granted)
         if problem := self.family.problem(plan.config, height, width):

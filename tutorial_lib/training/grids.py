@@ -34,6 +34,7 @@ from tutorial_lib.training.tradeoff import (
     RateTarget,
     first_step,
     lambda_for,
+    loss_lambda,
     mse_lambda,
     worth_of_mse,
 )
@@ -88,7 +89,7 @@ def fit(
         if target is not None:
             aim = target.latents(picture[0].numel())
             in_mse = lambda_for(representation, picture.to(representation.latents.device), aim)
-        lmbda = in_mse * worth_of_mse(loss, picture, EXPECTED_ERROR * in_mse)
+        lmbda = loss_lambda(loss, picture, in_mse)
     run = GridFit(representation, picture, recipe, lmbda, loss, seed, callback, target if steer else None, in_mse)
     interrupted = run.carry_out(progress)
     return run.report(interrupted, run.best.mse, steps={}, bpp=run.best.rate, lmbda=run.lmbda)

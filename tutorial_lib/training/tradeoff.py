@@ -87,6 +87,11 @@ def worth_of_mse(loss: str, picture: Tensor, error: float) -> float:
     return max(high - low, 1e-12) / (0.21 * error)
 
 
+def loss_lambda(loss: str, picture: Tensor, in_mse: float) -> float:
+    """The λ with which a fit with ``loss`` trades bits for error as one with the loss "mse" does at ``in_mse``, about."""
+    return in_mse * worth_of_mse(loss, picture, EXPECTED_ERROR * in_mse)
+
+
 def mse_lambda(loss: str, picture: Tensor, lmbda: float) -> float:
     """The λ at which a fit with the loss "mse" would trade bits for error as one with ``loss`` does at ``lmbda``, about."""
     if loss == "mse":
@@ -94,7 +99,7 @@ def mse_lambda(loss: str, picture: Tensor, lmbda: float) -> float:
     low, high = -24.0, 4.0  # log2; what is traded rises with λ
     for _ in range(9):
         guess = (low + high) / 2
-        if 2.0**guess * worth_of_mse(loss, picture, EXPECTED_ERROR * 2.0**guess) > lmbda:
+        if loss_lambda(loss, picture, 2.0**guess) > lmbda:
             high = guess
         else:
             low = guess
