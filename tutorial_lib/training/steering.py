@@ -64,7 +64,7 @@ def meet_target(run: GridFit) -> None:
     for _ in range(CORRECTIONS):
         run.price_networks()
         rate, aim = max(run.measure(run.integers())[1], 1e-9), run.target.latents(run.pixels)
-        if abs(rate - aim) < 0.045 * run.target.bpp:
+        if abs(rate - aim) < 0.04 * run.target.bpp:
             return
         now = not rescaled and (rate > FAR * aim or (rate * FAR < aim and rounding_counts(run)))
         if now:
