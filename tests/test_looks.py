@@ -273,6 +273,8 @@ def test_what_retouch_refuses() -> None:
         retouch(encoded("siren"), picture(), progress=False)
     with pytest.raises(CodecError, match="74×50 pixels, the file 75×50"):
         retouch(encoded("coolchic-v1"), picture()[:, :, 1:], progress=False)
+    with pytest.raises(CodecError, match=r"another picture than this original: \d\.\d dB"):
+        retouch(encoded("coolchic-v1"), 1 - picture().round(), progress=False)
 
 
 # ------------------------------------------------------------------------------------------ the file

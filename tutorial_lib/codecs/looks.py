@@ -15,6 +15,7 @@ from tutorial_lib.coding import bitstream
 from tutorial_lib.latents.packing import gather, groups_of, symbols_bits, to_group_symbols
 from tutorial_lib.latents.rounding import FrozenLatents, quantize_networks
 from tutorial_lib.latents.texture import Texture, pack_texture
+from tutorial_lib.metrics import psnr
 from tutorial_lib.perception import DEFAULT_LOOK, Look
 from tutorial_lib.runtime import choose_budget, choose_device, insist
 from tutorial_lib.training.looks import ITERATIONS, LookReport, train_look
@@ -27,6 +28,10 @@ class Retouched:
 
     data: bytes
     report: LookReport
+
+
+RECOGNIZABLE = 14.0
+"""dB of PSNR: between two Kodak pictures there are 7.6 to 13.1 (21 pairs)."""
 
 
 def retouch(
@@ -55,7 +60,7 @@ def retouch(
 
     Raises:
         BitstreamError: damaged bytes.
-        CodecError: a file of another family, or an original of another size.
+        CodecError: a file of another family, or an original of another size or that the file doesn't show.
         PerceptionError: the look asks for a network whose weights are not there.
     """
     from tutorial_lib.codecs import codec_of
@@ -73,6 +78,8 @@ def retouch(
         picture = images.reduce(picture, size=(base.height, base.width))
     base, picture = base.to(place).requires_grad_(False), picture.to(place)
     texture, painted = Texture(base, seed), base.render()
+    if (likeness := psnr(painted, picture)) < RECOGNIZABLE:
+        raise CodecError(f"the file shows another picture than this original: {likeness:.1f} dB of PSNR between them")
     steps = iterations or ITERATIONS[choose_budget(budget, place)]
     how = {"iterations": steps, "seed": seed, "progress": progress, "callback": callback}
     report = train_look(texture, painted, picture, look, **how)
