@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from tutorial_lib import codecs, images, signals, training
+from tutorial_lib.cli import main
 from tutorial_lib.codecs.nerv import suited
 from tutorial_lib.codecs.plans import CodecError
 from tutorial_lib.coding import bitstream
@@ -26,6 +27,7 @@ from tutorial_lib.coding.bitstream import BitstreamError, SignalContainer, varin
 from tutorial_lib.networks.nerv import Nerv, NervConfig
 from tutorial_lib.networks.siren import Siren, SirenConfig
 from tutorial_lib.signals import Clip, SignalError, Sound
+from tutorial_lib.signals import files as signals_files
 from tutorial_lib.training.canvases import SubCanvases, points_of, strides_for, strides_near
 
 NAMES = tuple(codecs.SIGNALS)
@@ -165,6 +167,53 @@ def test_frames_that_an_encoder_joined(tmp_path: Path) -> None:
     assert signals.load_clip(tmp_path / "still.webp").size == still.size
 
 
+@pytest.mark.parametrize(("suffix", "fps"), [(".gif", 30.0), (".webp", 60.0), (".png", 24.0)])
+def test_a_film_lasts_as_long_as_it_did(suffix: str, fps: float, tmp_path: Path) -> None:
+    """Milliseconds a frame are whole, in a GIF tens: roundings must not add up, nor joined frames be lost."""
+    frames = torch.cat([clip().frames, clip().frames[-1:], clip().frames])
+    signals.save_clip(Clip(frames, fps), tmp_path / f"film{suffix}")
+    read = signals.load_clip(tmp_path / f"film{suffix}")
+    assert read.size[0] == len(frames) and read.seconds == pytest.approx(len(frames) / fps, abs=0.006)
+
+
+@pytest.mark.parametrize(("suffix", "fps", "most"), [(".gif", 60.0, 50), (".webp", 3000.0, 1000)])
+def test_more_frames_a_second_than_a_format_has_times_for(suffix: str, fps: float, most: int, tmp_path: Path) -> None:
+    with pytest.raises(SignalError, match=f"shows {most} frames a second at most"):
+        signals.save_clip(Clip(clip().frames, fps), tmp_path / f"film{suffix}")
+
+
+def test_pictures_of_different_lengths_keep_their_time(tmp_path: Path) -> None:
+    first, *rest = [Image.new("RGB", (4, 3), (shade, 0, 0)) for shade in (0, 60, 120)]
+    first.save(tmp_path / "a.gif", save_all=True, append_images=rest, duration=[100, 300, 200])
+    film = signals.load_clip(tmp_path / "a.gif")
+    assert film.fps == 10 and [round(255 * float(frame[0, 0, 0])) for frame in film.frames] == [0, 60, 60, 60, 120, 120]
+    first.save(tmp_path / "b.gif", save_all=True, append_images=rest, duration=[10, 3000, 10])
+    assert signals.load_clip(tmp_path / "b.gif").size[0] == 3  # evenly spaced rather than 302 frames
+
+
+def test_an_animation_under_another_name(tmp_path: Path) -> None:
+    signals.save_clip(clip(), tmp_path / "a.webp")
+    (tmp_path / "a.gif").write_bytes((tmp_path / "a.webp").read_bytes())
+    assert signals_files.is_film(tmp_path / "a.gif") and signals.load_clip(tmp_path / "a.gif").size == clip().size
+
+
+def test_damaged_animations(tmp_path: Path) -> None:
+    """Cut anywhere, with any byte changed: a film, a picture or a sentence."""
+    signals.save_clip(clip(), tmp_path / "whole.gif")
+    whole, path = (tmp_path / "whole.gif").read_bytes(), tmp_path / "a.gif"
+    random = np.random.default_rng(0)
+    for length in range(1, len(whole), max(len(whole) // 60, 1)):
+        changed = bytearray(whole)
+        changed[int(random.integers(len(whole)))] ^= int(random.integers(1, 256))
+        for data in (whole[:length], bytes(changed)):
+            path.write_bytes(data)
+            signals_files.is_film(path)
+            try:
+                signals.load_clip(path)
+            except SignalError as error:
+                assert str(error) and "\n" not in str(error)
+
+
 def test_a_frame_over_white(tmp_path: Path) -> None:
     clear = Image.new("RGBA", (4, 3), (255, 0, 0, 0))
     clear.save(tmp_path / "clear.png", save_all=True, append_images=[Image.new("RGBA", (4, 3), (0, 0, 0, 255))], duration=40)
@@ -204,6 +253,29 @@ def test_wav_of_every_width(width: int, tmp_path: Path) -> None:
     heard = signals.load(tmp_path / "a.wav")
     assert isinstance(heard, Sound) and heard.rate == 8000
     np.testing.assert_allclose(heard.samples[0].numpy(), values, atol=1e-6)
+
+
+def test_wav_files_of_other_programs(tmp_path: Path) -> None:
+    """The extensible header, as FFmpeg writes it for 24 bits; one that was cut; and a rate that a file has no number for."""
+    data = signals_files.write_wav(sound())
+    place = data.index(b"fmt ")
+    extension = (22).to_bytes(2, "little") + (16).to_bytes(2, "little") + bytes(4) + b"\x01\x00" + bytes(14)
+    wide = data[:place] + b"fmt " + (40).to_bytes(4, "little") + b"\xfe\xff" + data[place + 10 : place + 24] + extension
+    wide = b"RIFF" + (len(data) + 24 - 8).to_bytes(4, "little") + wide[8:] + data[place + 24 :]
+    (tmp_path / "wide.wav").write_bytes(wide)
+    assert torch.equal(signals.load_sound(tmp_path / "wide.wav").samples, signals_files.load_sound(_saved(tmp_path)).samples)
+    (tmp_path / "cut.wav").write_bytes(data[:-100])
+    with pytest.raises(SignalError, match="are promised"):
+        signals.load_sound(tmp_path / "cut.wav")
+    for suffix in (".wav", ".flac"):
+        if suffix == ".wav" or codecs.RIVALS["h264"].available:
+            with pytest.raises(SignalError, match="whole number of samples a second, not 0.4"):
+                signals.save_sound(Sound(sound().samples, 0.4), tmp_path / f"slow{suffix}")
+
+
+def _saved(folder: Path) -> Path:
+    signals.save_sound(sound(), folder / "plain.wav")
+    return folder / "plain.wav"
 
 
 def test_sounds_and_back(tmp_path: Path) -> None:
@@ -618,3 +690,26 @@ def test_the_command_on_a_sound(tmp_path: Path) -> None:
     assert "siren-audio, 1600 (samples)" in inr("info", "sound.inr", cwd=tmp_path).stdout
     run = inr("decode", "sound.inr", "--fps", "3", cwd=tmp_path)
     assert run.returncode == 2 and "a sound has no frames" in run.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "what"),
+    [
+        (("encode", "still.png", "--kbps", "3", "--frames", "2"), "--kbps and --frames: for films and sounds"),
+        (("decode", "still.inr", "--fps", "10"), "--fps: for films and sounds"),
+        (("encode", "a.wav", "--frames", "3"), "a sound has no frames"),
+        (("encode", "silent.wav"), "silent.wav is silent: there is nothing to fit"),
+        (("decode", "a.inr", "--rate", "0"), "0"),
+    ],
+)
+def test_wishes_that_mean_nothing(
+    arguments: tuple[str, ...], what: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    images.save(torch.rand(3, 20, 30), "still.png")
+    Path("still.inr").write_bytes(encoded("siren"))
+    Path("a.inr").write_bytes(encoded_signal("siren-audio"))
+    signals.save_sound(sound(), "a.wav")
+    signals.save_sound(Sound(torch.zeros(1, 400), 8000), "silent.wav")
+    assert main([*arguments]) == 2
+    assert what in capsys.readouterr().err and not Path("silent.inr").exists()

@@ -6,6 +6,7 @@ import argparse
 import math
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,12 +30,21 @@ def concerns(options: argparse.Namespace) -> bool:
     """Whether a command is about a film or a sound."""
     match options.command:
         case "encode":
-            return _is_signal(options.picture) or options.codec in SIGNALS
+            found = _is_signal(options.picture) or options.codec in SIGNALS
+            _refuse_without_time(options, () if found else ("kbps", "frames"))
+            return found
         case "decode" | "info":
-            return Path(options.file).is_file() and _holds_signal(options.file)
+            found = Path(options.file).is_file() and _holds_signal(options.file)
+            _refuse_without_time(options, () if found or options.command == "info" else ("fps", "frames", "rate"))
+            return found
         case "compare":
             return any(_is_signal(name) or _holds_signal(name) for name in (options.original, *options.decoded))
     return False
+
+
+def _refuse_without_time(options: argparse.Namespace, wishes: Sequence[str]) -> None:
+    if asked := [f"--{wish}" for wish in wishes if getattr(options, wish) is not None]:
+        raise UsageError(f"{' and '.join(asked)}: for films and sounds; a picture has no time")
 
 
 def _is_signal(name: str) -> bool:
@@ -71,6 +81,11 @@ def encode(options: argparse.Namespace) -> Answer:
     if codec is None:
         able = ", ".join(name for name, codec in SIGNALS.items() if codec.kind == signal.kind)
         raise UsageError(f"{options.codec} encodes no {signal.kind}; take {able}")
+    if isinstance(signal, Sound):
+        if options.frames is not None:
+            raise UsageError("a sound has no frames")
+        if not bool(signal.samples.any()):
+            raise UsageError(f"{options.picture} is silent: there is nothing to fit")
     signal = _reduced(signal, options)
     output = Path(options.output or beside(options.picture, ".inr"))
     check_output(output, options.picture)
@@ -151,7 +166,7 @@ def decode(options: argparse.Namespace) -> Answer:
     size = size_asked(options, *container.size[-2:]) if scaled and container.kind == "film" else None
     if scaled and container.kind == "sound":
         raise CodecError("a sound has no width and height to scale")
-    how = {"rate": options.rate or options.fps, "count": options.frames, "device": options.device}
+    how = {"rate": options.fps if options.rate is None else options.rate, "count": options.frames, "device": options.device}
     signal = codecs.decode_signal(data, size, **how)
     (signals.save_clip if isinstance(signal, Clip) else signals.save_sound)(signal, output)  # pyright: ignore[reportArgumentType]
     return Answer({"file": str(output), **_shape(signal)}, f"{output}: {described(signal)}")

@@ -148,7 +148,7 @@ def _by_pillow(name: str, format_: str, options: dict[str, Any], shown: str) -> 
         return write_animated(clip, format_, {"quality": quality, **options})
 
     def read(data: bytes) -> Clip:
-        return read_animated(data, f"this {name} file", format_)
+        return read_animated(data, f"this {name} file", (format_,))
 
     return Rival(name, "film", write, read, range(101), False, f"Image.save({shown}, quality=…)")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
@@ -89,7 +90,12 @@ def compare(guess: float | str | None, truth: float | str, unit: str = "") -> st
     if isinstance(truth, str):
         right = str(guess).strip().lower() == truth.lower()
         return f"{said}. {'As you said.' if right else f'You said {guess}.'}"
-    off = float(guess) - truth
+    if isinstance(guess, str):
+        number = re.search(r"[-+]?\d+(?:[.,]\d+)?", guess)
+        if number is None:
+            return f"{said}. (Your guess, {guess}, has no number in it.)"
+        guess = float(number[0].replace(",", "."))
+    off = guess - truth
     return f"{said}. You said {guess:g}{unit}, {abs(off):.2g}{unit} {'too much' if off > 0 else 'too little'}."
 
 

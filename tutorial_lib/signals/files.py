@@ -6,6 +6,7 @@ PyAV is optional (the extra ``video``), because its wheels hold FFmpeg with x264
 from __future__ import annotations
 
 import io
+import itertools
 import math
 import os
 import warnings
@@ -30,6 +31,8 @@ ANIMATED: dict[str, tuple[str, dict[str, Any]]] = {
     ".apng": ("PNG", {"loop": 0}),
 }
 """What Pillow reads and writes, by suffix, with the options it writes with."""
+
+_FORMATS = ("GIF", "WEBP", "AVIF", "PNG")
 
 FILMS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "matroska"}
 SOUNDS = {".flac": "flac", ".mp3": "mp3", ".ogg": "ogg", ".opus": "ogg"}
@@ -64,9 +67,9 @@ def is_film(path: str | os.PathLike[str]) -> bool:
     if suffix not in ANIMATED:
         return suffix in FILMS
     try:
-        with Image.open(path, formats=[ANIMATED[suffix][0]]) as image:
+        with Image.open(path, formats=_FORMATS) as image:
             return getattr(image, "n_frames", 1) > 1
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+    except Exception:  # Pillow's readers raise almost anything on damaged files
         return False
 
 
@@ -93,16 +96,16 @@ def load_clip(path: str | os.PathLike[str], frames: int | None = None) -> Clip:
     data, name = _content(path), os.fspath(path)
     if suffix in FILMS:
         return read_film(io.BytesIO(data), name, frames)
-    return read_animated(data, name, ANIMATED[suffix][0], frames)
+    return read_animated(data, name, _FORMATS, frames)
 
 
-def read_animated(data: bytes, name: str, format_: str, frames: int | None = None) -> Clip:
-    """The film in an animated picture of Pillow's ``format_``; errors as `load_clip`, with ``name`` in them."""
+def read_animated(data: bytes, name: str, formats: tuple[str, ...], frames: int | None = None) -> Clip:
+    """The film in an animated picture of one of Pillow's ``formats``; errors as `load_clip`, with ``name`` in them."""
     pictures, milliseconds = [], list[int]()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            with Image.open(io.BytesIO(data), formats=[format_]) as image:
+            with Image.open(io.BytesIO(data), formats=formats) as image:
                 _check_size(name, 1, image.height, image.width)
                 for frame in ImageSequence.Iterator(image):
                     _check_size(name, len(pictures) + 1, image.height, image.width)
@@ -112,16 +115,30 @@ def read_animated(data: bytes, name: str, format_: str, frames: int | None = Non
                     pictures.append(from_uint8(np.asarray(Image.alpha_composite(page, shown).convert("RGB"))))
                     if len(pictures) == frames:
                         break
+            frames_of = torch.stack(pictures)
         except SignalError:
             raise
         except Exception as error:  # Pillow's readers raise almost anything on damaged files
-            raise SignalError(f"{name} is no {format_} film, or damaged ({_reason(error)})") from error
-    # encoders join equal frames into a longer one
-    unit = math.gcd(*milliseconds)
-    if unit and sum(milliseconds) // unit <= min(_MOST_REPEATED * len(pictures), MAX_PIXELS // pictures[0][0].numel()):
-        shown = [picture for picture, long in zip(pictures, milliseconds, strict=True) for _ in range(long // unit)]
-        return Clip(torch.stack(shown[:frames]), 1000 / unit)
-    return Clip(torch.stack(pictures), 1000 * len(pictures) / sum(milliseconds) if unit else _PLAYED)
+            raise SignalError(f"{name} is no {' or '.join(formats)} film, or damaged ({_reason(error)})") from error
+    counts = _repeats(milliseconds)
+    if sum(counts) > MAX_PIXELS // pictures[0][0].numel():
+        counts = [1] * len(pictures)
+    fps = 1000 * sum(counts) / sum(milliseconds) if sum(milliseconds) else _PLAYED
+    return Clip(frames_of.repeat_interleave(torch.tensor(counts), 0)[:frames], fps)
+
+
+def _repeats(milliseconds: list[int]) -> list[int]:
+    """How often each picture of an animation is a frame: encoders join equal frames into a longer one, and round times.
+
+    Once each where that would take more than `_MOST_REPEATED` times as many: then the pictures are spaced evenly.
+    """
+    once = [1] * len(milliseconds)
+    for unit in (min(milliseconds), math.gcd(*milliseconds)):
+        counts = [round(long / unit) for long in milliseconds] if unit else once
+        near = all(abs(long - count * unit) <= 10 * count for long, count in zip(milliseconds, counts, strict=True))
+        if near and sum(counts) <= _MOST_REPEATED * len(counts):
+            return counts
+    return once
 
 
 def read_film(file: IO[bytes], name: str, frames: int | None = None) -> Clip:
@@ -161,11 +178,19 @@ def save_clip(clip: Clip, path: str | os.PathLike[str]) -> None:
 
 
 def write_animated(clip: Clip, format_: str, options: dict[str, Any]) -> bytes:
-    """The bytes of an animated picture; each frame is shown 1000 / fps milliseconds, in whole ones."""
+    """The bytes of an animated picture; frames begin at whole milliseconds, in a GIF at hundredths of a second.
+
+    Raises:
+        SignalError: more frames a second than the format has times for.
+    """
+    unit, most = (10, 50) if format_ == "GIF" else (1, 1000)
+    if clip.fps > most:
+        raise SignalError(f"{format_} shows {most} frames a second at most, not {clip.fps:g}")
     buffer = io.BytesIO()
     first, *rest = [Image.fromarray(to_uint8(frame)) for frame in clip.frames]
-    duration = max(round(1000 / clip.fps), 1)
-    first.save(buffer, format_, save_all=True, append_images=rest, duration=duration, **options)
+    begins = [unit * round(1000 * index / clip.fps / unit) for index in range(len(rest) + 2)]
+    durations = [end - begin for begin, end in itertools.pairwise(begins)]
+    first.save(buffer, format_, save_all=True, append_images=rest, duration=durations if rest else durations[0], **options)
     return buffer.getvalue()
 
 
@@ -199,15 +224,28 @@ def load_sound(path: str | os.PathLike[str]) -> Sound:
     if suffix != ".wav":
         raise SignalError(f"{path}: a sound is one of {', '.join(SOUND_SUFFIXES)}")
     try:
-        with wave.open(io.BytesIO(data)) as file:
-            channels, width, rate = file.getnchannels(), file.getsampwidth(), file.getframerate()
-            samples = _integers(file.readframes(file.getnframes()), width)
+        with wave.open(io.BytesIO(_plain(data))) as file:
+            channels, width, rate, count = file.getnchannels(), file.getsampwidth(), file.getframerate(), file.getnframes()
+            samples = _integers(file.readframes(count), width)
+            if len(samples) < count * channels and count < _UNKNOWN_LENGTH:
+                raise wave.Error(f"{count:,} samples are promised, {len(samples) // channels:,} are there")
     except (wave.Error, EOFError, ValueError) as error:
         raise SignalError(f"{name} is no wav file of whole numbers, or damaged ({_reason(error)})") from error
     if channels not in (1, 2):
         raise SignalError(f"{name} has {channels} channels: one or two are read")
     samples = samples[: len(samples) // channels * channels].reshape(-1, channels).T
     return Sound(torch.from_numpy(np.ascontiguousarray(samples)), rate)
+
+
+_UNKNOWN_LENGTH = 1 << 28
+"""Samples: more than a file may have that is read; what is written into a pipe promises as many as there can be."""
+
+
+def _plain(wav: bytes) -> bytes:
+    """The file with the plain format tag where its extensible one means the same; `wave` reads that from Python 3.12 on."""
+    tag = wav.find(b"fmt ", 0, 4096) + 8
+    extensible = tag > 7 and wav[tag : tag + 2] == b"\xfe\xff" and wav[tag + 24 : tag + 26] == b"\x01\x00"
+    return wav[:tag] + b"\x01\x00" + wav[tag + 2 :] if extensible else wav
 
 
 def _integers(data: bytes, width: int) -> np.ndarray:
@@ -243,7 +281,9 @@ def to_int16(sound: Sound) -> np.ndarray:
 
 
 def write_wav(sound: Sound) -> bytes:
-    """A wav file's bytes, 16 bits a sample."""
+    """A wav file's bytes, 16 bits a sample; a `SignalError` for less than one sample a second."""
+    if round(sound.rate) < 1:
+        raise SignalError(f"a file holds a whole number of samples a second, not {sound.rate:g}")
     buffer = io.BytesIO()
     with wave.open(buffer, "wb") as file:
         file.setnchannels(len(sound.samples))
@@ -255,6 +295,8 @@ def write_wav(sound: Sound) -> bytes:
 
 def write_sound(sound: Sound, container: str, codec: str, options: dict[str, str], bit_rate: int | None = None) -> bytes:
     """The bytes of a sound by PyAV, from 16 bits a sample."""
+    if round(sound.rate) < 1:
+        raise SignalError(f"a file holds a whole number of samples a second, not {sound.rate:g}")
     av, buffer = pyav("a sound"), io.BytesIO()
     layout = "mono" if len(sound.samples) == 1 else "stereo"
     with av.open(buffer, "w", format=container) as file:

@@ -147,6 +147,14 @@ _DRAW_MISTAKES = (
         when=lambda yours, target, *_: yours["shapes"] == (target["shapes"][0], target["shapes"][1][::-1]),
     ),
     Mistake(
+        "the coordinates are expected first, then the values.",
+        when=lambda yours, target, *_: yours["shapes"] == target["shapes"][::-1] != target["shapes"],
+    ),
+    Mistake(
+        "two tables are expected, (points, d) and (points, c): a row for each of the `points` that were drawn.",
+        when=lambda yours, target, *_: yours["shapes"] != target["shapes"],
+    ),
+    Mistake(
         "the values' channels are mixed: they come first, so `reshape(-1, c)` tears them apart. "
         "`values.flatten(1).T` or `movedim(0, -1)` first.",
         when=_fact("scrambled", True),

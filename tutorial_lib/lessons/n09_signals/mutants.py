@@ -63,6 +63,16 @@ def halved(coordinates, values, points):
     return places[chosen], colours[chosen]
 
 
+def swapped(coordinates, values, points):
+    places, colours = coordinates.flatten(0, -2), values.flatten(1).T
+    chosen = torch.randint(len(places), (points,))
+    return colours[chosen], places[chosen]
+
+
+def all_of_them(coordinates, values, points):
+    return coordinates.flatten(0, -2), values.flatten(1).T
+
+
 # ---------------------------------------------------------------------------------------------- 09.5
 
 
@@ -108,6 +118,8 @@ MUTANTS = {
         "the first ones": (the_first_ones, "the same points every time"),
         "first axis": (first_axis, "as the first axis is long"),
         "never the last": (never_the_last, "never drawn"),
+        "swapped": (swapped, "coordinates are expected first"),
+        "all of them": (all_of_them, "two tables are expected"),
     },
     "09.3": {
         "the canvas is one long": (lambda hertz, seconds, omega_0=30.0: 2 * math.pi * hertz * seconds / omega_0, "twice as fast"),

@@ -488,7 +488,7 @@ progress()
 # - **In the library:** films and sounds are in [`signals/arrays.py`](../tutorial_lib/signals/arrays.py), `Nerv` in
 #   [`networks/nerv.py`](../tutorial_lib/networks/nerv.py), and `SignalCodec` in
 #   [`codecs/signals.py`](../tutorial_lib/codecs/signals.py).
-# - **Try:** `inr encode holiday.gif`, then `inr decode holiday.inr --fps 100`: slow motion of your own.
+# - **Try:** `inr encode holiday.gif`, then `inr decode holiday.inr --frames 200`: slow motion of your own.
 # - **Try:** the cell below: a voice in place of the strings. Which sounds come last?
 # - **Try:** `my_film = …` with something that hardly moves, and with something that is all motion.
 # - **Read:** Sitzmann et al., section 4.1 and its supplement on sound; Chen et al., *NeRV*; Leguay et al., *Cool-chic video*
