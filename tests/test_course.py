@@ -411,7 +411,9 @@ def test_an_answer_is_folded_until_there_is_a_guess() -> None:
     for guess, open_ in ((None, False), ("wave", True)):
         shown = drawing.reveal("What is it?", guess, "line")
         assert ("<details>" in shown.html) != open_ and "line" in shown.html and ("line" in shown.text) == open_
-    assert "0.50 dB. You said 1 dB, 0.5 dB too much" in drawing.reveal("How much?", 1, 0.5, " dB").text
+    for guess in (1, "1 dB", "about 1,0"):
+        assert "0.50 dB. You said 1 dB, 0.5 dB too much" in drawing.reveal("How much?", guess, 0.5, " dB").text
+    assert "(Your guess, a lot, has no number in it.)" in drawing.reveal("How much?", "a lot", 0.5, " dB").text
 
 
 def test_a_photograph_is_the_chosen_one_or_a_sample(capsys: pytest.CaptureFixture[str]) -> None:

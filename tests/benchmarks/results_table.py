@@ -35,7 +35,7 @@ def main() -> None:
     chosen = options.parse_args()
     rows = [row for row in Results(ROOT / "data" / "results" / "evaluation").rows() if not row["error"]]
     sets = {
-        "Kodak 3 and 23 at 384×256": sorted({name_of(row) for row in rows if row["picture"].startswith("kodak")}),
+        "Kodak 3, 15 and 23 at 384×256": sorted({name_of(row) for row in rows if row["picture"].startswith("kodak")}),
         "Chelsea at 451×300": sorted({name_of(row) for row in rows if row["picture"] == "chelsea"}),
     }
     parts = []
@@ -54,7 +54,7 @@ def main() -> None:
         readme.write_text(after, encoding="utf-8", newline="\n")
         (ROOT / "docs").mkdir(exist_ok=True)
         found = curves(rows, pictures=kodak)
-        shown = ("coolchic-v2", "nif", "siren", "coin", "jpeg", "avif")
+        shown = ("coolchic-v2", "coolchic-small", "nif", "siren", "coin", "jpeg", "avif")
         save(drawing({name: found[name] for name in shown}), ROOT / "docs" / "rate-distortion.png")
         face = images.crop(images.sample("chelsea"), 24, 120, 192, 240)
         save(journey(face, sample_file("chelsea.inr")), ROOT / "docs" / "journey.png")
@@ -113,7 +113,7 @@ def drawing(lines: Mapping[str, Sequence[tuple[float, float]]]) -> plots.Shown:
     made, axes = plots.figure(8, 5)
     for (name, points), marker in zip(lines.items(), plots.MARKERS, strict=False):
         axes.plot(*zip(*points, strict=True), marker=marker, label=NAMES.get(name, name))
-    axes.set(xlabel="bits per pixel", ylabel="PSNR (dB)", title="mean of Kodak 3 and 23 at 384×256, real files")
+    axes.set(xlabel="bits per pixel", ylabel="PSNR (dB)", title="mean of Kodak 3, 15 and 23 at 384×256, real files")
     axes.set_xlim(left=0)
     axes.legend()
     return plots.show(made, "Rate-distortion curves of README.")
