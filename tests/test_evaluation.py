@@ -289,9 +289,13 @@ def test_the_committed_evaluation_is_what_its_commands_ask_for() -> None:
     rows = results.rows()
     assert not any(row["error"] for row in rows)
     wanted = []
-    for pictures, size in ((["kodak:3", "kodak:23"], (256, 384)), (["chelsea"], None)):
+    kodak, grids = ["kodak:3", "kodak:15", "kodak:23"], ["coolchic-v2", "coolchic-v1", "coolchic-small"]
+    for pictures, size in ((kodak, (256, 384)), (["chelsea"], None)):
         fitted = {"size": size, "budget": "laptop"}
-        wanted += jobs(pictures, ["coolchic-v2", "coolchic-v1", "coolchic-small"], [0.3, 0.6, 1.2], iterations=1500, **fitted)
+        names = [*grids, "coolchic-large"] if size else grids
+        wanted += jobs(pictures, names, [0.3, 0.6, 1.2], iterations=1500, **fitted)
+        if size:
+            wanted += jobs(pictures, ["amortised"], [0.3, 0.45, 0.6, 0.9, 1.2, 1.8], size=size)
         wanted += jobs(pictures, ["coin", "struempler", "siren", "nif"], [0.3, 0.6, 1.2], iterations=1000, **fitted)
         classical = ["jpeg", "jpeg-444", "jpeg2000", "webp", "jpegxl", "heic", "avif"]
         wanted += jobs(pictures, classical, [0.3, 0.45, 0.6, 0.9, 1.2, 1.8, 2.6, 3.5], size=size)
