@@ -275,6 +275,9 @@ def test_what_retouch_refuses() -> None:
         retouch(encoded("coolchic-v1"), picture()[:, :, 1:], progress=False)
     with pytest.raises(CodecError, match=r"another picture than this original: \d\.\d dB"):
         retouch(encoded("coolchic-v1"), 1 - picture().round(), progress=False)
+    for steps in (0, -4):
+        with pytest.raises(CodecError, match=f"one step or more, not {steps}"):
+            retouch(encoded("coolchic-v1"), picture(), iterations=steps, progress=False)
 
 
 # ------------------------------------------------------------------------------------------ the file

@@ -264,6 +264,13 @@ def test_wav_files_of_other_programs(tmp_path: Path) -> None:
     wide = b"RIFF" + (len(data) + 24 - 8).to_bytes(4, "little") + wide[8:] + data[place + 24 :]
     (tmp_path / "wide.wav").write_bytes(wide)
     assert torch.equal(signals.load_sound(tmp_path / "wide.wav").samples, signals_files.load_sound(_saved(tmp_path)).samples)
+    empty, still = bytearray(data[: data.index(b"data") + 8]), bytearray(data)
+    empty[4:8], empty[-4:] = (len(empty) - 8).to_bytes(4, "little"), bytes(4)
+    still[place + 12 : place + 16] = bytes(4)
+    for content, what in ((empty, "empty.wav holds no samples"), (still, "empty.wav holds a sound of 0 samples a second")):
+        (tmp_path / "empty.wav").write_bytes(content)
+        with pytest.raises(SignalError, match=what):
+            signals.load_sound(tmp_path / "empty.wav")
     (tmp_path / "cut.wav").write_bytes(data[:-100])
     with pytest.raises(SignalError, match="are promised"):
         signals.load_sound(tmp_path / "cut.wav")

@@ -60,7 +60,7 @@ def encode(options: argparse.Namespace) -> Answer:
     picture = images.open_picture(options.picture)
     codec = codec or codecs.suitable(picture, options.bpp)
     if options.looks == "both" and not codec.can_be_retouched:
-        raise UsageError(f"{codec.name} has no synthesis to train a second time; latent grids have, as --codec coolchic-v2")
+        raise UsageError(f"{codec.name} has no synthesis to train a second time; latent grids have, amortised has both looks")
     output = Path(options.output or beside(options.picture, ".inr"))
     check_output(output, options.picture)
     wishes = {"bpp": options.bpp, "budget": options.budget, "loss": options.loss, "iterations": options.iterations}
@@ -84,7 +84,7 @@ def encode(options: argparse.Namespace) -> Answer:
     images.write_atomically(output, encoding.data)
     data, interrupted = encoding.data, encoding.report.interrupted
     if options.looks == "both" and not interrupted:
-        how = {"budget": options.budget, "seed": options.seed, "device": options.device, "progress": progress}
+        how = {"budget": options.budget, "seed": options.seed, "device": options.device, "progress": progress, "own": True}
         made = looks.retouch(data, picture, **how)
         data, interrupted, seconds = made.data, made.report.interrupted, time.perf_counter() - started
         images.write_atomically(output, data)
@@ -170,10 +170,10 @@ def strip(options: argparse.Namespace) -> Answer:
     data = bytes_of(options.file)
     output = Path(options.output or options.file)
     stripped = bitstream.without_second_look(data)
-    require_writable(output)
+    check_output(output, "")
     images.write_atomically(output, stripped)
     facts = {"file": str(output), "bytes": len(stripped), "dropped": len(data) - len(stripped)}
-    return Answer(facts, f"{output}: {len(stripped):,} bytes; {facts['dropped']:,} dropped")
+    return Answer(facts, f"{output}: {len(stripped):,} bytes; {facts['dropped'] or 'no second look to be'} dropped")
 
 
 def info(options: argparse.Namespace) -> Answer:

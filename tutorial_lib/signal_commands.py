@@ -132,7 +132,7 @@ def _measured(decoded: Signal, original: Signal, data: bytes | None) -> dict[str
     """Rate and distortions; None where there is none."""
     facts: dict[str, Any] = {"bpp": None, "kbps": None}
     if data is not None:
-        facts = {"bpp": 8 * len(data) / math.prod(original.size), "kbps": signals.kilobits_per_second(data, original)}
+        facts = {"bpp": 8 * len(data) / math.prod(original.size), "kbps": signals.kilobits_per_second(data, decoded)}
     if isinstance(decoded, Clip) and isinstance(original, Clip):
         frames = signals.frame_psnrs(decoded, original)
         return facts | {"psnr": signals.clip_psnr(decoded, original), "worst_frame_psnr": min(frames), "frame_psnrs": frames}

@@ -46,6 +46,7 @@ def retouch(
     device: str | None = None,
     progress: bool = True,
     callback: Callable[[int, Tensor], None] | None = None,
+    own: bool = False,
 ) -> Retouched:
     """Give a file of latent grids a second look for texture; its own bytes stay as they are, and stand first.
 
@@ -57,10 +58,11 @@ def retouch(
         seed: of the noise, 0 to 2³⁵ − 1, and of the training.
         thorough: round by curvature where that is affordable; it takes longer than the training and saves some bytes.
         device, progress, callback: of the training, as `training.looks.train_look`.
+        own: the file was made from this picture; otherwise one that it doesn't show is refused.
 
     Raises:
         BitstreamError: damaged bytes.
-        CodecError: a file of another family, or an original of another size or that the file doesn't show.
+        CodecError: less than one step, a file of another family, or an original of another size or that the file doesn't show.
         PerceptionError: the look asks for a network whose weights are not there.
     """
     from tutorial_lib.codecs import codec_of
@@ -69,7 +71,9 @@ def retouch(
     codec = codec_of(data)
     base = codec.open(data)
     if not codec.can_be_retouched:
-        raise CodecError(f"{codec.name} has no synthesis to train a second time; latent grids have")
+        raise CodecError(f"{codec.name} has no synthesis to train a second time; latent grids have, amortised has both looks")
+    if iterations is not None and iterations < 1:
+        raise CodecError(f"a look takes one step or more, not {iterations}")
     container = bitstream.read(data)
     if picture.shape != (3, container.height, container.width):
         sizes = f"{picture.shape[2]}×{picture.shape[1]} pixels, the file {container.width}×{container.height}"
@@ -78,7 +82,7 @@ def retouch(
         picture = images.reduce(picture, size=(base.height, base.width))
     base, picture = base.to(place).requires_grad_(False), picture.to(place)
     texture, painted = Texture(base, seed), base.render()
-    if (likeness := psnr(painted, picture)) < RECOGNIZABLE:
+    if not own and (likeness := psnr(painted, picture)) < RECOGNIZABLE:
         raise CodecError(f"the file shows another picture than this original: {likeness:.1f} dB of PSNR between them")
     steps = iterations or ITERATIONS[choose_budget(budget, place)]
     how = {"iterations": steps, "seed": seed, "progress": progress, "callback": callback}

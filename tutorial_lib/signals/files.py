@@ -234,6 +234,8 @@ def load_sound(path: str | os.PathLike[str]) -> Sound:
     if channels not in (1, 2):
         raise SignalError(f"{name} has {channels} channels: one or two are read")
     samples = samples[: len(samples) // channels * channels].reshape(-1, channels).T
+    if samples.size == 0 or rate == 0:
+        raise SignalError(f"{name} holds {'no samples' if rate else 'a sound of 0 samples a second'}")
     return Sound(torch.from_numpy(np.ascontiguousarray(samples)), rate)
 
 

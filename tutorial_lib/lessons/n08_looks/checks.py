@@ -327,15 +327,16 @@ def better_numbers(numbers: Tensor, slope: Tensor, curvature: Tensor, bits: Pric
 
 
 def _numbers(random: Random) -> tuple[Any, ...]:
-    """Whole numbers, slopes, half curvatures, and a price that rises with the distance from what was expected."""
+    """Whole numbers, slopes, half curvatures, and a price that rises with the distance from what was expected, and oddness."""
     shape = random.size(4, 6)[0], *random.size(6, 9)
     numbers, expected = random.normal(*shape, std=3).round(), random.normal(*shape, std=2)
     slope, curvature = random.normal(*shape, std=4), random.tensor(*shape, low=1, high=5)
-    rate = random.tensor(*shape, low=0.3, high=3)
+    rate, odd = random.tensor(*shape, low=0.3, high=3), random.tensor(*shape, low=0, high=12)
 
     def bits(levels: Tensor) -> Tensor:
         """Bits of each of the whole numbers `levels`, of their shape."""
-        return (rate.to(levels.device) * (levels - expected.to(levels.device)).abs()).to(torch.float32) + 1
+        far = (levels - expected.to(levels.device)).abs()
+        return (rate.to(levels.device) * far + odd.to(levels.device) * (levels % 2)).to(torch.float32) + 1
 
     return numbers, slope, curvature, bits
 
@@ -348,6 +349,12 @@ def _by_changes(changes: Callable[..., tuple[Tensor, Tensor]], always: bool = Fa
         return numbers + torch.where(up < down, 1.0, -1.0) * ((torch.minimum(up, down) < 0) | always)
 
     return answer
+
+
+def _first_that_gains(numbers: Tensor, slope: Tensor, curvature: Tensor, bits: Price) -> Tensor:
+    up = slope + curvature + bits(numbers + 1) - bits(numbers)
+    down = -slope + curvature + bits(numbers - 1) - bits(numbers)
+    return (up < 0).float() - ((down < 0) & (up >= 0)).float()
 
 
 NUMBERS = Exercise(
@@ -386,6 +393,14 @@ NUMBERS = Exercise(
                     like=lambda numbers, g, c, bits: _by_changes(
                         lambda *_: (g + c + bits(numbers + 1), -g + c + bits(numbers - 1))
                     )(numbers, g, c, bits),
+                ),
+                Mistake(
+                    "where both steps gain, the better of the two is taken.",
+                    like=lambda numbers, g, c, bits: numbers + _first_that_gains(numbers, g, c, bits),
+                ),
+                Mistake(
+                    "`curvature` is c itself, half of what the second derivative is: take all of it.",
+                    like=_by_changes(lambda g, c, u, d: (g + c / 2 + u, -g + c / 2 + d)),
                 ),
                 Mistake(
                     "these are the steps: add them to the numbers.",

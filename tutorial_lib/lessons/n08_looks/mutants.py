@@ -153,6 +153,18 @@ def old_price_forgotten(numbers, slope, curvature, bits):
     return _stepped(numbers, slope + curvature + bits(numbers + 1), -slope + curvature + bits(numbers - 1))
 
 
+def up_first(numbers, slope, curvature, bits):
+    up = slope + curvature + bits(numbers + 1) - bits(numbers)
+    down = -slope + curvature + bits(numbers - 1) - bits(numbers)
+    return numbers + torch.where(up < 0, 1, torch.where(down < 0, -1, 0))
+
+
+def half_of_the_half(numbers, slope, curvature, bits):
+    up = slope + curvature / 2 + bits(numbers + 1) - bits(numbers)
+    down = -slope + curvature / 2 + bits(numbers - 1) - bits(numbers)
+    return numbers + torch.where(up < down, 1, -1) * (torch.minimum(up, down) < 0)
+
+
 def steps_alone(numbers, slope, curvature, bits):
     return _stepped(numbers, *_changes(numbers, slope, curvature, bits)) - numbers
 
@@ -196,5 +208,7 @@ MUTANTS = {
         "no bits": (no_bits, "bits are left out"),
         "old price forgotten": (old_price_forgotten, "is missing"),
         "steps alone": (steps_alone, "these are the steps"),
+        "up first": (up_first, "the better of the two"),
+        "half of the half": (half_of_the_half, "`curvature` is c itself"),
     },
 }

@@ -181,7 +181,7 @@ figures.distances_table(texture_distance, label(texture_distance))
 #
 # The colours would be others than those that the encoder measured, on every machine, every time. So encoder and decoder
 # must throw alike: *common randomness*. A seed in the file is not enough. Here is the usual recipe for normal
-# numbers, once in 32 and once in 64 bits. **How many of 10,000 throws will be the same after rounding to 12 bits behind the
+# numbers, once in 32 and once in 64 bits. **How many of 10,000 throws will differ after rounding to 12 bits behind the
 # point?** Guess, in per cent.
 
 # %%
@@ -314,7 +314,7 @@ figures.beside_original(photo, one_pass.data, "one pass")
 # $$\Delta J(\pm 1) = \pm g + c + \mathrm{bits}(q \pm 1) - \mathrm{bits}(q)$$
 #
 # - $g$: the slope of $D / \lambda$, by autograd, through the decoder.
-# - $c$: half its curvature. Whichever way one goes, a parabola rises.
+# - $c$: half its curvature, as `curvature` below already is. Whichever way one goes, a parabola rises.
 # - bits: what the context model charges for a number in this place.
 #
 # **What does it mean when both are positive?** The number is well where it is.

@@ -313,6 +313,10 @@ SLOW = Exercise(
                         lambda frames, factor: torch.arange((frames - 1) * factor + 1),
                     ),
                 ),
+                Mistake(
+                    "count the dots: n − 1 gaps of `factor` steps, and one dot more at the end.",
+                    when=lambda yours, target, *_: tuple(yours.shape) != tuple(target.shape),
+                ),
             ),
         ),
     ),

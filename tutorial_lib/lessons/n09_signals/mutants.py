@@ -135,6 +135,7 @@ MUTANTS = {
             lambda frames, factor: 2 * torch.arange((frames - 1) * factor) / ((frames - 1) * factor) - 1,
             "the last frame is missing",
         ),
+        "one dot less": (lambda frames, factor: torch.linspace(-1, 1, (frames - 1) * factor), "count the dots"),
         "own frames alone": (lambda frames, factor: torch.linspace(-1, 1, frames), "own frames alone"),
         "one more in each gap": (lambda frames, factor: torch.linspace(-1, 1, (frames - 1) * (factor + 1) + 1), "slower than"),
         "from 0 to 1": (lambda frames, factor: torch.linspace(0, 1, (frames - 1) * factor + 1), "from 0 to 1"),
