@@ -295,7 +295,7 @@ def test_the_committed_evaluation_is_what_its_commands_ask_for() -> None:
         names = [*grids, "coolchic-large"] if size else grids
         wanted += jobs(pictures, names, [0.3, 0.6, 1.2], iterations=1500, **fitted)
         if size:
-            wanted += jobs(pictures, ["amortised"], [0.3, 0.45, 0.6, 0.9, 1.2, 1.8], size=size)
+            wanted += jobs(pictures, ["amortised"], [0.3, 0.45, 0.6, 0.9, 1.2, 1.8], **fitted)
         wanted += jobs(pictures, ["coin", "struempler", "siren", "nif"], [0.3, 0.6, 1.2], iterations=1000, **fitted)
         classical = ["jpeg", "jpeg-444", "jpeg2000", "webp", "jpegxl", "heic", "avif"]
         wanted += jobs(pictures, classical, [0.3, 0.45, 0.6, 0.9, 1.2, 1.8, 2.6, 3.5], size=size)
