@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import subprocess
+import sys
 import wave
 from dataclasses import replace
 from fractions import Fraction
@@ -13,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from codec_files import clip, encoded, encoded_signal, inr, refused_or_a_signal, seal, sound
+from codec_files import PEAK, clip, encoded, encoded_signal, inr, one_thread, refused_or_a_signal, seal, sound
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -592,6 +593,29 @@ def head(*numbers: int, kind: int = 2, codec: int = 11) -> bytes:
 def test_hostile_headers(data: bytes, what: str) -> None:
     with pytest.raises(BitstreamError, match=what):
         codecs.decode_signal(data)
+
+
+LONG = f"""
+import sys
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+from dataclasses import replace
+from codec_files import encoded_signal
+from tutorial_lib import codecs
+from tutorial_lib.coding import bitstream
+{PEAK}
+data = encoded_signal("siren-video")
+long = bitstream.write_signal(replace(bitstream.read_signal(data), size=(1 << 27, 1, 1)))
+codecs.SIREN_VIDEO.decode(data, size=(2, 2), times=[0])
+before = peak()
+codecs.SIREN_VIDEO.decode(long, size=(2, 2), times=[0])
+print(peak() - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no resource module")
+def test_a_frame_of_a_long_film_takes_the_memory_of_a_frame() -> None:
+    run = subprocess.run([sys.executable, "-c", LONG], capture_output=True, text=True, timeout=120, check=True, env=one_thread())
+    assert int(run.stdout) < 50 * 2**20
 
 
 def test_what_would_take_too_long_is_refused_before_it_is_done() -> None:

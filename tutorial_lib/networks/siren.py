@@ -178,7 +178,8 @@ class Siren(nn.Module):
             times: t of a film's frames or a sound's samples in place of size[0], [−1, 1] from the first to the last.
         """
         wanted = [own if new is None else new for new, own in itertools.zip_longest(size, self.size)]
-        axes = [canvas_axis(*pair) for pair in zip(wanted, self.size, strict=True)]
-        axes = axes if times is None else [times.float(), *axes[1:]]
+        sides = [*zip(wanted, self.size, strict=True)]
+        axes = [canvas_axis(*pair) for pair in (sides if times is None else sides[1:])]
+        axes = axes if times is None else [times.float(), *axes]
         device = next(self.parameters()).device
         return render_axes(self, [axis.to(device) for axis in axes], max(self.config.width, self.config.inputs))
