@@ -33,6 +33,7 @@ from tutorial_lib.networks.nif import NifConfig
 from tutorial_lib.networks.siren import SirenConfig
 from tutorial_lib.training import Constant, Cosine, Phase
 from tutorial_lib.training.bands import count_of
+from tutorial_lib.training.tradeoff import mse_lambda
 
 
 def untrained(name: str, config: NetworkConfig, height: int, width: int) -> bytes:
@@ -729,6 +730,18 @@ def test_every_codec_fits_a_picture_at_a_part_of_its_size(name: str) -> None:
     for wrong in (0, 65):
         with pytest.raises(CodecError, match=f"not at 1/{wrong}"):
             codec.plan(shown, reduction=wrong)
+
+
+def test_lambda_counts_the_pixels_that_are_shown() -> None:
+    shown, codec = large(100, 150), codecs.COOLCHIC_LARGE
+    for reduction in (1, 2, 4):
+        plan = codec.plan(shown, lmbda=2e-3, budget="quick", reduction=reduction)
+        assert plan.lmbda == pytest.approx(2e-3 / reduction**2)
+    assert codec.plan(shown, budget="quick", reduction=2).lmbda == pytest.approx(2.5e-4)
+    assert codec.plan(shown, budget="quick").lmbda is None
+    l1 = codec.plan(shown, budget="quick", reduction=2, loss="l1").lmbda
+    assert l1 is not None and mse_lambda("l1", images.reduce(shown, factor=2), l1) == pytest.approx(2.5e-4, rel=0.1)
+    assert codec.plan(shown, bpp=2.0, budget="quick", reduction=2).lmbda is None
 
 
 def test_steps_follow_what_a_step_sees() -> None:

@@ -123,8 +123,11 @@ def _run(options: argparse.Namespace) -> int:
         else:
             from tutorial_lib import commands, signal_commands
 
-            about = signal_commands if signal_commands.concerns(options) else commands
-            answer = getattr(about, options.command)(options)
+            if signal_commands.concerns(options):
+                answer = getattr(signal_commands, options.command)(options)
+            else:
+                signal_commands.refuse_for_a_picture(options)
+                answer = getattr(commands, options.command)(options)
     print(json.dumps(finite(answer.facts), allow_nan=False) if options.json else answer.text)
     return answer.status
 

@@ -170,7 +170,7 @@ def strip(options: argparse.Namespace) -> Answer:
     data = bytes_of(options.file)
     output = Path(options.output or options.file)
     stripped = bitstream.without_second_look(data)
-    check_output(output, "")
+    check_output(output)
     images.write_atomically(output, stripped)
     facts = {"file": str(output), "bytes": len(stripped), "dropped": len(data) - len(stripped)}
     return Answer(facts, f"{output}: {len(stripped):,} bytes; {facts['dropped'] or 'no second look to be'} dropped")
@@ -408,13 +408,13 @@ def beside(name: str, suffix: str) -> str:
     return Path(name.replace(":", "")).stem + suffix
 
 
-def check_output(path: Path, picture: str) -> None:
+def check_output(path: Path, picture: str | None = None) -> None:
     """Fail before the work, not after it."""
     if not path.parent.is_dir():
         raise UsageError(f"there is no folder {path.parent} to write {path.name} to")
     if path.is_dir():
         raise UsageError(f"{path} is a folder; name a file to write")
-    if path.exists() and Path(picture).exists() and path.samefile(picture):
+    if picture and path.exists() and Path(picture).exists() and path.samefile(picture):
         raise UsageError(f"{path} is the picture itself; name another file to write")
     if path.suffix.lower() in {*SUFFIXES, *Image.registered_extensions()}:
         raise UsageError(

@@ -6,7 +6,6 @@ import argparse
 import math
 import sys
 import time
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,19 +29,17 @@ def concerns(options: argparse.Namespace) -> bool:
     """Whether a command is about a film or a sound."""
     match options.command:
         case "encode":
-            found = _is_signal(options.picture) or options.codec in SIGNALS
-            _refuse_without_time(options, () if found else ("kbps", "frames"))
-            return found
+            return _is_signal(options.picture) or options.codec in SIGNALS
         case "decode" | "info":
-            found = Path(options.file).is_file() and _holds_signal(options.file)
-            _refuse_without_time(options, () if found or options.command == "info" else ("fps", "frames", "rate"))
-            return found
+            return Path(options.file).is_file() and _holds_signal(options.file)
         case "compare":
             return any(_is_signal(name) or _holds_signal(name) for name in (options.original, *options.decoded))
     return False
 
 
-def _refuse_without_time(options: argparse.Namespace, wishes: Sequence[str]) -> None:
+def refuse_for_a_picture(options: argparse.Namespace) -> None:
+    """Refuse wishes that only films and sounds can meet."""
+    wishes = {"encode": ("kbps", "frames"), "decode": ("fps", "frames", "rate")}.get(options.command, ())
     if asked := [f"--{wish}" for wish in wishes if getattr(options, wish) is not None]:
         raise UsageError(f"{' and '.join(asked)}: for films and sounds; a picture has no time")
 

@@ -121,10 +121,13 @@ class Codec:
             raise CodecError(f"a picture is fitted at 1/1 to 1/{MAX_REDUCTION} of its size, not at 1/{reduction}")
         small = _reduced(picture, reduction)
         share = small.numel() / picture.numel()
+        # a fit's bits are those of fewer pixels
+        if lmbda is not None:
+            lmbda *= share
+        elif bpp is None and share < 1 and self.takes_lambda:
+            lmbda = loss_lambda(loss or "mse", small, share * DEFAULT_LAMBDA)
         if bpp is not None:
             bpp /= share
-        elif share < 1 and self.takes_lambda:  # a fit's bits are those of fewer pixels
-            lmbda = share * lmbda if lmbda else loss_lambda(loss or "mse", small, share * DEFAULT_LAMBDA)
         wishes = Wishes(bpp, lmbda, loss, method, iterations, steer, config, patient)
         plan = self.family.plan(self.name, small, wishes, granted)
         if problem := self.family.problem(plan.config, height, width):

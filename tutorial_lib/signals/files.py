@@ -79,7 +79,9 @@ def load(path: str | os.PathLike[str], frames: int | None = None) -> Signal:
 
 
 def load_clip(path: str | os.PathLike[str], frames: int | None = None) -> Clip:
-    """Read a film: .gif, .webp, .avif, .png, .apng (over white, evenly spaced in time), or with PyAV .mp4, .mov, .mkv, .webm.
+    """Read a film: .gif, .webp, .avif, .png, .apng, or with PyAV .mp4, .mov, .mkv, .webm.
+
+    An animated picture is seen over white; a picture that is shown longer than others becomes several frames.
 
     Args:
         path: the file; its sound is left out.
@@ -282,31 +284,33 @@ def to_int16(sound: Sound) -> np.ndarray:
     return np.ascontiguousarray(levels.astype("<i2"))
 
 
-def write_wav(sound: Sound) -> bytes:
-    """A wav file's bytes, 16 bits a sample; a `SignalError` for less than one sample a second."""
-    if round(sound.rate) < 1:
+def _whole_rate(sound: Sound) -> int:
+    if (rate := round(sound.rate)) < 1:
         raise SignalError(f"a file holds a whole number of samples a second, not {sound.rate:g}")
-    buffer = io.BytesIO()
+    return rate
+
+
+def write_wav(sound: Sound) -> bytes:
+    """A wav file's bytes, 16 bits a sample."""
+    rate, buffer = _whole_rate(sound), io.BytesIO()
     with wave.open(buffer, "wb") as file:
         file.setnchannels(len(sound.samples))
         file.setsampwidth(2)
-        file.setframerate(round(sound.rate))
+        file.setframerate(rate)
         file.writeframes(to_int16(sound).tobytes())
     return buffer.getvalue()
 
 
 def write_sound(sound: Sound, container: str, codec: str, options: dict[str, str], bit_rate: int | None = None) -> bytes:
     """The bytes of a sound by PyAV, from 16 bits a sample."""
-    if round(sound.rate) < 1:
-        raise SignalError(f"a file holds a whole number of samples a second, not {sound.rate:g}")
-    av, buffer = pyav("a sound"), io.BytesIO()
+    rate, av, buffer = _whole_rate(sound), pyav("a sound"), io.BytesIO()
     layout = "mono" if len(sound.samples) == 1 else "stereo"
     with av.open(buffer, "w", format=container) as file:
-        stream = file.add_stream(codec, rate=round(sound.rate), options=options, layout=layout)
+        stream = file.add_stream(codec, rate=rate, options=options, layout=layout)
         if bit_rate:
             stream.bit_rate = bit_rate
         frame = av.AudioFrame.from_ndarray(to_int16(sound).reshape(1, -1), format="s16", layout=layout)
-        frame.sample_rate = round(sound.rate)
+        frame.sample_rate = rate
         file.mux(stream.encode(frame))
         file.mux(stream.encode(None))
     return buffer.getvalue()
