@@ -14,7 +14,7 @@ from torch import Tensor
 
 from tutorial_lib.latents import layers
 from tutorial_lib.latents.contexts import FIXED_POINT_BITS, Band, IntegerContextModel, contexts_of
-from tutorial_lib.latents.grids import LatentGrids, scale_latents, start_from_pyramid
+from tutorial_lib.latents.grids import LatentGrids, scale_latents
 from tutorial_lib.latents.kernels import laplace_bits
 from tutorial_lib.latents.layers import Convolution, Upsampling
 from tutorial_lib.latents.shape import (
@@ -33,6 +33,7 @@ from tutorial_lib.latents.shape import (
     weight_counts,
     window,
 )
+from tutorial_lib.latents.starts import start_from_pyramid
 
 CONFIGS = {"v1": V1, "v2": V2, "small": SMALL, "narrow": replace(SMALL, hidden=(5,)), "one": replace(V2, grids=1)}
 SIZES = [(37, 53), (1, 9), (9, 1), (1, 1), (16, 16)]

@@ -10,16 +10,18 @@ import pytest
 import torch
 from torch import Tensor
 
-from tutorial_lib.codecs import COOLCHIC_SMALL, COOLCHIC_V1, COOLCHIC_V2, Codec
+from tutorial_lib.codecs import COOLCHIC_SMALL, COOLCHIC_V1, COOLCHIC_V2, Codec, coolchic
 from tutorial_lib.codecs.plans import CodecError
 from tutorial_lib.codecs.recipes import modern, published_v1, published_v2
 from tutorial_lib.coding import bitstream
 from tutorial_lib.coding.bitstream import BitstreamError
 from tutorial_lib.images import open_picture, reduce
 from tutorial_lib.latents import rounding
-from tutorial_lib.latents.grids import LatentGrids, start_from_pyramid
+from tutorial_lib.latents.grids import LatentGrids
+from tutorial_lib.latents.kernels import laplace_bits
 from tutorial_lib.latents.packing import encode_networks, gather, groups_of, scatter, to_group_symbols
 from tutorial_lib.latents.shape import GAIN, SMALL, V1, V2, GridsConfig
+from tutorial_lib.latents.starts import NAMES, start_from_networks, start_from_pyramid
 from tutorial_lib.metrics import bits_per_pixel, psnr
 from tutorial_lib.training import GridPhase, GridRecipe, Progress, Report, grids
 from tutorial_lib.training.grids import fit
@@ -29,8 +31,9 @@ from tutorial_lib.training.tradeoff import RateTarget, lambda_for, mse_lambda, w
 
 @pytest.fixture(autouse=True)
 def quick_rounding(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave out the slow rounding by curvature; the tests that are about it bring it back."""
-    monkeypatch.setattr(rounding, "CURVATURE_OPERATIONS", 0)
+    """Leave out the slow rounding by curvature; the tests that are about it call it."""
+    plain = rounding.quantize_networks
+    monkeypatch.setattr(coolchic, "quantize_networks", lambda frozen, by_curvature: plain(frozen, by_curvature=False))
 
 
 def new(config: GridsConfig, picture: Tensor) -> LatentGrids:
@@ -134,8 +137,8 @@ def test_a_fit_leaves_integers_and_no_gradients(small: Tensor) -> None:
 def test_the_estimated_rate_is_that_of_the_bytes(coffee: Tensor) -> None:
     data, report = encoding_of(COOLCHIC_SMALL, coffee, modern(150), lmbda=3e-4)
     estimated = report.bpp * coffee[0].numel() / 8
-    assert estimated > 1000
-    assert bitstream.anatomy(data)["latents"] == pytest.approx(estimated, rel=0.01)
+    assert estimated > 700
+    assert bitstream.anatomy(data)["latents"] == pytest.approx(estimated, rel=0.01, abs=12)
 
 
 def test_a_larger_lambda_is_a_smaller_file(small: Tensor) -> None:
@@ -145,7 +148,8 @@ def test_a_larger_lambda_is_a_smaller_file(small: Tensor) -> None:
     assert rates[0] > 1.3 * rates[1] > 1.3 * 1.3 * rates[2]
 
 
-def test_the_target_rate_is_met(chelsea: Tensor) -> None:
+def test_the_target_rate_is_met(chelsea: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()  # steering counts on networks that are rounded by curvature
     picture = chelsea[:, :80, :96].contiguous()
     for bpp in (1.2, 3.0, 6.0):
         data = COOLCHIC_SMALL.execute(
@@ -239,10 +243,10 @@ def test_bands_train_as_the_whole(small: Tensor, monkeypatch: pytest.MonkeyPatch
     assert fits[0][0] == pytest.approx(fits[1][0], rel=1e-3)
 
 
-def test_quantized_networks_are_worth_their_bits(small: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_quantized_networks_are_worth_their_bits(coffee: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rounding by curvature lowers J; so does choosing the steps, against finer or coarser ones for all."""
-    representation = new(SMALL, small)
-    fit(representation, small, modern(150), progress=False)
+    representation = new(SMALL, coffee)
+    fit(representation, coffee, modern(150), progress=False)
     exact = {name: parameter.detach().clone() for name, parameter in representation.networks().items()}
     with torch.no_grad():
         for parameter in exact.values():
@@ -252,7 +256,7 @@ def test_quantized_networks_are_worth_their_bits(small: Tensor, monkeypatch: pyt
         with torch.no_grad():
             for name, parameter in representation.networks().items():
                 parameter.copy_(exact[name])
-        trial = rounding.FrozenLatents(representation, small, 1e-3, "mse")
+        trial = rounding.FrozenLatents(representation, coffee, 1e-3, "mse")
         if exponents is None:
             exponents = rounding.quantize_networks(trial, by_curvature=by_curvature)
         else:
@@ -260,14 +264,58 @@ def test_quantized_networks_are_worth_their_bits(small: Tensor, monkeypatch: pyt
                 symbols = torch.from_numpy(to_group_symbols(gather(representation, group), exponent, group))
                 scatter(representation, group, symbols.float() * 2.0**-exponent)
         networks = 8 * len(encode_networks(representation, exponents))
-        fresh = rounding.FrozenLatents(representation, small, 1e-3, "mse")
+        fresh = rounding.FrozenLatents(representation, coffee, 1e-3, "mse")
         return fresh.distortion() + 1e-3 * (fresh.bits() + networks) / fresh.pixels
 
     groups = len(groups_of(representation))
     chosen = cost(None, False)
     assert chosen < min(cost([exponent] * groups, False) for exponent in (2, 4, 6, 8, 10, 12))
-    monkeypatch.setattr(rounding, "CURVATURE_OPERATIONS", 10**12)
     assert cost(None, True) < chosen
+    monkeypatch.setattr(rounding, "CURVATURE_OPERATIONS", 1)
+    monkeypatch.setattr(rounding, "CURVATURE_SAMPLE", (coffee[0].numel() // 2, coffee[0].numel() // 2))
+    assert cost(None, True) < chosen  # H of two strips
+    monkeypatch.setattr(rounding._Network, "_hessian", lambda network: np.eye(network.exact.numel()) * 1e-9)
+    assert cost(None, True) == chosen  # where the quadratic is wrong, the best steps stay
+
+
+def test_the_context_models_curvature_is_made_of_single_latents_gradients(small: Tensor) -> None:
+    representation = new(SMALL, small[:, :24, :16])
+    start_from_networks(representation, small[:, :24, :16], 0.03)
+    frozen = rounding.FrozenLatents(representation, small[:, :24, :16], 1e-3, "mse")
+    groups = [group for group in groups_of(representation) if group.name.startswith("context")]
+    found = rounding._Network(frozen, groups)._information()
+    parameters = [layer.get_parameter("matrix") for layer in representation.context.layers]
+    expected = np.zeros(found.shape)
+    for index in range(frozen.values.numel()):
+        law = representation.context(frozen.contexts[:, index : index + 1])
+        bits = laplace_bits(frozen.values[index : index + 1], *law).sum()
+        slopes = torch.autograd.grad(bits, parameters)
+        flat = torch.cat([*(slope[:, :-1].flatten() for slope in slopes), *(slope[:, -1] for slope in slopes)]).double().numpy()
+        expected += np.outer(flat, flat)
+    scale = 1e-3 / frozen.pixels * math.log(2)
+    np.testing.assert_allclose(found, expected * scale, rtol=1e-3, atol=1e-5 * abs(found).max())
+
+
+@pytest.mark.parametrize("config", NAMES, ids=NAMES.values())
+def test_networks_of_other_pictures_are_a_start(config: GridsConfig, small: Tensor) -> None:
+    """A short fit from them ends lower than one from the pyramid alone, whatever the first step is."""
+    costs = {}
+    for lmbda in (1e-3, 1e-2):
+        for start in (start_from_networks, start_from_pyramid):
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(grids, "start_from_networks", start)
+                report = fit(new(config, small), small, modern(60), lmbda=lmbda, progress=False)
+            costs[lmbda, start] = 10 ** (-report.best_psnr / 10) + lmbda * report.bpp
+        assert costs[lmbda, start_from_networks] < 0.97 * costs[lmbda, start_from_pyramid]
+
+
+def test_other_shapes_start_from_the_pyramid_alone(small: Tensor) -> None:
+    config = replace(SMALL, grids=3)
+    plain, shipped = new(config, small), new(config, small)
+    start_from_pyramid(plain, small, 0.03)
+    start_from_networks(shipped, small, 0.03)
+    for name, value in plain.state_dict().items():
+        assert torch.equal(value, shipped.state_dict()[name])
 
 
 def test_rounding_one_weight_moves_the_others() -> None:
@@ -303,19 +351,19 @@ def test_of_a_large_picture_the_middle_is_looked_at() -> None:
     assert worth_of_mse("l1", wide, 1e-3) == worth_of_mse("l1", middle, 1e-3)
 
 
-def test_a_sample_of_bands_tells_nearly_what_all_do(chelsea: Tensor) -> None:
+def test_a_sample_of_strips_tells_nearly_what_all_do(chelsea: Tensor) -> None:
     representation = new(V1, chelsea)
     start_from_pyramid(representation, chelsea, 0.05)
     whole = rounding.FrozenLatents(representation, chelsea, 1e-3, "mse")
     banded = rounding.FrozenLatents(representation, chelsea, 1e-3, "mse")
-    banded.small, banded.contexts = False, None
     pixels = chelsea[0].numel() // 12
-    banded.pieces, banded.rows = representation.bands(pixels), list(representation.rows(pixels))
-    sample = banded.sample()
-    assert len(banded.pieces) > 8 and len(sample.pieces) <= rounding.SAMPLED_BANDS >= len(sample.rows)
+    banded._hold(representation.bands(pixels), list(representation.rows(pixels)))
+    sample = whole.sample(pixels * 4)
+    assert len(banded.pieces) > 8 and not banded.small and sample.small and len(sample.rows) > 2
     for trial, within in ((banded, 1e-5), (sample, 0.1)):
         assert trial.bits() == pytest.approx(whole.bits(), rel=within)
         assert trial.distortion() == pytest.approx(whole.distortion(), rel=within)
+    assert whole.sample(chelsea[0].numel()) is whole
 
 
 @pytest.mark.parametrize("loss", ["l1", "log-cosh", "log-cosh+ssim", "l1+ssim"])

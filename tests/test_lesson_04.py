@@ -9,8 +9,9 @@ import torch
 from torch import nn
 
 from tutorial_lib import images
-from tutorial_lib.latents.grids import LatentGrids, start_from_pyramid
+from tutorial_lib.latents.grids import LatentGrids
 from tutorial_lib.latents.shape import SMALL
+from tutorial_lib.latents.starts import start_from_pyramid
 from tutorial_lib.lessons.n04_latent_grids import figures, films
 from tutorial_lib.lessons.n04_latent_grids.answers import ContextNetwork
 from tutorial_lib.lessons.n04_latent_grids.right import RIGHT

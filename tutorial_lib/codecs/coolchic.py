@@ -28,7 +28,7 @@ from tutorial_lib.latents.packing import (
     symbols_bits,
     to_group_symbols,
 )
-from tutorial_lib.latents.rounding import SAVING, FrozenLatents, affordable, quantize_networks
+from tutorial_lib.latents.rounding import SAVING, FrozenLatents, curvature_pixels, quantize_networks
 from tutorial_lib.latents.shape import LARGE, SMALL, V1, V2, GridsConfig, operations_per_pixel
 from tutorial_lib.latents.texture import Texture, unpack_texture
 from tutorial_lib.runtime import threads_for
@@ -149,8 +149,8 @@ class Grids:
             def measure(rounded: LatentGrids, lmbda: float) -> float:
                 """Of the file as it would be now: networks, rounded to the nearest, and header."""
                 steps = quantize_networks(FrozenLatents(rounded, picture, lmbda, loss), by_curvature=False)
-                saving = SAVING if affordable(rounded) else 0.0  # only the end is worth rounding by curvature
-                return (1 - saving) * len(encode_networks(rounded, steps)) + HEADER_BYTES
+                # only the end is worth rounding by curvature
+                return (1 - SAVING) * len(encode_networks(rounded, steps)) + HEADER_BYTES
 
             target = RateTarget(plan.target_bpp, guess, measure)
         aim: dict[str, Any] = {"lmbda": plan.lmbda, "target": target, "steer": plan.steer, "loss": loss}
@@ -183,10 +183,10 @@ class Grids:
         fit = grids.estimate_seconds(representation, picture, plan.recipe, corrections=3 if steered else 0)
         frozen = FrozenLatents(representation, picture.to(representation.latents.device), 1e-3, "mse")
         half = median_seconds(frozen.distortion, 1)
-        weights = sum(parameter.numel() for parameter in representation.networks().values())
+        weights = sum(parameter.numel() for name, parameter in representation.networks().items() if "context" not in name)
         by_steps = 12 * len(groups_of(representation))
-        evaluations = (8 if steered else 1) * by_steps + (3 * weights if affordable(representation) else 0)
-        return fit + half * evaluations
+        looks = 3 * weights * min(curvature_pixels(weights) / frozen.pixels, 1.0)
+        return fit + half * ((8 if steered else 1) * by_steps + looks)
 
     def write_config(self, config: GridsConfig) -> bytes:
         return varint(config.grids)

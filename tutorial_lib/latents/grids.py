@@ -1,4 +1,4 @@
-"""A picture as latent grids: the pyramid, its bits, its colours, and a start that is near the picture."""
+"""A picture as latent grids: the pyramid, its bits, its colours."""
 
 from __future__ import annotations
 
@@ -146,43 +146,6 @@ class LatentGrids(nn.Module):
             return picture
         resampled = F.interpolate(picture[None], (height, width), mode="bicubic", antialias=True)
         return resampled[0].clamp_(0, 1)
-
-
-@torch.no_grad()
-def start_from_pyramid(representation: LatentGrids, picture: Tensor, step: float, threshold: float = 0.0) -> None:
-    """Start a fit from what is known before it: the latents are a Laplacian pyramid of the picture's grey values.
-
-    Every grid holds what the coarser ones leave of the mean of red, green and blue, a step being worth ``step``, and the
-    synthesis starts by adding all grids to the picture's mean colour; colour and everything better are left to the fit.
-
-    Args:
-        representation: new, as constructed.
-        picture: (3, H, W) in [0, 1].
-        step: in [0, 1] colour values.
-        threshold: in steps; values come so much nearer to 0, and smaller ones are 0: what a picture's noise would cost in bits.
-            What a grid loses, the next finer one sees.
-    """
-    means = picture.mean((1, 2))
-    grey = picture.mean(0) - means.mean()
-    grids = [torch.zeros(size, device=picture.device) for size in representation.sizes]
-    for level in range(len(grids) - 1, -1, -1):
-        rest = grey
-        if level < len(grids) - 1:
-            rest = grey - step * representation.features(grids).sum(0)
-        values = F.adaptive_avg_pool2d(rest[None], representation.sizes[level])[0] / step
-        grids[level] = values.sign() * (values.abs() - threshold).clamp_min_(0)
-    representation.latents.copy_(torch.cat([grid.flatten() for grid in grids]).div_(GAIN))
-
-    config, count = representation.config, len(grids)
-    first, *others = matrices = [layer.get_parameter("matrix") for layer in representation.synthesis.layers]
-    if config.synthesis_skip:
-        matrix = matrices[config.skip_to]
-        matrix[:, -1 - count : -1], matrix[:, -1] = step, means
-        return
-    first[:3, :-1], first[:3, -1] = step, means
-    for shape, matrix in zip(config.synthesis[1:], others, strict=True):
-        if shape.kernel == 1 and not shape.residual:  # residual layers start as the identity
-            matrix[:3, :3] = torch.eye(3, device=picture.device)
 
 
 @torch.no_grad()

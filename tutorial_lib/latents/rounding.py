@@ -5,7 +5,10 @@ a quadratic: J(w) ≈ J(w*) + ½(w − w*)ᵀH(w − w*). Rounding one weight mo
 still free can make up for it (Hassibi and Stork, optimal brain surgeon, NIPS 1992; Frantar et al., GPTQ, arXiv 2210.17323),
 so steps can be coarser. Then symbols move one by one as long as ½δᵀHδ + λ·bits falls (rate-distortion optimized
 quantization). Against the best step for each group and nearest rounding, `coolchic-small`'s networks take 350 bytes instead of
-460 at 192×128, and J falls by 2 to 4 % (λ = 10⁻³, Kodak 3, 15, 23; trying each weight one step up and down gives 0.6 %).
+460 at 192×128, and J falls by 2 to 4 % (λ = 10⁻³, Kodak 3, 15, 23; trying each weight one step up and down gives 0.6 %). At
+384×256 (Kodak 15, after 600 steps) `coolchic-v2`'s take 1,078 instead of 1,504 and J falls by 3.0 %, `coolchic-large`'s 633
+instead of 832 and by 1.5 %. There H is measured on a sample: of the synthesis on strips, and of the context model by the
+gradients of single latents. By differences on strips of 10,000 pixels its H misled v2's rounding.
 """
 
 from __future__ import annotations
@@ -17,10 +20,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
-from tutorial_lib.latents.contexts import contexts_of
-from tutorial_lib.latents.grids import LatentGrids
+from tutorial_lib.latents.contexts import Band, contexts_of
+from tutorial_lib.latents.grids import BAND_PIXELS, LatentGrids
 from tutorial_lib.latents.kernels import laplace_bits
 from tutorial_lib.latents.packing import (
     Group,
@@ -37,8 +40,20 @@ from tutorial_lib.latents.packing import (
 from tutorial_lib.losses import LOSSES
 from tutorial_lib.metrics import psnr_of_mse
 
-CURVATURE_OPERATIONS = 20_000_000_000
-"""Weights² · pixels up to which H is measured, at the price of a gradient for every weight."""
+CURVATURE_OPERATIONS = 2_000_000_000
+"""Weights² · pixels that H is measured with, about, at the price of a gradient for every weight."""
+
+INFORMATION_OPERATIONS = 100_000_000_000
+"""Weights² · latents, about, for the context model, where the gradients of all latents come at once."""
+
+CURVATURE_SAMPLE = (1 << 13, 1 << 17)
+"""Pixels that H is measured on, at least and at most."""
+
+INFORMATION_SAMPLE = 1 << 18
+"""Pixels whose latents the context model's H is measured on, at most."""
+
+LATENTS_AT_ONCE = 1 << 12
+"""Whose gradients, one for each weight, are held at a time."""
 
 CURVATURE_STEP = 2.0**-7
 """How far a weight is moved to see how the gradient changes: about a quantization step."""
@@ -46,8 +61,11 @@ CURVATURE_STEP = 2.0**-7
 DAMPING = 0.01
 """Least eigenvalue of H as a share of its mean diagonal: ReLUs and Laplace's |y − μ| make the smallest ones mere guesses."""
 
-SAMPLED_BANDS = 3
-"""Bands of grids, and of the picture, that groups' steps are chosen by, at most."""
+STEP_SAMPLE = 1 << 19
+"""Pixels that groups' steps are chosen by, about, at most."""
+
+STRIP_ROWS = 16
+"""Of a sample's strips of the picture: what their colours depend on beside them is small, and there are many."""
 
 SAVING = 0.2
 """What rounding by curvature takes off the networks' bytes, about."""
@@ -71,20 +89,28 @@ class FrozenLatents:
         self.loss = LOSSES[loss] if isinstance(loss, str) else loss
         self.pixels = picture.shape[1] * picture.shape[2]
         self.grids = representation.symbols()
-        self.pieces, self.rows = representation.bands(), list(representation.rows())
-        self.small = len(self.pieces) == 1 and len(self.rows) == 1
-        self.features: Tensor | None = None  # of a small picture, until its upsampling changes
-        if self.small:
-            self.contexts = contexts_of(representation.config, self.grids, self.pieces[0])
-            self.values = torch.cat([self.grids[band.level].flatten() for band in self.pieces[0]])
+        self._hold(representation.bands(), list(representation.rows()))
 
-    def sample(self) -> FrozenLatents:
-        """The same of a few bands, spread over the picture: enough to choose steps by, on a picture of many."""
-        if len(self.pieces) <= SAMPLED_BANDS and len(self.rows) <= SAMPLED_BANDS:
+    def _hold(self, pieces: list[list[Band]], rows: list[tuple[int, int]]) -> None:
+        """Look at these parts of the grids and of the picture."""
+        self.pieces, self.rows = pieces, rows
+        self.small = len(pieces) == 1 and sum(bottom - top for top, bottom in rows) * self.picture.shape[2] <= BAND_PIXELS
+        self.features: list[Tensor] | None = None  # where there is little to look at, until the upsampling changes
+        if self.small:
+            self.contexts = contexts_of(self.representation.config, self.grids, pieces[0])
+            self.values = torch.cat([self.grids[band.level][band.top : band.bottom].flatten() for band in pieces[0]])
+
+    def sample(self, pixels: int) -> FrozenLatents:
+        """The same of strips spread over the picture, about so many ``pixels`` of it, and of their integers; or of all."""
+        height, width = self.picture.shape[1:]
+        count = max(pixels // (STRIP_ROWS * width), 2)
+        if pixels >= self.pixels or count * STRIP_ROWS >= height:
             return self
+        tops = [round((index + 0.5) * height / count) - STRIP_ROWS // 2 for index in range(count)]
+        rows = [(top, top + STRIP_ROWS) for top in tops]
+        owned = [enumerate(self.representation.own_rows(*strip)) for strip in rows]
         some = copy.copy(self)
-        some.pieces = self.pieces[:: -(-len(self.pieces) // SAMPLED_BANDS)]
-        some.rows = self.rows[:: -(-len(self.rows) // SAMPLED_BANDS)]
+        some._hold([[Band(level, *own) for levels in owned for level, own in levels if own[0] < own[1]]], rows)
         return some
 
     @torch.no_grad()
@@ -93,18 +119,22 @@ class FrozenLatents:
         if self.small:
             return float(self._bits())
         total = sum(float(self.representation.bits(self.grids, piece).sum()) for piece in self.pieces)
-        seen = sum((band.bottom - band.top) * self.grids[band.level].shape[1] for piece in self.pieces for band in piece)
-        return total * sum(grid.numel() for grid in self.grids) / seen
+        return total * self.unseen()
 
     def _bits(self) -> Tensor:
-        """Of all grids of a small picture, differentiable."""
-        return laplace_bits(self.values, *self.representation.context(self.contexts)).sum()
+        """`bits` of few integers, differentiable."""
+        return laplace_bits(self.values, *self.representation.context(self.contexts)).sum() * self.unseen()
+
+    def unseen(self) -> float:
+        """All integers for each that is looked at."""
+        seen = sum((band.bottom - band.top) * self.grids[band.level].shape[1] for piece in self.pieces for band in piece)
+        return sum(grid.numel() for grid in self.grids) / seen
 
     @torch.no_grad()
     def distortion(self) -> float:
-        """D of the picture clamped to [0, 1]; of a sample, the mean of its bands."""
+        """D of the picture clamped to [0, 1]; of a sample, the mean of its strips."""
         if self.small:
-            return float(self.loss(self._painted().clamp_(0, 1), self.picture))
+            return float(self._distortion(clamped=True))
         total, seen = 0.0, 0
         for top, bottom in self.rows:
             painted = self.representation.colours(self.grids, top, bottom).clamp_(0, 1)
@@ -112,19 +142,31 @@ class FrozenLatents:
             seen += bottom - top
         return total / seen
 
-    @torch.no_grad()
-    def _painted(self) -> Tensor:
-        """A small picture, not clamped."""
+    def _distortion(self, *, clamped: bool = False) -> Tensor:
+        """`distortion` of few pixels, differentiable."""
         if self.features is None:
             self.features = self._features()
-        return self.representation.synthesis(self.features)
+        parts, seen = [], 0
+        for (top, bottom), features in zip(self.rows, self.features, strict=True):
+            above = min(self.representation.synthesis.halo, top)
+            painted = self.representation.synthesis(features)[:, above : above + bottom - top]
+            loss = self.loss(painted.clamp(0, 1) if clamped else painted, self.picture[:, top:bottom])
+            parts.append(loss * (bottom - top))
+            seen += bottom - top
+        return torch.stack(parts).sum() / seen
+
+    def _features(self) -> list[Tensor]:
+        """What the synthesis sees of each strip."""
+        found = []
+        for top, bottom in self.rows:
+            windows = self.representation.windows(top, bottom)
+            parts = [grid[first:last] for grid, (first, last) in zip(self.grids, windows, strict=True)]
+            found.append(self.representation.features(parts, windows))
+        return found
 
     def psnr(self) -> float:
         """Of the picture, in dB."""
         return psnr_of_mse(float(F.mse_loss(self.representation.render(), self.picture)))
-
-    def _features(self) -> Tensor:
-        return self.representation.features(self.grids)
 
     def total(self, exponents: Sequence[int]) -> float:
         """J with all bytes of the networks as they are, multiples of the groups' steps 2⁻ᵉ."""
@@ -141,15 +183,15 @@ class FrozenLatents:
         return self.distortion()
 
     def differentiable_cost(self, group: Group) -> Tensor:
-        """`cost` as a tensor with a gradient, for small pictures; D not clamped."""
+        """`cost` as a tensor with a gradient, where there is little to look at; D not clamped."""
         if group.name.startswith("context"):
             return self.lmbda / self.pixels * self._bits()
-        if group.name.startswith("upsampling"):
-            features = self._features()
-        else:
-            self._painted()
-            features = self.features
-        return self.loss(self.representation.synthesis(features), self.picture)
+        if not group.name.startswith("upsampling"):
+            return self._distortion()
+        self.features = None
+        distortion = self._distortion()
+        self.features = None  # they hold a graph
+        return distortion
 
 
 def quantize_networks(frozen: FrozenLatents, *, by_curvature: bool = True) -> list[int]:
@@ -160,14 +202,14 @@ def quantize_networks(frozen: FrozenLatents, *, by_curvature: bool = True) -> li
 
     Args:
         frozen: the latents final.
-        by_curvature: measure H, if the picture is small enough (`CURVATURE_OPERATIONS`); otherwise and with False only the
-            groups' steps are chosen, and weights are rounded to the nearest multiple.
+        by_curvature: measure H, of a large picture on a sample; with False only the groups' steps are chosen, and weights are
+            rounded to the nearest multiple.
 
     Returns:
         the exponents e of the groups' steps 2⁻ᵉ, in the order of `packing.groups_of`.
     """
     representation, groups = frozen.representation, groups_of(frozen.representation)
-    if not (by_curvature and frozen.small and affordable(representation)):
+    if not by_curvature:
         return _by_steps(frozen, groups)
     exact = _weights(representation, groups)
     plain = _by_steps(frozen, groups)
@@ -185,10 +227,10 @@ def quantize_networks(frozen: FrozenLatents, *, by_curvature: bool = True) -> li
     return plain
 
 
-def affordable(representation: LatentGrids) -> bool:
-    """Whether H is measured for these networks on a picture of this size."""
-    weights = sum(parameter.numel() for parameter in representation.networks().values())
-    return weights**2 * representation.height * representation.width <= CURVATURE_OPERATIONS
+def curvature_pixels(weights: int) -> int:
+    """Of the sample on which H of so many weights is measured."""
+    least, most = CURVATURE_SAMPLE
+    return min(max(CURVATURE_OPERATIONS // weights**2, least), most)
 
 
 def _weights(representation: LatentGrids, groups: Sequence[Group]) -> list[Tensor]:
@@ -202,7 +244,7 @@ def _put(representation: LatentGrids, groups: Sequence[Group], values: Sequence[
 
 def _by_steps(frozen: FrozenLatents, groups: Sequence[Group]) -> list[int]:
     """Group by group, the step that is best while the others stay as they are."""
-    frozen, representation = frozen.sample(), frozen.representation
+    frozen, representation = frozen.sample(STEP_SAMPLE), frozen.representation
     per_bit = frozen.lmbda / frozen.pixels
     exact = _weights(representation, groups)
     exponents = [min(10, group.finest) for group in groups]
@@ -229,7 +271,7 @@ class _Network:
     """One network's weights as a flat vector, and the quadratic that J is around them; float64."""
 
     def __init__(self, frozen: FrozenLatents, groups: Sequence[Group]) -> None:
-        self.frozen, self.groups = frozen, groups
+        self.groups = groups
         self.per_bit = frozen.lmbda / frozen.pixels
         parts = _weights(frozen.representation, groups)
         self.exact = torch.cat(parts)
@@ -237,7 +279,13 @@ class _Network:
         self.counts = [part.numel() for part in parts]
         self.ends = np.cumsum(self.counts)[:-1]  # for numpy.split
         self.shuffle = np.random.default_rng(0).permutation
-        hessian = self._hessian()
+        weights = self.exact.numel()
+        if groups[0].name.startswith("context"):
+            self.frozen = frozen.sample(min(INFORMATION_OPERATIONS // weights**2, INFORMATION_SAMPLE))
+            hessian = self._information()
+        else:
+            self.frozen = frozen.sample(curvature_pixels(weights))
+            hessian = self._hessian()
         eigenvalues, vectors = np.linalg.eigh(hessian)
         eigenvalues = np.maximum(eigenvalues, DAMPING * np.maximum(np.diag(hessian), 0).mean() + 1e-30)
         self.hessian = (vectors * eigenvalues) @ vectors.T
@@ -321,11 +369,50 @@ class _Network:
         hessian = np.stack(rows)
         return (hessian + hessian.T) / 2
 
-    def _gradient(self) -> np.ndarray:
-        networks = self.frozen.representation.networks()
+    def _information(self) -> np.ndarray:
+        """H of the context model: the sum of all latents' gradients times themselves.
+
+        Bits are −log₂ of a probability, whose second derivative is on average its gradient's square (the Fisher information).
+        Gradients of single latents cost one look at all of them, and their squares have no kinks.
+        """
+        frozen, representation = self.frozen, self.frozen.representation
+        networks = representation.networks()
+        names = self._names()
+        seen: list[tuple[Tensor, Tensor]] = []  # (inputs and a one for the biases, outputs) of each layer
+
+        def watch(_: nn.Module, given: tuple[Tensor | None, ...], output: Tensor) -> None:
+            columns = [part for part in given if part is not None]
+            seen.append((torch.cat([*columns, torch.ones_like(columns[0][:1])]), output))
+
+        places, begin = {}, 0  # of a matrix's weights among all
+        for name in names:
+            places[name] = torch.arange(begin, begin + networks[name].numel()).view(networks[name].shape)
+            begin += networks[name].numel()
+        order = torch.cat([places[n][:, first:last].reshape(-1) for group in self.groups for n, first, last in group.parts])
+        layers = [representation.get_submodule(name.rpartition(".")[0]) for name in names]
+        watches = [layer.register_forward_hook(watch) for layer in layers]
+        total = torch.zeros(len(order), len(order), device=frozen.values.device)
+        for contexts, values in zip(frozen.contexts.split(LATENTS_AT_ONCE, 1), frozen.values.split(LATENTS_AT_ONCE), strict=True):
+            seen.clear()
+            with torch.enable_grad():
+                bits = laplace_bits(values, *representation.context(contexts)).sum()
+                slopes = torch.autograd.grad(bits, [output for _, output in seen])
+            parts = [slope[:, None] * inputs for slope, (inputs, _) in zip(slopes, seen, strict=True)]
+            gradients = torch.cat([part.flatten(0, 1).detach() for part in parts])
+            total.addmm_(gradients, gradients.T)
+        for each in watches:
+            each.remove()
+        return total[order][:, order].double().cpu().numpy() * (self.per_bit * math.log(2) * frozen.unseen())
+
+    def _names(self) -> list[str]:
+        """Of the parameters, which take gradients from here on."""
         names = list(dict.fromkeys(name for group in self.groups for name, _, _ in group.parts))
         for name in names:
-            networks[name].requires_grad_(True)
+            self.frozen.representation.networks()[name].requires_grad_(True)
+        return names
+
+    def _gradient(self) -> np.ndarray:
+        networks, names = self.frozen.representation.networks(), self._names()
         with torch.enable_grad():
             cost = self.frozen.differentiable_cost(self.groups[0])
             gradients = dict(zip(names, torch.autograd.grad(cost, [networks[name] for name in names]), strict=True))

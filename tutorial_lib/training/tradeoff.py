@@ -12,8 +12,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from tutorial_lib.coding.rates import laplace_entropy_bits
-from tutorial_lib.latents.grids import LatentGrids, start_from_pyramid
+from tutorial_lib.latents.grids import LatentGrids
 from tutorial_lib.latents.shape import GridsConfig
+from tutorial_lib.latents.starts import start_from_pyramid
 from tutorial_lib.losses import LOSSES
 
 

@@ -40,8 +40,9 @@ from tutorial_lib.course import (
     sample_file,
     solution,
 )
-from tutorial_lib.latents.grids import LatentGrids, start_from_pyramid
+from tutorial_lib.latents.grids import LatentGrids
 from tutorial_lib.latents.shape import GAIN, LATENT_SPREADS, SMALL
+from tutorial_lib.latents.starts import start_from_pyramid
 from tutorial_lib.lessons.n04_latent_grids import figures, films
 from tutorial_lib.networks.hash_grid import HashGrid, HashGridConfig
 from tutorial_lib.networks.siren import Siren, SirenConfig
