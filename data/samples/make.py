@@ -65,7 +65,7 @@ def ladder(steps: int) -> dict[str, GridRecipe]:
     noise = replace(published_v1(steps), candidates=(), warm_up=None)
     ours = modern(steps)
     main = replace(noise.phases[0], name="soft rounding", quantization="soft-round", patience=None)
-    soap = replace(ours, gains="learned", pyramid=False)
+    soap = replace(ours, gains="learned", start="zeros")
     return {
         "noise": noise,
         "soft": replace(noise, phases=(main, replace(ours.phases[1], optimizer="adam"))),
@@ -74,8 +74,8 @@ def ladder(steps: int) -> dict[str, GridRecipe]:
             soap, phases=tuple(replace(p, optimizer="adam") for p in (replace(ours.phases[0], network_rate=1e-2), ours.phases[1]))
         ),
         "soap": soap,
-        "gain": replace(ours, pyramid=False),
-        "pyramid": ours,
+        "gain": replace(ours, start="zeros"),
+        "pyramid": replace(ours, start="pyramid"),
     }
 
 

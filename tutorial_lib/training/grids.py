@@ -21,7 +21,7 @@ from tutorial_lib.latents.contexts import Band
 from tutorial_lib.latents.grids import LatentGrids
 from tutorial_lib.latents.kernels import reach
 from tutorial_lib.latents.shape import GAIN, MAX_LATENT, operations_per_pixel
-from tutorial_lib.latents.starts import start_from_networks
+from tutorial_lib.latents.starts import start_from_networks, start_from_pyramid
 from tutorial_lib.losses import LOSSES
 from tutorial_lib.runtime import keep_freed_memory, threads_for
 from tutorial_lib.training.bands import Passes, RowAdam
@@ -150,10 +150,15 @@ class GridFit(Fit):
         self.start_step = first_step(in_mse)
         self.worth = worth = worth_of_mse(loss, self.picture, EXPECTED_ERROR * in_mse)
         self.first_loss = self.loss if loss in ("mse", "log-cosh") else lambda *pair: worth * LOSSES["mse"](*pair)
-        if recipe.pyramid:
-            start_from_networks(representation, self.picture, self.start_step, recipe.threshold)
+        self.begin_from()
         self.target, self.steering, self.steered, self.frozen = target, True, False, False
         self.hard_over_soft = 1.0
+
+    def begin_from(self) -> None:
+        """What the recipe starts from, into the representation, whose latents are zeros."""
+        starts = {"pyramid": start_from_pyramid, "networks": start_from_networks}
+        if start := starts.get(self.recipe.start):
+            start(self.representation, self.picture, self.start_step, self.recipe.threshold)
 
     # -- quantities
 
@@ -241,8 +246,7 @@ class GridFit(Fit):
         self.representation.load_state_dict(fresh.state_dict())
         if self.log2_gains is not None:
             self.log2_gains.data = torch.arange(float(len(fresh.sizes)), device=self.device)
-        if self.recipe.pyramid:
-            start_from_networks(self.representation, self.picture, self.start_step, self.recipe.threshold)
+        self.begin_from()
 
     def begin(self, phase: GridPhase) -> float:
         """Only what the phase trains has gradients; about."""

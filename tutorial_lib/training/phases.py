@@ -127,7 +127,7 @@ class GridRecipe:
         candidates: of the warm-up: so many fits from different random networks, of which the best go on to the next round.
         warm_up: the phase of each round and candidate; None for no warm-up.
         gains: "fixed", latents are trained as y/`GAIN`; "learned", as y/2^g with one g a grid, starting at its level (v1, v2).
-        pyramid: start from `start_from_networks` instead of zeros.
+        start: of the latents, and of the networks: `latents.starts` has the last two.
         threshold: of the pyramid, in steps.
     """
 
@@ -135,7 +135,7 @@ class GridRecipe:
     candidates: tuple[int, ...] = ()
     warm_up: GridPhase | None = None
     gains: Literal["fixed", "learned"] = "fixed"
-    pyramid: bool = True
+    start: Literal["zeros", "pyramid", "networks"] = "networks"
     threshold: float = 0.0
 
     @property

@@ -627,7 +627,7 @@ def packed(mine, picture):
     final.load_state_dict(mine.state_dict())
     # the last stretch: latents frozen, a tenth of the steps
     tail = modern(budget_value(quick=20, laptop=1000, gpu=2000)).phases[-1:]
-    recipe = GridRecipe(tail, pyramid=False)
+    recipe = GridRecipe(tail, start="zeros")
     report = training.grids.fit(final, picture, recipe, lmbda=lmbda, progress=False)
     report = codec.round(final, picture, codec.plan(picture, lmbda=lmbda), report)
     return final, codec.pack(final.cpu(), report.steps)
