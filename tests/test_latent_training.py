@@ -355,13 +355,21 @@ def test_a_sample_of_strips_tells_nearly_what_all_do(chelsea: Tensor) -> None:
     whole = rounding.FrozenLatents(representation, chelsea, 1e-3, "mse")
     banded = rounding.FrozenLatents(representation, chelsea, 1e-3, "mse")
     pixels = chelsea[0].numel() // 12
-    banded._hold(representation.bands(pixels), list(representation.rows(pixels)))
+    banded._hold(representation.bands(pixels), list(representation.rows(pixels)), small=False)
     sample = whole.sample(pixels * 4)
     assert len(banded.pieces) > 8 and not banded.small and sample.small and len(sample.rows) > 2
     for trial, within in ((banded, 1e-5), (sample, 0.1)):
         assert trial.bits() == pytest.approx(whole.bits(), rel=within)
         assert trial.distortion() == pytest.approx(whole.distortion(), rel=within)
     assert whole.sample(chelsea[0].numel()) is whole
+
+
+@pytest.mark.parametrize("size", [(1, 20_000), (3, 9_000), (40, 700)])
+def test_thin_pictures_have_samples(size: tuple[int, int]) -> None:
+    picture = torch.rand((3, *size), generator=torch.Generator().manual_seed(0))
+    sample = rounding.FrozenLatents(new(SMALL, picture), picture, 1e-3, "mse").sample(1 << 13)
+    assert sample.small and all(0 <= top < bottom <= size[0] for top, bottom in sample.rows)
+    assert math.isfinite(sample.distortion()) and math.isfinite(sample.bits())
 
 
 @pytest.mark.parametrize("loss", ["l1", "log-cosh", "log-cosh+ssim", "l1+ssim"])

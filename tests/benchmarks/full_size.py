@@ -34,9 +34,10 @@ CODECS = ("coolchic-small", "coolchic-v2", "coolchic-large")
 
 
 def before(iterations: int) -> GridRecipe:
-    """`modern` as it was: every step sees the whole picture."""
+    """`modern` as it was: every step sees the whole picture, and networks start from nothing."""
     tail = modern(iterations).phases[1]
-    return GridRecipe((GridPhase("soft rounding", iterations - tail.iterations, mse_first=0.4), replace(tail, banded=False)))
+    main = GridPhase("soft rounding", iterations - tail.iterations, mse_first=0.4)
+    return GridRecipe((main, replace(tail, banded=False)), start="pyramid")
 
 
 RECIPES: dict[str, Callable[[int], GridRecipe]] = {"before": before, "now": modern}

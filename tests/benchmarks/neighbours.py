@@ -52,7 +52,7 @@ def fitted(picture: Tensor, steps: int, lmbda: float, seed: int, neighbours: boo
     model = LatentGrids(SMALL, *picture.shape[1:])
     if not neighbours:
         model.context = OneLaw(model.sizes)
-    report = grids.fit(model, picture, modern(steps), lmbda=lmbda, seed=seed, progress=False)
+    report = grids.fit(model, picture, replace(modern(steps), start="pyramid"), lmbda=lmbda, seed=seed, progress=False)
     return report.best_psnr, report.bpp or math.nan
 
 
@@ -66,7 +66,7 @@ def at_equal_psnr(points: list[tuple[float, float]], psnr: float) -> float:
 def context_bytes(picture: Tensor, steps: int) -> tuple[int, float]:
     """Bytes of the networks in a file of such a fit, and the context model's share by its weights."""
     codec = codecs.get("coolchic-small")
-    plan = replace(codec.plan(picture, lmbda=LMBDA), recipe=modern(steps))
+    plan = replace(codec.plan(picture, lmbda=LMBDA), recipe=replace(modern(steps), start="pyramid"))
     data = codec.execute(plan, picture, progress=False).data
     networks, counts = len(bitstream.read(data).sections["networks"]), weight_counts(SMALL)
     return networks, networks * counts["context"] / sum(counts.values())

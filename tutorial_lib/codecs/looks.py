@@ -56,7 +56,7 @@ def retouch(
         look: what to train for.
         iterations: steps; default by ``budget``.
         seed: of the noise, 0 to 2³⁵ − 1, and of the training.
-        thorough: round by curvature where that is affordable; it takes longer than the training and saves some bytes.
+        thorough: round by curvature; it takes longer than the training and saves some bytes.
         device, progress, callback: of the training, as `training.looks.train_look`.
         own: the file was made from this picture; otherwise one that it doesn't show is refused.
 

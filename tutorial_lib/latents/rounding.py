@@ -89,12 +89,12 @@ class FrozenLatents:
         self.loss = LOSSES[loss] if isinstance(loss, str) else loss
         self.pixels = picture.shape[1] * picture.shape[2]
         self.grids = representation.symbols()
-        self._hold(representation.bands(), list(representation.rows()))
+        pieces, rows = representation.bands(), list(representation.rows())
+        self._hold(pieces, rows, small=len(pieces) == len(rows) == 1)
 
-    def _hold(self, pieces: list[list[Band]], rows: list[tuple[int, int]]) -> None:
-        """Look at these parts of the grids and of the picture."""
-        self.pieces, self.rows = pieces, rows
-        self.small = len(pieces) == 1 and sum(bottom - top for top, bottom in rows) * self.picture.shape[2] <= BAND_PIXELS
+    def _hold(self, pieces: list[list[Band]], rows: list[tuple[int, int]], *, small: bool) -> None:
+        """Look at these parts of the grids and of the picture; all of them at once, if they are ``small``."""
+        self.pieces, self.rows, self.small = pieces, rows, small
         self.features: list[Tensor] | None = None  # where there is little to look at, until the upsampling changes
         if self.small:
             self.contexts = contexts_of(self.representation.config, self.grids, pieces[0])
@@ -102,15 +102,16 @@ class FrozenLatents:
 
     def sample(self, pixels: int) -> FrozenLatents:
         """The same of strips spread over the picture, about so many ``pixels`` of it, and of their integers; or of all."""
-        height, width = self.picture.shape[1:]
-        count = max(pixels // (STRIP_ROWS * width), 2)
-        if pixels >= self.pixels or count * STRIP_ROWS >= height:
+        if pixels >= self.pixels:
             return self
-        tops = [round((index + 0.5) * height / count) - STRIP_ROWS // 2 for index in range(count)]
-        rows = [(top, top + STRIP_ROWS) for top in tops]
+        height, width = self.picture.shape[1:]
+        thick = max(min(STRIP_ROWS, height // 4, BAND_PIXELS // (2 * width)), 1)
+        count = max(pixels // (thick * width), 2)
+        middles = [round((index + 0.5) * height / count) for index in range(count)]
+        rows = [(top, top + thick) for top in (min(middle - thick // 2, height - thick) for middle in middles)]
         owned = [enumerate(self.representation.own_rows(*strip)) for strip in rows]
         some = copy.copy(self)
-        some._hold([[Band(level, *own) for levels in owned for level, own in levels if own[0] < own[1]]], rows)
+        some._hold([[Band(level, *own) for levels in owned for level, own in levels if own[0] < own[1]]], rows, small=True)
         return some
 
     @torch.no_grad()
@@ -392,16 +393,19 @@ class _Network:
         layers = [representation.get_submodule(name.rpartition(".")[0]) for name in names]
         watches = [layer.register_forward_hook(watch) for layer in layers]
         total = torch.zeros(len(order), len(order), device=frozen.values.device)
-        for contexts, values in zip(frozen.contexts.split(LATENTS_AT_ONCE, 1), frozen.values.split(LATENTS_AT_ONCE), strict=True):
-            seen.clear()
-            with torch.enable_grad():
-                bits = laplace_bits(values, *representation.context(contexts)).sum()
-                slopes = torch.autograd.grad(bits, [output for _, output in seen])
-            parts = [slope[:, None] * inputs for slope, (inputs, _) in zip(slopes, seen, strict=True)]
-            gradients = torch.cat([part.flatten(0, 1).detach() for part in parts])
-            total.addmm_(gradients, gradients.T)
-        for each in watches:
-            each.remove()
+        pieces = zip(frozen.contexts.split(LATENTS_AT_ONCE, 1), frozen.values.split(LATENTS_AT_ONCE), strict=True)
+        try:
+            for contexts, values in pieces:
+                seen.clear()
+                with torch.enable_grad():
+                    bits = laplace_bits(values, *representation.context(contexts)).sum()
+                    slopes = torch.autograd.grad(bits, [output for _, output in seen])
+                parts = [slope[:, None] * inputs for slope, (inputs, _) in zip(slopes, seen, strict=True)]
+                gradients = torch.cat([part.flatten(0, 1).detach() for part in parts])
+                total.addmm_(gradients, gradients.T)
+        finally:  # Ctrl-C ends it, and the networks go on
+            for each in watches:
+                each.remove()
         return total[order][:, order].double().cpu().numpy() * (self.per_bit * math.log(2) * frozen.unseen())
 
     def _names(self) -> list[str]:

@@ -89,11 +89,11 @@ def start_from_networks(representation: LatentGrids, picture: Tensor, step: floa
 def _take_pyramid(representation: LatentGrids, grey: Tensor, gains: Sequence[float], threshold: float) -> None:
     """Make the latents a Laplacian pyramid of ``grey`` (H, W), each grid's integers being worth its gain there."""
     grids = [torch.zeros(size, device=grey.device) for size in representation.sizes]
-    worth = torch.tensor(gains, device=grey.device)[:, None, None]
+    worth = torch.tensor(gains, device=grey.device)
     for level in range(len(grids) - 1, -1, -1):
         rest = grey
         if level < len(grids) - 1:
-            rest = grey - (worth * representation.features(grids)).sum(0)
+            rest = grey - torch.tensordot(worth, representation.features(grids), 1)
         values = F.adaptive_avg_pool2d(rest[None], representation.sizes[level])[0] / gains[level]
         grids[level] = values.sign() * (values.abs() - threshold).clamp_min_(0)
     representation.latents.copy_(torch.cat([grid.flatten() for grid in grids]).div_(GAIN))
