@@ -17,6 +17,7 @@ from tutorial_lib.coding import bitstream
 from tutorial_lib.coding.bitstream import BitstreamError
 from tutorial_lib.images import open_picture, reduce
 from tutorial_lib.latents import rounding
+from tutorial_lib.latents.frozen import FrozenLatents
 from tutorial_lib.latents.grids import LatentGrids
 from tutorial_lib.latents.kernels import laplace_bits
 from tutorial_lib.latents.packing import encode_networks, gather, groups_of, scatter, to_group_symbols
@@ -256,7 +257,7 @@ def test_quantized_networks_are_worth_their_bits(coffee: Tensor, monkeypatch: py
         with torch.no_grad():
             for name, parameter in representation.networks().items():
                 parameter.copy_(exact[name])
-        trial = rounding.FrozenLatents(representation, coffee, 1e-3, "mse")
+        trial = FrozenLatents(representation, coffee, 1e-3, "mse")
         if exponents is None:
             exponents = rounding.quantize_networks(trial, by_curvature=by_curvature)
         else:
@@ -264,7 +265,7 @@ def test_quantized_networks_are_worth_their_bits(coffee: Tensor, monkeypatch: py
                 symbols = torch.from_numpy(to_group_symbols(gather(representation, group), exponent, group))
                 scatter(representation, group, symbols.float() * 2.0**-exponent)
         networks = 8 * len(encode_networks(representation, exponents))
-        fresh = rounding.FrozenLatents(representation, coffee, 1e-3, "mse")
+        fresh = FrozenLatents(representation, coffee, 1e-3, "mse")
         return fresh.distortion() + 1e-3 * (fresh.bits() + networks) / fresh.pixels
 
     groups = len(groups_of(representation))
@@ -281,7 +282,7 @@ def test_quantized_networks_are_worth_their_bits(coffee: Tensor, monkeypatch: py
 def test_the_context_models_curvature_is_made_of_single_latents_gradients(small: Tensor) -> None:
     representation = new(SMALL, small[:, :24, :16])
     start_from_networks(representation, small[:, :24, :16], 0.03)
-    frozen = rounding.FrozenLatents(representation, small[:, :24, :16], 1e-3, "mse")
+    frozen = FrozenLatents(representation, small[:, :24, :16], 1e-3, "mse")
     groups = [group for group in groups_of(representation) if group.name.startswith("context")]
     found = rounding._Network(frozen, groups)._information()
     parameters = [layer.get_parameter("matrix") for layer in representation.context.layers]
@@ -352,8 +353,8 @@ def test_of_a_large_picture_the_middle_is_looked_at() -> None:
 def test_a_sample_of_strips_tells_nearly_what_all_do(chelsea: Tensor) -> None:
     representation = new(V1, chelsea)
     start_from_pyramid(representation, chelsea, 0.05)
-    whole = rounding.FrozenLatents(representation, chelsea, 1e-3, "mse")
-    banded = rounding.FrozenLatents(representation, chelsea, 1e-3, "mse")
+    whole = FrozenLatents(representation, chelsea, 1e-3, "mse")
+    banded = FrozenLatents(representation, chelsea, 1e-3, "mse")
     pixels = chelsea[0].numel() // 12
     banded._hold(representation.bands(pixels), list(representation.rows(pixels)), small=False)
     sample = whole.sample(pixels * 4)
@@ -367,7 +368,7 @@ def test_a_sample_of_strips_tells_nearly_what_all_do(chelsea: Tensor) -> None:
 @pytest.mark.parametrize("size", [(1, 20_000), (3, 9_000), (40, 700)])
 def test_thin_pictures_have_samples(size: tuple[int, int]) -> None:
     picture = torch.rand((3, *size), generator=torch.Generator().manual_seed(0))
-    sample = rounding.FrozenLatents(new(SMALL, picture), picture, 1e-3, "mse").sample(1 << 13)
+    sample = FrozenLatents(new(SMALL, picture), picture, 1e-3, "mse").sample(1 << 13)
     assert sample.small and all(0 <= top < bottom <= size[0] for top, bottom in sample.rows)
     assert math.isfinite(sample.distortion()) and math.isfinite(sample.bits())
 

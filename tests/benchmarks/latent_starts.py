@@ -17,9 +17,10 @@ from torch import Tensor
 from tutorial_lib import images
 from tutorial_lib.codecs.recipes import modern
 from tutorial_lib.latents import starts
+from tutorial_lib.latents.frozen import FrozenLatents
 from tutorial_lib.latents.grids import LatentGrids
 from tutorial_lib.latents.packing import encode_networks
-from tutorial_lib.latents.rounding import FrozenLatents, quantize_networks
+from tutorial_lib.latents.rounding import quantize_networks
 from tutorial_lib.runtime import keep_freed_memory
 from tutorial_lib.training import grids
 

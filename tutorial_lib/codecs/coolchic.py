@@ -18,6 +18,7 @@ from tutorial_lib.coding.bitstream import MAX_OPERATIONS, BitstreamError, Reader
 from tutorial_lib.coding.quantizers import Quantizer
 from tutorial_lib.coding.steps import QuantizedTensor, Step
 from tutorial_lib.latents.coding import decode_latents, encode_latents, operations
+from tutorial_lib.latents.frozen import FrozenLatents
 from tutorial_lib.latents.grids import LatentGrids
 from tutorial_lib.latents.packing import (
     decode_networks,
@@ -28,7 +29,7 @@ from tutorial_lib.latents.packing import (
     symbols_bits,
     to_group_symbols,
 )
-from tutorial_lib.latents.rounding import SAVING, FrozenLatents, curvature_pixels, quantize_networks
+from tutorial_lib.latents.rounding import SAVING, curvature_pixels, quantize_networks
 from tutorial_lib.latents.shape import LARGE, SMALL, V1, V2, GridsConfig, operations_per_pixel
 from tutorial_lib.latents.texture import Texture, unpack_texture
 from tutorial_lib.runtime import threads_for

@@ -12,8 +12,9 @@ from torch import Tensor
 from tutorial_lib import images
 from tutorial_lib.codecs.plans import CodecError
 from tutorial_lib.coding import bitstream
+from tutorial_lib.latents.frozen import FrozenLatents
 from tutorial_lib.latents.packing import gather, groups_of, symbols_bits, to_group_symbols
-from tutorial_lib.latents.rounding import FrozenLatents, quantize_networks
+from tutorial_lib.latents.rounding import quantize_networks
 from tutorial_lib.latents.texture import Texture, pack_texture
 from tutorial_lib.metrics import psnr
 from tutorial_lib.perception import DEFAULT_LOOK, Look
