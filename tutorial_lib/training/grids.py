@@ -365,7 +365,9 @@ class GridFit(Fit):
     def over(self, index: int) -> bool:
         """Steer λ; from time to time look at the state, and end the phase after plateaus."""
         phase, share = self.phase, index / self.phase.iterations
-        if self.target and self.steering and self.moving_latents and STEER_FROM <= share <= STEER_UNTIL:
+        # what a rate is while D is MSE says little of what it will be with another loss
+        begin = STEER_FROM if self.first_loss is self.loss or not phase.mse_first else phase.mse_first + 0.1
+        if self.target and self.steering and self.moving_latents and begin <= share <= STEER_UNTIL:
             if index in self.priced_at:
                 self.price_networks()
             aim = self.target.latents(self.pixels)

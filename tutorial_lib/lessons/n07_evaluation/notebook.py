@@ -396,7 +396,7 @@ contest.live_board()
 #
 # ```
 # inr challenge task -o coffee.png
-# inr encode coffee.png --codec coolchic-small --bpp 0.87 --loss l1+ssim -o mine.inr
+# inr encode coffee.png --codec coolchic-small --bpp 0.85 --loss l1+ssim -o mine.inr
 # inr challenge score mine.inr --team "Night Owls"
 # inr challenge board
 # ```
