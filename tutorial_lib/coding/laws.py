@@ -24,6 +24,9 @@ PRECISION = 24
 SCALES = 160
 """Number of Laplace scales, b = 2^(index/8 − 4) steps, from 1/16 to 60,000; and of Gaussian ones, σ = 2^(index/8 − 2)."""
 
+FEW = 1000
+"""Fewer symbols than these have several best scales."""
+
 FRACTION_BITS = 48
 """Of the integers that all tables are made from."""
 # exp(−1/(2b))·2⁴⁸ for b = 2^(j/8 − 4), j = 0 … 7, rounded from 50 digits. With b = σ² the even ones are Gaussian, too.
@@ -81,6 +84,8 @@ class Laplace(Law):
     @staticmethod
     def fitted(symbols: np.ndarray) -> Laplace:
         def likeliest(k: np.ndarray) -> float:
+            if k.size < FEW:
+                return _likeliest_of_few(k)
             t = laplace_decay(k.size, k.size - int(np.count_nonzero(k)), float(k.sum()))
             return 8 * (math.log2(-1 / (2 * math.log(t))) + 4) if t < 1 else SCALES
 
@@ -104,7 +109,7 @@ class Gaussian(Law):
 
     @staticmethod
     def fitted(symbols: np.ndarray) -> Gaussian:
-        return _fitted(Gaussian, SCALES, lambda k: 8 * (math.log2(np.square(k).mean()) / 2 + 2), symbols)
+        return _fitted(Gaussian, SCALES, lambda k: 8 * (math.log2(np.square(k).mean()) / 2 + 2), symbols, by_grid=True)
 
 
 @dataclass(frozen=True)
@@ -132,7 +137,7 @@ class ExpGolomb(Law):
 
     @staticmethod
     def fitted(symbols: np.ndarray) -> ExpGolomb:
-        return _fitted(ExpGolomb, golomb.MAX_ORDER + 1, lambda k: math.log2(2 * k.mean() + 1), symbols)
+        return _fitted(ExpGolomb, golomb.MAX_ORDER + 1, lambda k: math.log2(2 * k.mean() + 1), symbols, by_grid=True)
 
 
 @dataclass(frozen=True)
@@ -173,15 +178,21 @@ def _counts(symbols: np.ndarray, bound: int) -> np.ndarray:
 
 
 def _fitted(
-    kind: Callable[[int, int], _Kind], limit: int, likeliest: Callable[[np.ndarray], float], symbols: np.ndarray
+    kind: Callable[[int, int], _Kind],
+    limit: int,
+    likeliest: Callable[[np.ndarray], float],
+    symbols: np.ndarray,
+    *,
+    by_grid: bool = False,
 ) -> _Kind:
-    """The best law up and down from the likeliest index, as long as it gets better; for few symbols, from the best of a grid.
+    """The best law up and down from the likeliest index, as long as it gets better.
 
     An outlier costs 24 bits at most, one unit of 2⁻²⁴, so that where it counts, among few symbols, there are several minima.
 
     Args:
         kind: the law of an index, 0 … ``limit`` − 1, and a bound.
         likeliest: the index for magnitudes (float64, not all of them 0), whole or not.
+        by_grid: of `FEW` symbols, begin at the best of a grid instead, for a ``likeliest`` that knows one minimum only.
     """
     bound, counts = magnitudes(symbols)
     if bound == 0:
@@ -194,13 +205,21 @@ def _fitted(
         return visited[index]
 
     start = min(max(round(likeliest(np.abs(symbols.astype(np.float64)))), 0), limit - 1)
-    if counts.sum() < 1000:
+    if by_grid and counts.sum() < FEW:
         start = min((start, *range(0, limit, 2)), key=bits)
     for direction in (-1, 1):
         index = start
         while 0 <= index + direction < limit and bits(index + direction) < bits(index):
             index += direction
     return kind(min(visited, key=bits), bound)
+
+
+def _likeliest_of_few(k: np.ndarray) -> int:
+    """The Laplace scale whose formula gives magnitudes the fewest bits, none more than a unit of 2⁻²⁴ costs; all at once."""
+    found, counts = np.unique(k, return_counts=True)
+    t = np.array([decay(spread) for spread in range(SCALES)])[:, None] / (1 << FRACTION_BITS)
+    chances = np.where(found > 0, (1 / t - t) / 2 * t ** (2 * found), 1 - t)
+    return int((np.log2(chances + 2.0**-PRECISION) @ counts).argmax())
 
 
 def _shared_out(weights: np.ndarray, rest: int) -> np.ndarray:
