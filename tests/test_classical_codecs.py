@@ -153,7 +153,7 @@ def test_no_beginning_of_a_file_is_a_file(coffee: Tensor, name: str) -> None:
 
 def test_heic_without_its_package(coffee: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
-    monkeypatch.delitem(Image.SAVE, "HEIF", raising=False)
+    monkeypatch.delitem(Image.OPEN, "HEIF", raising=False)
     for act in (lambda: CODECS["heic"].encode(coffee), lambda: CODECS["heic"].decode(b"hello")):
         with pytest.raises(CodecError, match=r"pip install 'inr-compression-course\[heic\]' .*GPL"):
             act()

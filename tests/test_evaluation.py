@@ -289,13 +289,11 @@ def test_the_committed_evaluation_is_what_its_commands_ask_for() -> None:
     rows = results.rows()
     assert not any(row["error"] for row in rows)
     wanted = []
-    kodak, grids = ["kodak:3", "kodak:15", "kodak:23"], ["coolchic-v2", "coolchic-v1", "coolchic-small"]
-    for pictures, size in ((kodak, (256, 384)), (["chelsea"], None)):
+    kodak, grids = ["kodak:3", "kodak:15", "kodak:23"], ["coolchic-v2", "coolchic-v1", "coolchic-small", "coolchic-large"]
+    for pictures, size, steps in ((kodak, (256, 384), 1500), (["chelsea"], None, 2000), (["coffee", "astronaut"], None, 3000)):
         fitted = {"size": size, "budget": "laptop"}
-        names = [*grids, "coolchic-large"] if size else grids
-        wanted += jobs(pictures, names, [0.3, 0.6, 1.2], iterations=1500, **fitted)
-        if size:
-            wanted += jobs(pictures, ["amortised"], [0.3, 0.45, 0.6, 0.9, 1.2, 1.8], **fitted)
+        wanted += jobs(pictures, grids, [0.3, 0.6, 1.2], iterations=steps, **fitted)
+        wanted += jobs(pictures, ["amortised"], [0.3, 0.45, 0.6, 0.9, 1.2, 1.8], **fitted)
         wanted += jobs(pictures, ["coin", "struempler", "siren", "nif"], [0.3, 0.6, 1.2], iterations=1000, **fitted)
         classical = ["jpeg", "jpeg-444", "jpeg2000", "webp", "jpegxl", "heic", "avif"]
         wanted += jobs(pictures, classical, [0.3, 0.45, 0.6, 0.9, 1.2, 1.8, 2.6, 3.5], size=size)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import http.server
+import importlib.util
 import io
 import os
 import struct
@@ -266,7 +267,10 @@ def test_what_is_no_picture(tmp_path: Path) -> None:
     (tmp_path / "a.eps").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n")
     refused(tmp_path / "a.eps", "no picture")
     (tmp_path / "a.heic").write_bytes(b"\0\0\0\x18ftypheic" + bytes(100))
-    refused(tmp_path / "a.heic", "HEIC.*JPEG or PNG")
+    if importlib.util.find_spec("pillow_heif") is None:
+        refused(tmp_path / "a.heic", "HEIC.*JPEG or PNG, or pip install")
+    Image.new("RGB", (9, 6)).save(tmp_path / "raw.dng", "TIFF", tiffinfo={254: 1})  # a picture of reduced resolution
+    refused(tmp_path / "raw.dng", "raw file.*thumbnail.*JPEG or PNG")
     with pytest.raises(ImageError):
         images.load("a\0b.png")
     with pytest.raises(ImageError, match="too long"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import struct
 import subprocess
 import sys
 import wave
@@ -228,6 +229,21 @@ def test_films_by_pyav(suffix: str, tmp_path: Path) -> None:
     signals.save_clip(clip(), tmp_path / f"clip{suffix}")
     read = signals.load_clip(tmp_path / f"clip{suffix}")
     assert read.size == clip().size and read.fps == 25 and signals.clip_psnr(read, clip()) > 30
+
+
+def test_a_film_of_a_phone_held_upright(tmp_path: Path) -> None:
+    """Its frames lie on their side, and the track's matrix turns them: x' = −y, y' = x, a quarter clockwise."""
+    pytest.importorskip("av")
+    signals.save_clip(clip(), tmp_path / "upright.mp4")
+    data = bytearray((tmp_path / "upright.mp4").read_bytes())
+    matrix = data.index(b"tkhd") + 44
+    assert struct.unpack_from(">9i", data, matrix) == (1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30)
+    struct.pack_into(">4i", data, matrix, 0, 1 << 16, 0, -1 << 16)
+    struct.pack_into(">i", data, matrix + 16, 0)
+    (tmp_path / "upright.mp4").write_bytes(data)
+    turned = signals.Clip(clip().frames.transpose(2, 3).flip(3), 25)
+    read = signals.load_clip(tmp_path / "upright.mp4")
+    assert read.size == turned.size and signals.clip_psnr(read, turned) > 30
 
 
 def test_pyav_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

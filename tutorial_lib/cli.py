@@ -98,7 +98,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except KeyboardInterrupt:
             print("inr: stopped", file=sys.stderr)
             return 130
-        except (ValueError, OSError, MemoryError) as error:
+        except (ValueError, OSError, MemoryError, RuntimeError) as error:
+            if isinstance(error, RuntimeError) and "memory" not in str(error):  # torch's "can't allocate", "out of memory"
+                raise
             print(f"inr: {_sentence(error)}", file=sys.stderr)
             return 2
 
@@ -106,7 +108,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _sentence(error: Exception) -> str:
     if isinstance(error, OSError) and error.filename and error.strerror:
         return f"{os.fsdecode(error.filename)}: {error.strerror}"
-    return " ".join(str(error).split()) or "not enough memory"
+    if isinstance(error, MemoryError | RuntimeError):
+        return "not enough memory for that"
+    return " ".join(str(error).split())
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -174,7 +178,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _command(commands: Any, name: str, does: str) -> argparse.ArgumentParser:
     """A new command, which can answer in JSON."""
-    parser = commands.add_parser(name, help=does)
+    parser = commands.add_parser(name, help=does, description=f"{does[0].upper()}{does[1:]}.")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     return parser
 
@@ -185,13 +189,13 @@ def _add_file_commands(commands: Any) -> None:
     add("picture", help="a picture, a film (animated, .mp4) or a sound (.wav, .flac); coffee, kodak:1 … kodak:24, sample:scene")
     add("-o", "--output", metavar="FILE", help="default: the picture's name with .inr, here")
     add("--codec", metavar="NAME", help="siren, amortised, … (default: coolchic-small or -large; siren-video, siren-audio)")
-    add("--bpp", type=float, metavar="X", help="target in bits per pixel; siren and coin stay within it")
+    add("--bpp", type=float, metavar="X", help="target in bits per pixel (default: λ = 0.001); plain networks stay within it")
     add("--kbps", type=float, metavar="X", help="of a film or a sound: target in kbit/s")
     add("--frames", type=int, metavar="N", help="of a film: only the first N frames")
     add("--loss", metavar="NAME", help="l1, mse (default), log-cosh, log-cosh+ssim, l1+ssim, mse+wasserstein, mse+lpips, …")
     add("--looks", choices=("one", "both"), default="one", help="both: a second synthesis for texture, as retouch adds it")
     add("--budget", choices=BUDGET_NAMES, help="how long to compute (default: by device)")
-    add("--iterations", type=int, metavar="N", help="steps of the fit (default: what the budget affords)")
+    add("--iterations", type=int, metavar="N", help="steps of the fit, at least 12 (default: what the budget affords)")
     add("--refine", type=float, metavar="SECONDS", help="amortised: fit the latents to this picture for so long")
     add("--seed", type=_seed, default=0, metavar="N", help="default 0")
     add("--device", metavar="D", help="cpu, cuda or mps (default: the fastest there is)")

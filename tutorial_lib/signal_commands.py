@@ -14,6 +14,7 @@ import torch
 
 from tutorial_lib import codecs, images, signals
 from tutorial_lib.codecs import CodecError
+from tutorial_lib.codecs.plans import MAX_REDUCTION
 from tutorial_lib.codecs.signals import SIGNALS
 from tutorial_lib.coding import bitstream
 from tutorial_lib.commands import BAR_WIDTH, Answer, UsageError, beside, bytes_of, check_output, duration, pair_of, size_asked
@@ -111,8 +112,13 @@ def _reduced(signal: Signal, options: argparse.Namespace) -> Signal:
         return signal
     if isinstance(signal, Sound):
         raise UsageError("a sound has no width and height to reduce")
-    height, width = signal.size[1:]
-    size = pair_of(options.size) if options.size else (math.ceil(height / options.reduce), math.ceil(width / options.reduce))
+    _, height, width = signal.size
+    if options.size:
+        size = pair_of(options.size)
+    elif 1 <= options.reduce <= MAX_REDUCTION:
+        size = math.ceil(height / options.reduce), math.ceil(width / options.reduce)
+    else:
+        raise UsageError(f"a film is fitted at 1/1 to 1/{MAX_REDUCTION} of its size, not at 1/{options.reduce}")
     return Clip(torch.stack([images.reduce(frame, size=size) for frame in signal.frames]), signal.fps)
 
 

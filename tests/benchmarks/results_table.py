@@ -26,6 +26,7 @@ ROOT = Path(__file__).resolve().parents[2]
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
 ANCHORS = ("jpeg", "jpeg2000", "webp", "jpegxl", "heic", "avif")
 NAMES = {"jpeg": "JPEG", "jpeg2000": "JPEG 2000", "webp": "WebP", "jpegxl": "JPEG XL", "heic": "HEIC", "avif": "AVIF"}
+OWN_SIZES = {"chelsea": "Chelsea, 451×300", "coffee": "coffee, 600×400", "astronaut": "astronaut, 512×512"}
 COST_RATE = 0.6
 
 
@@ -34,16 +35,13 @@ def main() -> None:
     options.add_argument("--write", action="store_true", help="into README.md and docs/")
     chosen = options.parse_args()
     rows = [row for row in Results(ROOT / "data" / "results" / "evaluation").rows() if not row["error"]]
-    sets = {
-        "Kodak 3, 15 and 23 at 384×256": sorted({name_of(row) for row in rows if row["picture"].startswith("kodak")}),
-        "Chelsea at 451×300": sorted({name_of(row) for row in rows if row["picture"] == "chelsea"}),
-    }
-    parts = []
-    for title, pictures in sets.items():
-        parts += [bd_table(rows, title, pictures), ""]
-    kodak = next(iter(sets.values()))
-    parts.append(cost_table([row for row in rows if name_of(row) in kodak]))
-    text = "\n".join(parts)
+    kodak = sorted({name_of(row) for row in rows if row["picture"].startswith("kodak")})
+    tables = (
+        bd_table(rows, "Kodak 3, 15 and 23 at 384×256", kodak),
+        pictures_table(rows),
+        cost_table([row for row in rows if name_of(row) in kodak]),
+    )
+    text = "\n\n".join(tables)
     print(text)
     if chosen.write:
         readme = ROOT / "README.md"
@@ -72,6 +70,18 @@ def bd_table(rows: Sequence[dict[str, Any]], title: str, pictures: Sequence[str]
         if name in found:
             values = [saved(found[anchor], found[name]) for anchor in anchors]
             values += [saved(pooled["jpeg"], pooled[name])] if several else []
+            lines.append(f"| `{name}` | " + " | ".join(values) + " |")
+    return "\n".join(lines)
+
+
+def pictures_table(rows: Sequence[dict[str, Any]]) -> str:
+    """BD-rate of each learned codec against JPEG and AVIF on each of `OWN_SIZES`."""
+    heads = [f"{title}: {NAMES[anchor]}" for title in OWN_SIZES.values() for anchor in ("jpeg", "avif")]
+    lines = ["| at their own sizes | " + " | ".join(heads) + " |", "|---|" + "--:|" * len(heads)]
+    each = [curves(rows, pictures=[name]) for name in OWN_SIZES]
+    for name in codecs.LEARNED:
+        if all(name in found for found in each):
+            values = [saved(found[anchor], found[name]) for found in each for anchor in ("jpeg", "avif")]
             lines.append(f"| `{name}` | " + " | ".join(values) + " |")
     return "\n".join(lines)
 

@@ -57,12 +57,14 @@ def refined(plan: Plan, seconds: float) -> Plan:
     """The plan, with so many seconds in which the latents are fitted to this one picture.
 
     Raises:
-        CodecError: another codec's plan, or no time.
+        CodecError: another codec's plan, no time, or steps asked for as well.
     """
     if not isinstance(plan.recipe, Refining):
         raise CodecError(f"{plan.codec} fits every picture from the start: there is nothing to refine")
     if not 0 < seconds < math.inf:
         raise CodecError(f"refining takes a positive number of seconds, not {seconds}")
+    if plan.recipe.iterations:
+        raise CodecError("refining takes seconds or iterations, not both")
     return replace(plan, recipe=Refining(seconds=seconds))
 
 
@@ -117,7 +119,7 @@ class Amortised:
             raise CodecError(f"{bpp:g} bpp is too little for this picture: {name}'s coarsest step takes {found:.2g} bpp")
 
     def reduction(self, config: AmortisedConfig | None, height: int, width: int, budget: Budget) -> int:
-        """1: a pass takes a second a megapixel."""
+        """1: a pass takes some seconds a megapixel."""
         return 1
 
     def problem(self, config: AmortisedConfig, height: int, width: int) -> str | None:

@@ -280,17 +280,11 @@ def _jpegxl_versions(_: ClassicalCodec) -> str:
 
 
 def _register_heif() -> None:
-    """Give Pillow its HEIF plugin; from then on `images.load` reads HEIC pictures, too."""
-    if "HEIF" in Image.SAVE:
-        return
-    try:
-        import pillow_heif  # pyright: ignore[reportMissingImports]
-    except ImportError:
+    if not images.register_heif():
         raise CodecError(
             "heic needs the optional package pillow-heif: pip install 'inr-compression-course[heic]' "
             "(its wheels hold x265, which is under the GPL)."
-        ) from None
-    pillow_heif.register_heif_opener(thumbnails=False, decode_threads=1)
+        )
 
 
 def _heif_versions(_: ClassicalCodec) -> str:

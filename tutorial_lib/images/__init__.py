@@ -25,11 +25,12 @@ from tutorial_lib.images.arrays import (
 )
 from tutorial_lib.images.coordinates import canvas, canvas_axis, canvas_from_axes, render_axes, render_tiles
 from tutorial_lib.images.datasets import KODAK_COUNT, SAMPLES, kodak, kodak_available, kodak_path, open_picture, sample
-from tutorial_lib.images.files import check_writable, load, load_bytes, save
+from tutorial_lib.images.files import check_writable, load, load_bytes, register_heif, save
 from tutorial_lib.runtime import write_atomically
 
 __all__ = [
     "MAX_PIXELS", "ImageError", "check_size", "crop", "from_uint8", "picture_problem", "quantize_8bit", "reduce", "resize",
     "to_uint8", "canvas", "canvas_axis", "canvas_from_axes", "render_axes", "render_tiles", "KODAK_COUNT", "SAMPLES", "kodak",
-    "kodak_available", "kodak_path", "open_picture", "sample", "check_writable", "load", "load_bytes", "save", "write_atomically",
+    "kodak_available", "kodak_path", "open_picture", "sample", "check_writable", "load", "load_bytes", "register_heif", "save",
+    "write_atomically",
 ]  # fmt: skip

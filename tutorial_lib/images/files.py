@@ -26,8 +26,8 @@ from tutorial_lib.images.colour import Claim, to_srgb
 from tutorial_lib.runtime import write_atomically
 
 # A list, because Pillow would otherwise try everything it knows: its EPS reader runs an outside program on
-# the file, its TGA reader takes almost any bytes for a picture. HEIF and JXL need a
-# plugin that the reader registered.
+# the file, its TGA reader takes almost any bytes for a picture. JXL needs a plugin that the reader registered, HEIF the
+# optional one that `register_heif` does.
 _READABLE = (
     "PNG", "JPEG", "MPO", "WEBP", "AVIF", "TIFF", "BMP", "GIF", "PPM", "JPEG2000", "ICO", "PSD", "QOI",
     "HEIF", "JXL",
@@ -46,6 +46,8 @@ _WRITABLE: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 _TIFF_BITS_PER_SAMPLE, _TIFF_PHOTOMETRIC, _TIFF_PLANAR = 258, 262, 284
+_TIFF_SUBFILE = 254
+_HEIC = (b"heic", b"heix", b"hevc", b"mif1", b"msf1")
 _MAX_BYTES = 9 * MAX_PIXELS  # the largest picture with four channels of 16 bits, and room for what stands beside it
 _UNKNOWN_KIND = re.compile(r"support|cannot handle|unable to determine|unknown (?:code|pixel|raw|data)|not available", re.I)
 _TURNS = {
@@ -185,6 +187,7 @@ def _read(data: bytes, name: str, formats: tuple[str, ...]) -> Tensor:
         image = _open(bare, name, formats)
         try:
             _require_size(image)
+            _refuse_thumbnail(image, name)
             _rescale_colour_key(image)
             _name_samples(image)
             frame = image.tile[0].extents if image.format == "GIF" and image.tile else None
@@ -201,6 +204,9 @@ def _read(data: bytes, name: str, formats: tuple[str, ...]) -> Tensor:
 def _open(data: bytes, name: str, formats: tuple[str, ...]) -> ImageFile.ImageFile:
     """As `Image.open` does it; but its "cannot identify image file" hides what a reader that knows the format found wrong."""
     Image.init()
+    heic = data[4:8] == b"ftyp" and data[8:12] in _HEIC
+    if heic and "HEIF" in formats:
+        register_heif()
     refusal = None
     for format_ in formats:
         factory, accept = Image.OPEN.get(format_, (None, None))
@@ -213,9 +219,22 @@ def _open(data: bytes, name: str, formats: tuple[str, ...]) -> ImageFile.ImageFi
             except Exception as error:
                 if not str(error).lower().startswith("not a "):  # "not a PPM file": this reader looked at two letters
                     refusal = _refusal(name, format_, error)
-    if data[4:8] == b"ftyp" and data[8:12] in (b"heic", b"heix", b"hevc", b"mif1", b"msf1") and "HEIF" not in Image.OPEN:
-        raise ImageError(f"{name} is a HEIC picture, which Pillow can't read by itself: export it as JPEG or PNG.")
+    if heic and "HEIF" not in Image.OPEN:
+        raise ImageError(
+            f"{name} is a HEIC picture: export it as JPEG or PNG, or pip install 'inr-compression-course[heic]' to read it."
+        )
     raise refusal or ImageError(f"{name} is no picture in a format that this library reads, or its start is damaged.")
+
+
+def register_heif() -> bool:
+    """Give Pillow its HEIF plugin, if the optional package pillow-heif is here."""
+    if "HEIF" not in Image.OPEN:
+        try:
+            import pillow_heif  # pyright: ignore[reportMissingImports]
+        except ImportError:
+            return False
+        pillow_heif.register_heif_opener(thumbnails=False, decode_threads=1)
+    return True
 
 
 def _refusal(name: str, format_: str | None, error: Exception) -> ImageError:
@@ -257,6 +276,16 @@ def _silent() -> Iterator[None]:
             if lacking := re.search(rb"\w+ compression support is not configured", said.read()):
                 raise NotImplementedError(lacking[0].decode()) from error
             raise
+
+
+def _refuse_thumbnail(image: ImageFile.ImageFile, name: str) -> None:
+    """Cameras' raw files are TIFFs, whose first picture is a small one to look at."""
+    if image.format == "TIFF":
+        tags: Any = image.tag_v2  # pyright: ignore[reportAttributeAccessIssue]
+        if tags.get(_TIFF_SUBFILE, 0) & 1:
+            raise ImageError(
+                f"{name} is a camera's raw file, of which only a thumbnail can be read here: export it as JPEG or PNG."
+            )
 
 
 def _name_samples(image: ImageFile.ImageFile) -> None:

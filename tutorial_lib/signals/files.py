@@ -152,7 +152,8 @@ def read_film(file: IO[bytes], name: str, frames: int | None = None) -> Clip:
             rate = float(stream.average_rate or _PLAYED)
             for frame in container.decode(stream):
                 _check_size(name, len(pictures) + 1, frame.height, frame.width)
-                pictures.append(from_uint8(frame.to_ndarray(format="rgb24")))
+                picture = from_uint8(frame.to_ndarray(format="rgb24"))
+                pictures.append(torch.rot90(picture, round(frame.rotation / 90), (1, 2)))  # as a phone held upright has it
                 if len(pictures) == frames:
                     break
             return Clip(torch.stack(pictures), rate)

@@ -300,7 +300,7 @@ figures.stories_figure(rivals, coffee, places, side, "chosen by the original's v
 # %% [markdown]
 # ## All codecs, several pictures
 #
-# Now the whole comparison in small: two Kodak pictures at 384 × 256, every file real, encoded and decoded by
+# Now the whole comparison in small: three Kodak pictures at 384 × 256, every file real, encoded and decoded by
 # this project. Networks are in colour, classical codecs grey and dashed. The dotted lines are what the networks' authors
 # published, on all 24 pictures at 768 × 512: larger pictures, which take fewer bits per pixel, and longer fits. They are there
 # for orientation. **Why should you not compute a BD-rate between a line and the dots of its colour?**
@@ -317,8 +317,8 @@ sweep.sweep_figure(rows)
 sweep.bd_rates_table(rows)
 
 # %% [markdown]
-# "n/a" means less than 4 dB in common. And picture by picture, with Chelsea at 451 × 300. **How far apart are the numbers of one
-# codec?**
+# "n/a" means less than 4 dB in common. And picture by picture, with Chelsea, the coffee and the astronaut at their own sizes.
+# **How far apart are the numbers of one codec?**
 
 # %%
 sweep.pictures_table(everything)
