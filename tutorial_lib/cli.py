@@ -108,9 +108,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _sentence(error: Exception) -> str:
     if isinstance(error, OSError) and error.filename and error.strerror:
         return f"{os.fsdecode(error.filename)}: {error.strerror}"
-    if isinstance(error, MemoryError | RuntimeError):
-        return "not enough memory for that"
-    return " ".join(str(error).split())
+    return "not enough memory" if isinstance(error, MemoryError | RuntimeError) else " ".join(str(error).split())
 
 
 def _run(options: argparse.Namespace) -> int:

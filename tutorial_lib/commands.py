@@ -73,7 +73,7 @@ def encode(options: argparse.Namespace) -> Answer:
         print(f"{options.picture}: {_size_of(picture)} pixels", flush=True)
         seconds = codec.estimate_seconds(plan, picture, options.device)
         rate = f"about {plan.expected_bytes:,} bytes ({plan.bpp:.3g} bpp), about {duration(seconds)} on {device}"
-        print(f"→ {output}: {plan.codec}, {plan.config}, {_weights_of(plan.config.weights)}; {rate}", flush=True)
+        print(f"→ {output}: {plan.codec}, {plan.config}, {plan.config.weights:,} weights; {rate}", flush=True)
         if plan.reduction > 1:
             whole = None if reduction else codec.plan(picture, device=device, patient=True, **wishes)
             print(_reduction_sentence(plan, whole, seconds), flush=True)
@@ -103,10 +103,6 @@ def encode(options: argparse.Namespace) -> Answer:
     if options.bpp and abs(off := facts["bpp"] / options.bpp - 1) > RATE_TOLERANCE:
         rate += f" ({abs(off):.0%} {'more' if off > 0 else 'less'} than asked for)"
     return Answer(facts, f"{output}: {facts['bytes']:,} bytes, {rate}, PSNR {facts['psnr']:.2f} dB ({took})")
-
-
-def _weights_of(count: int) -> str:
-    return f"{count:,} weights" if count else "no weights of its own"
 
 
 def _reduction(options: argparse.Namespace, picture: Tensor) -> int | None:
@@ -198,7 +194,7 @@ def info(options: argparse.Namespace) -> Answer:
         "anatomy": bitstream.anatomy(data),
         "tensors": codec.describe(data),
     }
-    size = f"{container.width}×{container.height} pixels, {_weights_of(facts['weights'])}"
+    size = f"{container.width}×{container.height} pixels, {facts['weights']:,} weights"
     lines = [f"{options.file}: {codec.name}, {size}, {len(data):,} bytes, {facts['bpp']:.4g} bpp"]
     for part, count in facts["anatomy"].items():
         bar = "█" * round(BAR_WIDTH * count / len(data))

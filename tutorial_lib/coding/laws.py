@@ -89,7 +89,7 @@ class Laplace(Law):
             t = laplace_decay(k.size, k.size - int(np.count_nonzero(k)), float(k.sum()))
             return 8 * (math.log2(-1 / (2 * math.log(t))) + 4) if t < 1 else SCALES
 
-        return _fitted(Laplace, SCALES, likeliest, symbols)
+        return _fitted(Laplace, SCALES, likeliest, symbols, grid=False)
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ class Gaussian(Law):
 
     @staticmethod
     def fitted(symbols: np.ndarray) -> Gaussian:
-        return _fitted(Gaussian, SCALES, lambda k: 8 * (math.log2(np.square(k).mean()) / 2 + 2), symbols, by_grid=True)
+        return _fitted(Gaussian, SCALES, lambda k: 8 * (math.log2(np.square(k).mean()) / 2 + 2), symbols, grid=True)
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,7 @@ class ExpGolomb(Law):
 
     @staticmethod
     def fitted(symbols: np.ndarray) -> ExpGolomb:
-        return _fitted(ExpGolomb, golomb.MAX_ORDER + 1, lambda k: math.log2(2 * k.mean() + 1), symbols, by_grid=True)
+        return _fitted(ExpGolomb, golomb.MAX_ORDER + 1, lambda k: math.log2(2 * k.mean() + 1), symbols, grid=True)
 
 
 @dataclass(frozen=True)
@@ -178,12 +178,7 @@ def _counts(symbols: np.ndarray, bound: int) -> np.ndarray:
 
 
 def _fitted(
-    kind: Callable[[int, int], _Kind],
-    limit: int,
-    likeliest: Callable[[np.ndarray], float],
-    symbols: np.ndarray,
-    *,
-    by_grid: bool = False,
+    kind: Callable[[int, int], _Kind], limit: int, likeliest: Callable[[np.ndarray], float], symbols: np.ndarray, grid: bool
 ) -> _Kind:
     """The best law up and down from the likeliest index, as long as it gets better.
 
@@ -192,7 +187,7 @@ def _fitted(
     Args:
         kind: the law of an index, 0 … ``limit`` − 1, and a bound.
         likeliest: the index for magnitudes (float64, not all of them 0), whole or not.
-        by_grid: of `FEW` symbols, begin at the best of a grid instead, for a ``likeliest`` that knows one minimum only.
+        grid: begin at the best of a grid, where there are few; for a ``likeliest`` that knows one minimum only.
     """
     bound, counts = magnitudes(symbols)
     if bound == 0:
@@ -205,7 +200,7 @@ def _fitted(
         return visited[index]
 
     start = min(max(round(likeliest(np.abs(symbols.astype(np.float64)))), 0), limit - 1)
-    if by_grid and counts.sum() < FEW:
+    if grid and counts.sum() < FEW:
         start = min((start, *range(0, limit, 2)), key=bits)
     for direction in (-1, 1):
         index = start

@@ -47,7 +47,6 @@ _WRITABLE: dict[str, tuple[str, dict[str, Any]]] = {
 
 _TIFF_BITS_PER_SAMPLE, _TIFF_PHOTOMETRIC, _TIFF_PLANAR = 258, 262, 284
 _TIFF_SUBFILE = 254
-_HEIC = (b"heic", b"heix", b"hevc", b"mif1", b"msf1")
 _MAX_BYTES = 9 * MAX_PIXELS  # the largest picture with four channels of 16 bits, and room for what stands beside it
 _UNKNOWN_KIND = re.compile(r"support|cannot handle|unable to determine|unknown (?:code|pixel|raw|data)|not available", re.I)
 _TURNS = {
@@ -187,9 +186,8 @@ def _read(data: bytes, name: str, formats: tuple[str, ...]) -> Tensor:
         image = _open(bare, name, formats)
         try:
             _require_size(image)
-            _refuse_thumbnail(image, name)
             _rescale_colour_key(image)
-            _name_samples(image)
+            _name_samples(image, name)
             frame = image.tile[0].extents if image.format == "GIF" and image.tile else None
             with _silent() if image.format == "TIFF" else contextlib.nullcontext():
                 image.load()
@@ -204,7 +202,7 @@ def _read(data: bytes, name: str, formats: tuple[str, ...]) -> Tensor:
 def _open(data: bytes, name: str, formats: tuple[str, ...]) -> ImageFile.ImageFile:
     """As `Image.open` does it; but its "cannot identify image file" hides what a reader that knows the format found wrong."""
     Image.init()
-    heic = data[4:8] == b"ftyp" and data[8:12] in _HEIC
+    heic = data[4:8] == b"ftyp" and data[8:12] in (b"heic", b"heix", b"hevc", b"mif1", b"msf1")
     if heic and "HEIF" in formats:
         register_heif()
     refusal = None
@@ -278,24 +276,17 @@ def _silent() -> Iterator[None]:
             raise
 
 
-def _refuse_thumbnail(image: ImageFile.ImageFile, name: str) -> None:
-    """Cameras' raw files are TIFFs, whose first picture is a small one to look at."""
-    if image.format == "TIFF":
-        tags: Any = image.tag_v2  # pyright: ignore[reportAttributeAccessIssue]
-        if tags.get(_TIFF_SUBFILE, 0) & 1:
-            raise ImageError(
-                f"{name} is a camera's raw file, of which only a thumbnail can be read here: export it as JPEG or PNG."
-            )
-
-
-def _name_samples(image: ImageFile.ImageFile) -> None:
-    """Tell Pillow how a TIFF's samples lie where it has them wrong.
+def _name_samples(image: ImageFile.ImageFile, name: str) -> None:
+    """Tell Pillow how a TIFF's samples lie where it has them wrong; refuse a camera's raw file.
 
     Planes of 16 bits are read as if they had 8; and what libtiff has brought into the machine's byte order is turned once more.
+    Raw files are TIFFs whose first picture is a small one to look at.
     """
     if image.format != "TIFF":
         return
     tags: Any = image.tag_v2  # pyright: ignore[reportAttributeAccessIssue]
+    if tags.get(_TIFF_SUBFILE, 0) & 1:
+        raise ImageError(f"{name} is a camera's raw file, of which only a thumbnail can be read here: export it as JPEG or PNG.")
     planar, deep = tags.get(_TIFF_PLANAR) == 2, max(tags.get(_TIFF_BITS_PER_SAMPLE, (1,))) > 8
     if planar and image.mode == "LA":
         raise NotImplementedError("unsupported planes of grey and alpha")
