@@ -78,7 +78,7 @@ def pictures_table(rows: Sequence[dict[str, Any]]) -> str:
     """BD-rate of each learned codec against JPEG and AVIF on each of `OWN_SIZES`."""
     heads = [f"{title}: {NAMES[anchor]}" for title in OWN_SIZES.values() for anchor in ("jpeg", "avif")]
     lines = ["| at their own sizes | " + " | ".join(heads) + " |", "|---|" + "--:|" * len(heads)]
-    each = [curves(rows, pictures=[name]) for name in OWN_SIZES]
+    each = [curves([row for row in rows if row["picture"] == name]) for name in OWN_SIZES]
     for name in codecs.LEARNED:
         if all(name in found for found in each):
             values = [saved(found[anchor], found[name]) for found in each for anchor in ("jpeg", "avif")]
