@@ -270,7 +270,7 @@ def test_what_is_no_picture(tmp_path: Path) -> None:
     if importlib.util.find_spec("pillow_heif") is None:
         refused(tmp_path / "a.heic", "HEIC.*JPEG or PNG, or pip install")
     Image.new("RGB", (9, 6)).save(tmp_path / "raw.dng", "TIFF", tiffinfo={254: 1})  # a picture of reduced resolution
-    refused(tmp_path / "raw.dng", "raw file.*thumbnail.*JPEG or PNG")
+    refused(tmp_path / "raw.dng", "begins with a thumbnail, as .*raw files.*JPEG or PNG")
     with pytest.raises(ImageError):
         images.load("a\0b.png")
     with pytest.raises(ImageError, match="too long"):

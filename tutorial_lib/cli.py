@@ -13,6 +13,7 @@ import errno
 import json
 import math
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn, TextIO, cast
@@ -99,7 +100,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print("inr: stopped", file=sys.stderr)
             return 130
         except (ValueError, OSError, MemoryError, RuntimeError) as error:
-            if isinstance(error, RuntimeError) and "memory" not in str(error):  # torch's "can't allocate", "out of memory"
+            if isinstance(error, RuntimeError) and not re.search("(allocate|out of|not enough) memory", str(error)):  # torch's
                 raise
             print(f"inr: {_sentence(error)}", file=sys.stderr)
             return 2

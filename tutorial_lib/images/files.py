@@ -186,8 +186,10 @@ def _read(data: bytes, name: str, formats: tuple[str, ...]) -> Tensor:
         image = _open(bare, name, formats)
         try:
             _require_size(image)
+            if image.format == "TIFF" and image.tag_v2.get(_TIFF_SUBFILE, 0) & 1:  # pyright: ignore[reportAttributeAccessIssue]
+                raise ImageError(f"{name} begins with a thumbnail, as cameras' raw files do: export it as JPEG or PNG.")
             _rescale_colour_key(image)
-            _name_samples(image, name)
+            _name_samples(image)
             frame = image.tile[0].extents if image.format == "GIF" and image.tile else None
             with _silent() if image.format == "TIFF" else contextlib.nullcontext():
                 image.load()
@@ -276,17 +278,14 @@ def _silent() -> Iterator[None]:
             raise
 
 
-def _name_samples(image: ImageFile.ImageFile, name: str) -> None:
-    """Tell Pillow how a TIFF's samples lie where it has them wrong; refuse a camera's raw file.
+def _name_samples(image: ImageFile.ImageFile) -> None:
+    """Tell Pillow how a TIFF's samples lie where it has them wrong.
 
     Planes of 16 bits are read as if they had 8; and what libtiff has brought into the machine's byte order is turned once more.
-    Raw files are TIFFs whose first picture is a small one to look at.
     """
     if image.format != "TIFF":
         return
     tags: Any = image.tag_v2  # pyright: ignore[reportAttributeAccessIssue]
-    if tags.get(_TIFF_SUBFILE, 0) & 1:
-        raise ImageError(f"{name} is a camera's raw file, of which only a thumbnail can be read here: export it as JPEG or PNG.")
     planar, deep = tags.get(_TIFF_PLANAR) == 2, max(tags.get(_TIFF_BITS_PER_SAMPLE, (1,))) > 8
     if planar and image.mode == "LA":
         raise NotImplementedError("unsupported planes of grey and alpha")
