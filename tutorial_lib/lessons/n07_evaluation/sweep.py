@@ -73,8 +73,9 @@ def sweep_figure(rows: Sequence[dict[str, Any]]) -> plots.Shown:
         learned = some[0].get("operations_per_pixel") is not None
         colour, look = "0.45", {"linestyle": "--", "linewidth": 1.8, "zorder": 1}
         if learned:
-            colour = (*plots.COLOURS[:6], "black")[turn % 7]
+            colour = (*plots.COLOURS[:6], "black", "saddlebrown", "navy")[turn % 9]
             look = {"marker": plots.MARKERS[turn % 7], "markersize": 8, "linewidth": 3}
+            look |= {"markerfacecolor": "white"} if turn >= 7 else {}  # markers begin again
             turn += 1
         else:
             ends[line] = (qualities[-1], colour)
