@@ -1,4 +1,4 @@
-"""Exercises of notebook 08: a judge's loss, a distance that forgives places, dice, what is frozen, and which numbers move."""
+"""Exercises of notebook 08: a judge's loss, a distance that forgives places, dice, what is frozen."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tutorial_lib.course.comparing import Random
+from tutorial_lib.course.comparing import Random, slope
 from tutorial_lib.course.exercises import Check, Exercise, Mistake
 from tutorial_lib.latents.grids import LatentGrids
 from tutorial_lib.latents.shape import SMALL, V1, V2
+from tutorial_lib.lessons.n08_looks.checks_numbers import NUMBERS
 from tutorial_lib.perception import relativistic_average
-from tutorial_lib.training.refining import best_moves
 
 # ---------------------------------------------------------------------------------------------- 08.1
 
@@ -53,6 +53,16 @@ def _to_the_painter(answer: Callable[..., Any], judge: Judge, picture: Tensor, p
             return torch.zeros_like(painted)
         (gradient,) = torch.autograd.grad(loss, leaf, allow_unused=True)
     return torch.zeros_like(painted) if gradient is None else gradient
+
+
+def _to_the_judge(answer: Callable[..., Any], judge: Judge, picture: Tensor, painted: Tensor, base: Tensor) -> Tensor:
+    """The gradient for a factor before the judge's values: by such a one it learns."""
+
+    def loss(factor: Tensor) -> Any:
+        return answer(lambda picture, base: factor * judge(picture, base), picture, painted, base)
+
+    with torch.enable_grad():
+        return slope(loss, torch.ones((), device=picture.device))
 
 
 JUDGE = Exercise(
@@ -106,6 +116,30 @@ JUDGE = Exercise(
                 ),
             ),
         ),
+        Check(
+            "the judge learns from both",
+            inputs=_bench,
+            call=_to_the_judge,
+            mistakes=(
+                Mistake(
+                    "what the judge says of the painted picture gives it no gradient: `detach()` belongs to the picture, not to "
+                    "the judge's values.",
+                    like=_of(lambda real, fake: relativistic_average(real, fake.detach())),
+                ),
+                Mistake(
+                    "what the judge says of the original gives it no gradient: only the painted picture is to be cut off.",
+                    like=_of(lambda real, fake: relativistic_average(real.detach(), fake)),
+                ),
+                Mistake(
+                    "the means give the judge no gradient: it is to learn from them, too.",
+                    like=_of(
+                        lambda real, fake: (
+                            F.softplus(fake.mean().detach() - real).mean() + F.softplus(fake - real.mean().detach()).mean()
+                        )
+                    ),
+                ),
+            ),
+        ),
     ),
     hints=(
         "Ask the judge twice: about the picture, and about what was painted. Give it the base both times.",
@@ -132,6 +166,12 @@ def _planes(random: Random) -> tuple[Any, ...]:
     height, width = (8 * side for side in random.size(2, 4))
     quiet, loud = random.tensor(2, 1, 1, low=0.2, high=0.6), random.tensor(2, 1, 1, low=0.8, high=1.4)
     return quiet * random.normal(2, height, width) + 0.3, loud * random.normal(2, height, width) - 0.2
+
+
+def _flat_planes(random: Random) -> tuple[Any, ...]:
+    """Nothing at all, and threads."""
+    prediction, target = _planes(random)
+    return random.tensor(2, 1, 1).expand_as(prediction).contiguous(), target
 
 
 def _by(distance: Callable[..., Tensor]) -> Callable[[Tensor, Tensor], Tensor]:
@@ -185,6 +225,19 @@ TEXTURE = Exercise(
                 ),
             ),
         ),
+        Check(
+            "flat windows, too",
+            inputs=_flat_planes,
+            mistakes=(
+                Mistake(
+                    "NaN: where a window is flat, rounding leaves its variance a little below 0, and that has no root. "
+                    "`.clamp_min(1e-12)` comes first.",
+                    when=lambda yours, *_: isinstance(yours, Tensor) and bool(yours.isnan().any()),
+                ),
+            ),
+            tolerance=1e-3,
+        ),
+        Check("a painter can follow its slope", inputs=_planes, call=slope),
     ),
     hints=(
         "`F.avg_pool2d(planes, 8)` gives the mean of each window of 8×8.",
@@ -313,106 +366,6 @@ FREEZE = Exercise(
         "`representation.named_parameters()` gives names such as `latents` and `synthesis.layers.0.matrix`.",
         "`parameter.requires_grad_(False)` freezes, `requires_grad_(True)` frees.",
         "Those to free are `representation.synthesis.parameters()`; return them as a list.",
-    ),
-)
-
-# ---------------------------------------------------------------------------------------------- 08.5
-
-Price = Callable[[Tensor], Tensor]
-
-
-def better_numbers(numbers: Tensor, slope: Tensor, curvature: Tensor, bits: Price) -> Tensor:
-    """Whole numbers after the step that adds least to J."""
-    return numbers + best_moves(numbers, slope, curvature, bits)[0]
-
-
-def _numbers(random: Random) -> tuple[Any, ...]:
-    """Whole numbers, slopes, half curvatures, and a price that rises with the distance from what was expected, and oddness."""
-    shape = random.size(4, 6)[0], *random.size(6, 9)
-    numbers, expected = random.normal(*shape, std=3).round(), random.normal(*shape, std=2)
-    slope, curvature = random.normal(*shape, std=4), random.tensor(*shape, low=1, high=5)
-    rate, odd = random.tensor(*shape, low=0.3, high=3), random.tensor(*shape, low=0, high=12)
-
-    def bits(levels: Tensor) -> Tensor:
-        """Bits of each of the whole numbers `levels`, of their shape."""
-        far = (levels - expected.to(levels.device)).abs()
-        return (rate.to(levels.device) * far + odd.to(levels.device) * (levels % 2)).to(torch.float32) + 1
-
-    return numbers, slope, curvature, bits
-
-
-def _by_changes(changes: Callable[..., tuple[Tensor, Tensor]], always: bool = False) -> Callable[..., Tensor]:
-    """Numbers after the better of two changes of J, of (slope, curvature, bits dearer above, dearer below)."""
-
-    def answer(numbers: Tensor, slope: Tensor, curvature: Tensor, bits: Price) -> Tensor:
-        up, down = changes(slope, curvature, bits(numbers + 1) - bits(numbers), bits(numbers - 1) - bits(numbers))
-        return numbers + torch.where(up < down, 1.0, -1.0) * ((torch.minimum(up, down) < 0) | always)
-
-    return answer
-
-
-def _first_that_gains(numbers: Tensor, slope: Tensor, curvature: Tensor, bits: Price) -> Tensor:
-    up = slope + curvature + bits(numbers + 1) - bits(numbers)
-    down = -slope + curvature + bits(numbers - 1) - bits(numbers)
-    return (up < 0).float() - ((down < 0) & (up >= 0)).float()
-
-
-NUMBERS = Exercise(
-    id="08.5",
-    title="Which numbers move?",
-    minutes=5,
-    core=False,
-    reference=better_numbers,
-    checks=(
-        Check(
-            "each number takes the step that adds least to J, or none",
-            inputs=_numbers,
-            mistakes=(
-                Mistake(
-                    "every number moves, also where a step up and a step down both add to J: such a one stays.",
-                    like=_by_changes(lambda g, c, u, d: (g + c + u, -g + c + d), always=True),
-                ),
-                Mistake(
-                    "the numbers go uphill: one more adds `slope`, one less takes it away.",
-                    like=_by_changes(lambda g, c, u, d: (-g + c + u, g + c + d)),
-                ),
-                Mistake(
-                    "going down, the curvature is taken away: a parabola rises on both sides.",
-                    like=_by_changes(lambda g, c, u, d: (g + c + u, -g - c + d)),
-                ),
-                Mistake(
-                    "the curvature is left out: by the slope alone, every step looks better than it is.",
-                    like=_by_changes(lambda g, c, u, d: (g + u, -g + d)),
-                ),
-                Mistake(
-                    "bits are left out: that is D alone, and the file grows.",
-                    like=_by_changes(lambda g, c, u, d: (g + c, -g + c)),
-                ),
-                Mistake(
-                    "the price of the new number counts, less that of the old one: `bits(numbers)` is missing.",
-                    like=lambda numbers, g, c, bits: _by_changes(
-                        lambda *_: (g + c + bits(numbers + 1), -g + c + bits(numbers - 1))
-                    )(numbers, g, c, bits),
-                ),
-                Mistake(
-                    "where both steps gain, the better of the two is taken.",
-                    like=lambda numbers, g, c, bits: numbers + _first_that_gains(numbers, g, c, bits),
-                ),
-                Mistake(
-                    "`curvature` is c itself, half of what the second derivative is: take all of it.",
-                    like=_by_changes(lambda g, c, u, d: (g + c / 2 + u, -g + c / 2 + d)),
-                ),
-                Mistake(
-                    "these are the steps: add them to the numbers.",
-                    like=lambda numbers, *others: better_numbers(numbers, *others) - numbers,
-                ),
-            ),
-        ),
-    ),
-    hints=(
-        "What does one more add to J? `slope + curvature + bits(numbers + 1) - bits(numbers)`.",
-        "One less: the slope changes its sign, the curvature doesn't.",
-        "`torch.where(up < down, 1, -1)` is the better step; multiply it by `torch.minimum(up, down) < 0`, and add it.",
     ),
 )
 

@@ -42,6 +42,26 @@ def not_detached(judge, picture, painted, base):
     return F.softplus(fake.mean() - real).mean() + F.softplus(fake - real.mean()).mean()
 
 
+def judged_without_gradient(judge, picture, painted, base):
+    with torch.no_grad():
+        return not_detached(judge, picture, painted, base)
+
+
+def verdict_detached(judge, picture, painted, base):
+    real, fake = judge(picture, base), judge(painted, base).detach()
+    return F.softplus(fake.mean() - real).mean() + F.softplus(fake - real.mean()).mean()
+
+
+def original_detached(judge, picture, painted, base):
+    real, fake = judge(picture, base).detach(), judge(painted.detach(), base)
+    return F.softplus(fake.mean() - real).mean() + F.softplus(fake - real.mean()).mean()
+
+
+def means_as_numbers(judge, picture, painted, base):
+    real, fake = judge(picture, base), judge(painted.detach(), base)
+    return F.softplus(fake.mean().item() - real).mean() + F.softplus(fake - real.mean().item()).mean()
+
+
 # ------------------------------------------------------------------------------------------------ 08.2
 
 
@@ -75,6 +95,16 @@ def mean_not_taken_away(prediction, target):
 def one_window(prediction, target):
     a, b = prediction.flatten(1), target.flatten(1)
     return ((a.mean(1) - b.mean(1)) ** 2 + (a.std(1, correction=0) - b.std(1, correction=0)) ** 2).mean()
+
+
+def root_below_zero(prediction, target):
+    (mean, square), (other, others) = ([F.avg_pool2d(each[None], 8) for each in (side, side**2)] for side in (prediction, target))
+    return ((mean - other) ** 2 + ((square - mean**2).sqrt() - (others - other**2).sqrt()) ** 2).mean()
+
+
+def texture_cut_off(prediction, target):
+    a, b = _windows(prediction.detach()), _windows(target)
+    return ((a.mean(-1) - b.mean(-1)) ** 2 + (a.std(-1, correction=0) - b.std(-1, correction=0)) ** 2).mean()
 
 
 # ------------------------------------------------------------------------------------------------ 08.3
@@ -178,6 +208,10 @@ MUTANTS = {
         "one half": (one_half, "the fakes' half is missing"),
         "base left out": (base_left_out, "doesn't get to see the base"),
         "not detached": (not_detached, "a gradient reaches"),
+        "no gradient at all": (judged_without_gradient, "no gradient comes back"),
+        "the verdict detached": (verdict_detached, "not to the judge's values"),
+        "the original detached": (original_detached, "of the original gives it no gradient"),
+        "means as numbers": (means_as_numbers, "the means give the judge no gradient"),
     },
     "08.2": {
         "variances": (variances, "these are variances"),
@@ -186,6 +220,8 @@ MUTANTS = {
         "pixel by pixel": (pixel_by_pixel, "every single value"),
         "mean not taken away": (mean_not_taken_away, "no deviation yet"),
         "one window": (one_window, "the whole plane"),
+        "a root below zero": (root_below_zero, "has no root"),
+        "cut off": (texture_cut_off, "no gradient"),
     },
     "08.3": {
         "no mean": (lambda words: _sum(words), "the mean is missing"),

@@ -349,7 +349,7 @@ figures.crowd_figure(better_numbers, photo, plan, label(better_numbers), steps=b
 # %% [markdown]
 # All at once they overshoot together, come back together, and J swings. The most promising few go down and stay there. That is
 # what `inr encode --codec amortised --refine 10` does for ten seconds. Now watch a race: the pass, refined, beside
-# `coolchic-small`, which begins from nothing. **Who will be ahead after a second, and after ten?**
+# `coolchic-small`, which begins from nothing. **Who will be ahead after a second, and who when both are done?**
 
 # %%
 better, course = figures.race(photo, plan, steps=budget_value(quick=12, laptop=60, gpu=60))

@@ -46,7 +46,7 @@ def texture_by_views(prediction, target):
     c, h, w = prediction.shape
     a, b = (each.double().reshape(c, h // 8, 8, w // 8, 8) for each in (prediction, target))
     means = [each.mean((2, 4)) for each in (a, b)]
-    spreads = [(each.square().mean((2, 4)) - mean.square()).sqrt() for each, mean in zip((a, b), means, strict=True)]
+    spreads = [(each.square().mean((2, 4)) - mean.square()).clamp(min=0).sqrt() for each, mean in zip((a, b), means, strict=True)]
     return ((means[0] - means[1]).square() + (spreads[0] - spreads[1]).square()).mean().float()
 
 
