@@ -181,7 +181,7 @@ class Grids:
 
     def estimate_seconds(self, representation: LatentGrids, picture: Tensor, plan: Plan) -> float:
         steered = plan.target_bpp is not None and plan.steer
-        fit = grids.estimate_seconds(representation, picture, plan.recipe, corrections=3 if steered else 0)
+        fit = grids.estimate_seconds(representation, picture, plan.recipe, corrections=1 if steered else 0)
         frozen = FrozenLatents(representation, picture.to(representation.latents.device), 1e-3, "mse")
         half = median_seconds(frozen.distortion, 1)
         weights = sum(parameter.numel() for name, parameter in representation.networks().items() if "context" not in name)

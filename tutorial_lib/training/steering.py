@@ -36,7 +36,7 @@ ROUNDING_COUNTS = 1.2
 def correction(first: GridPhase, far: bool = False) -> GridPhase:
     """The short phase after a change of λ, softer than a main phase's end; ``far`` from the rate, fast, and for the networks too.
 
-    With λ as it was, ``far`` shakes up what has settled, J +3 to +8 %; otherwise −0.5 to +2 % (Kodak 8, 15, Chelsea).
+    With λ as it was, half the main rate of latents shakes up what has settled, J +3 to +8 %; 0.15 of it: −0.5 to +2 %.
     """
     soft, sharp = first.temperature
     wide, narrow = first.deviation
