@@ -83,11 +83,17 @@ def load_parameters(module: nn.Module, tensors: Sequence[Tensor]) -> None:
 
 def slope(function: Callable[..., Tensor], values: Tensor, *others: Any) -> Tensor:
     """The gradient of function(values, *others), summed, for ``values``; `Wrong` where none comes back."""
-    values = values.clone().requires_grad_()
-    result = function(values, *others)
-    if not isinstance(result, Tensor) or not result.requires_grad:
+    with torch.enable_grad():
+        values = values.clone().requires_grad_()
+        result = function(values, *others)
+        (found,) = torch.autograd.grad(result.sum(), values, allow_unused=True) if _has_gradient(result) else (None,)
+    if found is None:
         raise Wrong("no gradient comes back: is there a `detach()` or `torch.no_grad()` in it?")
-    return torch.autograd.grad(result.sum(), values)[0]
+    return found
+
+
+def _has_gradient(result: Any) -> bool:
+    return isinstance(result, Tensor) and result.requires_grad
 
 
 def slopes(result: Any, sources: Mapping[str, Tensor]) -> dict[str, Tensor]:

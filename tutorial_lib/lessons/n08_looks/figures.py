@@ -41,9 +41,8 @@ def judge_figure(loss: Callable[..., Tensor], owner: str) -> plots.Shown:
     """The judge's loss when its values for the picture and the painted one lie apart, and when both move."""
 
     def value(real: float, fake: float) -> float:
-        judged = {0: torch.tensor([real]), 1: torch.tensor([fake])}
-        tensors = torch.zeros(1), torch.ones(1), torch.zeros(1)
-        return float(loss(lambda picture, base: judged[int(picture[0])], *tensors))
+        picture, painted, base = (torch.full((3, 2, 2), level) for level in (real, fake, 0.0))
+        return float(loss(lambda picture, base: picture[:1] + base[:1], picture, painted, base))
 
     steps = np.linspace(-4, 4, 41)
     apart, both = [value(float(s), 0.0) for s in steps], [value(float(s), float(s)) for s in steps]

@@ -57,6 +57,24 @@ def original_detached(judge, picture, painted, base):
     return F.softplus(fake.mean() - real).mean() + F.softplus(fake - real.mean()).mean()
 
 
+def same_way(judge, picture, painted, base):
+    real, fake = judge(picture, base), judge(painted.detach(), base)
+    return -F.logsigmoid(real - fake.mean()).mean() - F.logsigmoid(fake - real.mean()).mean()
+
+
+def place_by_place(judge, picture, painted, base):
+    return F.softplus(judge(painted.detach(), base) - judge(picture, base)).mean()
+
+
+def fakes_alone(judge, picture, painted, base):
+    return F.softplus(judge(painted.detach(), base) - judge(picture, base).mean()).mean()
+
+
+def detached_in_place(judge, picture, painted, base):
+    painted.detach_()
+    return not_detached(judge, picture, painted, base)
+
+
 def means_as_numbers(judge, picture, painted, base):
     real, fake = judge(picture, base), judge(painted.detach(), base)
     return F.softplus(fake.mean().item() - real).mean() + F.softplus(fake - real.mean().item()).mean()
@@ -100,6 +118,16 @@ def one_window(prediction, target):
 def root_below_zero(prediction, target):
     (mean, square), (other, others) = ([F.avg_pool2d(each[None], 8) for each in (side, side**2)] for side in (prediction, target))
     return ((mean - other) ** 2 + ((square - mean**2).sqrt() - (others - other**2).sqrt()) ** 2).mean()
+
+
+def samples(prediction, target):
+    a, b = _windows(prediction), _windows(target)
+    return ((a.mean(-1) - b.mean(-1)) ** 2 + (a.std(-1) - b.std(-1)) ** 2).mean()
+
+
+def deviations_cut_off(prediction, target):
+    a, b = _windows(prediction), _windows(target)
+    return ((a.mean(-1) - b.mean(-1)) ** 2 + (a.detach().std(-1, correction=0) - b.std(-1, correction=0)) ** 2).mean()
 
 
 def texture_cut_off(prediction, target):
@@ -211,6 +239,10 @@ MUTANTS = {
         "no gradient at all": (judged_without_gradient, "no gradient comes back"),
         "the verdict detached": (verdict_detached, "not to the judge's values"),
         "the original detached": (original_detached, "of the original gives it no gradient"),
+        "the same way": (same_way, "pull the same way"),
+        "place by place": (place_by_place, "place is compared with place"),
+        "fakes alone": (fakes_alone, "the real pictures' half is missing"),
+        "detached in place": (detached_in_place, "for its painter, too"),
         "means as numbers": (means_as_numbers, "the means give the judge no gradient"),
     },
     "08.2": {
@@ -221,6 +253,8 @@ MUTANTS = {
         "mean not taken away": (mean_not_taken_away, "no deviation yet"),
         "one window": (one_window, "the whole plane"),
         "a root below zero": (root_below_zero, "has no root"),
+        "of samples": (samples, "divided by 63"),
+        "deviations cut off": (deviations_cut_off, "the deviations give no gradient"),
         "cut off": (texture_cut_off, "no gradient"),
     },
     "08.3": {

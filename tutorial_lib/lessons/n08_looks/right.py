@@ -30,6 +30,18 @@ def texture_by_unfold(prediction, target):
     return ((a.mean(-1) - b.mean(-1)) ** 2 + (a.std(-1, correction=0) - b.std(-1, correction=0)) ** 2).mean()
 
 
+def judged_side_by_side(judge, picture, painted, base):
+    both = judge(torch.cat([picture, painted.detach()], 1), torch.cat([base, base], 1))
+    real, fake = both.chunk(2, 1)
+    return F.softplus(fake.mean() - real).mean() + F.softplus(fake - real.mean()).mean()
+
+
+def texture_with_epsilon(prediction, target):
+    a, b = (each.unfold(1, 8, 8).unfold(2, 8, 8).flatten(3) for each in (prediction, target))
+    spreads = [(each.var(-1, correction=0) + 1e-5).sqrt() for each in (a, b)]
+    return (a.mean(-1) - b.mean(-1)).square().mean() + F.mse_loss(*spreads)
+
+
 def texture_by_loops(prediction, target):
     total, count = 0.0, 0
     for a, b in zip(prediction, target, strict=True):
@@ -116,8 +128,18 @@ def numbers_by_numpy(numbers, slope, curvature, bits):
 
 
 RIGHT = {
-    "08.1": {"logsigmoid": judged_by_logsigmoid, "cross entropy": judged_by_entropy, "float64": judged_in_float64},
-    "08.2": {"unfold": texture_by_unfold, "loops": texture_by_loops, "views": texture_by_views},
+    "08.1": {
+        "logsigmoid": judged_by_logsigmoid,
+        "cross entropy": judged_by_entropy,
+        "float64": judged_in_float64,
+        "side by side": judged_side_by_side,
+    },
+    "08.2": {
+        "unfold": texture_by_unfold,
+        "epsilon": texture_with_epsilon,
+        "loops": texture_by_loops,
+        "views": texture_by_views,
+    },
     "08.3": {"loop": dice_by_loop, "NumPy": dice_by_numpy, "stack": dice_by_stack},
     "08.4": {"all, then free": freeze_all_then_free, "by parts": freeze_by_parts, "by name": freeze_by_name},
     "08.5": {"argmin": numbers_by_argmin, "masks": numbers_by_masks, "NumPy": numbers_by_numpy},
