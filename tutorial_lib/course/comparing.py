@@ -81,6 +81,9 @@ def load_parameters(module: nn.Module, tensors: Sequence[Tensor]) -> None:
             parameter.copy_(tensor)
 
 
+NO_GRADIENT = "no gradient comes back: is there a `detach()` or `torch.no_grad()` in it?"
+
+
 def slope(function: Callable[..., Tensor], values: Tensor, *others: Any) -> Tensor:
     """The gradient of function(values, *others), summed, for ``values``; `Wrong` where none comes back."""
     with torch.enable_grad():
@@ -88,7 +91,7 @@ def slope(function: Callable[..., Tensor], values: Tensor, *others: Any) -> Tens
         result = function(values, *others)
         (found,) = torch.autograd.grad(result.sum(), values, allow_unused=True) if _has_gradient(result) else (None,)
     if found is None:
-        raise Wrong("no gradient comes back: is there a `detach()` or `torch.no_grad()` in it?")
+        raise Wrong(NO_GRADIENT)
     return found
 
 
@@ -102,8 +105,8 @@ def slopes(result: Any, sources: Mapping[str, Tensor]) -> dict[str, Tensor]:
     Raises:
         Wrong: no gradient comes back at all, none reaches one of the sources, or it isn't finite there.
     """
-    if not isinstance(result, Tensor) or not result.requires_grad:
-        raise Wrong("no gradient comes back: is there a `detach()` or `torch.no_grad()` in it?")
+    if not _has_gradient(result):
+        raise Wrong(NO_GRADIENT)
     weights = torch.arange(result.numel(), device=result.device).cos().view_as(result)  # a plain sum would hide what cancels
     found = torch.autograd.grad((weights * result).sum(), list(sources.values()), allow_unused=True)
     for name, gradient in zip(sources, found, strict=True):

@@ -149,7 +149,7 @@ LARGE = GridsConfig(
 """Ours, for photographs at the size of a screen, where a few hundred bytes more of networks don't count.
 
 J·10³ after 240 CPU seconds at 768×512 (λ = 10⁻³, one seed): Kodak 3 0.550, with hidden (16, 16) and 24 channels 0.560, `SMALL`
-0.559; Kodak 23 with hidden (16, 16) and 24 channels 0.529, `SMALL` 0.540. From networks, `V2` needs 3 to 7 % less after 300 s.
+0.559; Kodak 23 with hidden (16, 16) and 24 channels 0.529, `SMALL` 0.540. From networks, `V2` needs 2 % less after 300 s.
 """
 
 

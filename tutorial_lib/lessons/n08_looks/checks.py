@@ -64,8 +64,7 @@ def _to_the_judge(answer: Callable[..., Any], judge: Judge, picture: Tensor, pai
     def loss(factor: Tensor) -> Any:
         return answer(lambda picture, base: factor * judge(picture, base), picture, painted, base)
 
-    with torch.enable_grad():
-        return slope(loss, torch.ones((), device=picture.device))
+    return slope(loss, torch.ones((), device=picture.device))
 
 
 JUDGE = Exercise(
